@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_ASYNCTOOLS_H
+#define ASYNCTOOLS_ASYNCTOOLS_H
+
+/* The whole library. */
+#include <asynctools/attributes.h>
+#include <asynctools/clock.h>
+#include <asynctools/cpu.h>
+#include <asynctools/error.h>
+#include <asynctools/executor.h>
+#include <asynctools/future.h>
+#include <asynctools/limits.h>
+#include <asynctools/memory.h>
+#include <asynctools/outcome.h>
+#include <asynctools/pool.h>
+#include <asynctools/promise.h>
+#include <asynctools/status.h>
+#include <asynctools/task.h>
+#include <asynctools/version.h>
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_MEMORY_H
+#define ASYNCTOOLS_MEMORY_H
+
+#include <asynctools/attributes.h>
+#include <asynctools/status.h>
+
+#include <stddef.h>
+
+AT_DECLARATIONS_BEGIN
+
+/* Where the library takes its memory from. Both functions are called from any thread, several at
+ * once, and may not call the library. */
+typedef struct at_allocator {
+    /* Gives `size` bytes (never 0) aligned to `alignment` (a power of two), or NULL. */
+    void *(*allocate)(void *context, size_t size, size_t alignment);
+    /* Gives back what allocate gave; `size` is what was asked for. Never NULL. */
+    void (*release)(void *context, void *pointer, size_t size);
+    void *context;
+} at_allocator;
+
+/** Sets the allocator of the process; NULL sets malloc and free again. It must come before any
+ *  other call of the library.
+ *  Threads:   one, before others use the library.      Blocks: never.
+ *  Ownership: copies `allocator`; borrows its context for ever.
+ *  Errors:    AT_ERROR_INVALID if a function is NULL or if the library has allocated already. */
+AT_API AT_NODISCARD at_status at_allocator_set(const at_allocator *allocator);
+
+AT_DECLARATIONS_END
+
+#endif

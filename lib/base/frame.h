@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_BASE_FRAME_H
+#define ASYNCTOOLS_BASE_FRAME_H
+
+/* What belongs to the running task, or to a plain thread outside tasks: the error slot, and what
+ * its function said about the value it is about to return. Tasks nest on one stack (a wait runs an
+ * unstarted target in place), so frames form a chain. Only the owning thread touches it. */
+#include <asynctools/error.h>
+#include <asynctools/task.h>
+
+#include <stdbool.h>
+
+typedef struct ati_frame {
+    struct ati_frame *outer;    /* the frame below on this stack */
+    const void *identity;       /* of the task: its future, or NULL */
+    at_error *error;            /* the error slot, owned */
+    bool in_flight;             /* a failure is on its way out of the task */
+    void *returned;             /* what at_return was given last */
+    at_drop_fn returned_drop;   /* and how to drop it */
+    void *next_future;          /* what at_return_future was given last, owned */
+    void *taken_from;           /* the source that at_value_take may take from */
+} ati_frame;
+
+/* The current frame; never NULL. */
+ati_frame *ati_frame_current(void);
+
+/* Makes `frame` (zeroed but for identity and taken_from) the current one, and back. Leaving drops
+ * the error in its slot. */
+void ati_frame_enter(ati_frame *frame);
+void ati_frame_leave(ati_frame *frame);
+
+/* Returned by a work function that continues with another future. */
+extern char ati_continued_object;
+#define ATI_CONTINUED ((void *)&ati_continued_object)
+
+#endif
