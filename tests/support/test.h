@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEST_SUPPORT_TEST_H
+#define TEST_SUPPORT_TEST_H
+
+#include <criterion/criterion.h>
+
+#endif
