@@ -39,8 +39,8 @@ static at_error static_errors[] = {AT_STATUS_TABLE(STATIC_ERROR)};
 #undef STATIC_ERROR
 
 static bool in_table(at_status status) {
-    int index = -(int)status;
-    return index > 0 && (size_t)index < sizeof static_errors / sizeof *static_errors;
+    int count = sizeof static_errors / sizeof *static_errors;
+    return status < 0 && status > -count;
 }
 
 at_error *ati_error_static(at_status status) {

@@ -75,7 +75,7 @@ Test(error, fail_status_gives_the_status) {
 
 /* Rule H0: a failure never has the status of a success. */
 Test(error, status_outside_the_table_is_failed) {
-    static const int values[] = {AT_OK, 1, 1000, -1000, INT_MAX};
+    static const int values[] = {AT_OK, 1, 1000, -1000, INT_MAX, INT_MIN, INT_MIN + 1};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         cr_expect_eq(at_fail_status((at_status)values[i], "%d", values[i]), AT_ERROR_FAILED);
         cr_expect_eq(at_error_status(at_error_last()), AT_ERROR_FAILED);
@@ -545,6 +545,8 @@ Test(error_memory, static_errors_stand_in) {
         at_error_release(kept); /* static errors are never freed */
         cr_expect_str_eq(at_error_text(kept), table[i].text);
     }
+    cr_expect_eq(at_fail((at_status)INT_MIN, "lost"), AT_FAILED);
+    cr_expect_eq(at_error_status(at_error_last()), AT_ERROR_FAILED);
     fault_disarm();
     expect_nothing_held();
 }
