@@ -200,6 +200,8 @@ at_error *ati_error_copy(const at_error *error) {
                            error->started_site);
     for (size_t i = 0; i < error->other_count; i++)
         ati_error_add_other(copy, at_error_retain(error->others[i]));
+    if (copy->size != 0)
+        copy->others_dropped += error->others_dropped;
     return copy;
 }
 

@@ -469,7 +469,7 @@ Test(error_chain, task_is_named_once) {
 Test(error_chain, copies) {
     at_error *error = make_chain(2);
     ati_error_set_task(error, "task", true, "main.c:17\0task");
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 70; i++)
         ati_error_add_other(error, ati_error_create("", NULL, AT_ERROR_FULL, "%d", i));
     at_error *copy = ati_error_copy(error);
     cr_expect_neq(copy, error);
