@@ -194,7 +194,7 @@ void ati_error_add_other(at_error *error, at_error *other) {
 
 at_error *ati_error_copy(const at_error *error) {
     at_error *copy = ati_error_create(error->site, at_error_retain(error->cause), error->status,
-                                      "%s", error->text);
+                                      "%s", at_error_text(error));
     if (error->task || error->started_site)
         ati_error_set_task(copy, error->task ? error->task : "", error->task_copy != NULL,
                            error->started_site);

@@ -482,6 +482,14 @@ Test(error_chain, copies) {
     expect_nothing_held();
 }
 
+Test(error_chain, copies_of_static_errors) {
+    at_error *copy = ati_error_copy(ati_error_static(AT_ERROR_NO_MEMORY));
+    cr_expect_eq(at_error_status(copy), AT_ERROR_NO_MEMORY);
+    cr_expect_str_eq(at_error_message(copy), "out of memory");
+    at_error_release(copy);
+    expect_nothing_held();
+}
+
 Test(error, sites_have_two_parts) {
     cr_expect_str_eq(ati_site_place("/a/b/pool.c:12\0run"), "pool.c:12");
     cr_expect_str_eq(ati_site_place("pool.c:12\0run"), "pool.c:12");
