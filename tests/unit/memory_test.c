@@ -4,6 +4,7 @@
 #include "support/fault.h"
 #include "support/test.h"
 
+#include "base/frame.h"
 #include "base/memory.h"
 
 #include <asynctools/error.h>
@@ -84,6 +85,16 @@ Test(memory, allocator_cannot_change_once_in_use) {
     cr_expect_eq(at_allocator_set(NULL), AT_ERROR_INVALID);
     ati_release(pointer, 1);
     cr_expect_eq(release_calls, 0);
+}
+
+/* Rule H0: a failed library call writes the slot, and puts nothing in flight. */
+Test(memory, failing_to_set_it_is_not_in_flight) {
+    at_allocator allocator = {NULL, NULL, NULL};
+    cr_expect_eq(at_allocator_set(&allocator), AT_ERROR_INVALID);
+    cr_expect_not(ati_frame_current()->in_flight);
+    ati_release(ati_allocate(1), 1);
+    cr_expect_eq(at_allocator_set(NULL), AT_ERROR_INVALID);
+    cr_expect_not(ati_frame_current()->in_flight);
 }
 
 Test(memory, alignment_and_zeros) {
