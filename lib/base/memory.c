@@ -44,6 +44,8 @@ at_status at_allocator_set(const at_allocator *wanted) {
 }
 
 void *ati_allocate_aligned(size_t size, size_t alignment) {
+    if (size > PTRDIFF_MAX - alignment)
+        return NULL; /* no object is so large, and rounding up could wrap around */
     if (!atomic_load_explicit(&allocator_used, memory_order_relaxed))
         atomic_store_explicit(&allocator_used, true, memory_order_relaxed);
     return allocator.allocate(allocator.context, size, alignment);

@@ -113,6 +113,16 @@ Test(memory, alignment_and_zeros) {
     ati_release(zeroed, 1000);
 }
 
+/* Absurd sizes are out of memory, at every alignment; nothing wraps around to a small block. */
+Test(memory, absurd_sizes_are_out_of_memory) {
+    static const size_t alignments[] = {1, 16, 64, 4096};
+    for (size_t i = 0; i < sizeof alignments / sizeof *alignments; i++)
+        for (size_t less = 0; less < 100; less += 11) {
+            volatile size_t size = SIZE_MAX - less;
+            cr_expect_null(ati_allocate_aligned(size, alignments[i]), "%zu", alignments[i]);
+        }
+}
+
 Test(memory, copies_of_text) {
     fault_install();
     char *copy = ati_copy_text("some text");
