@@ -65,13 +65,12 @@ _Noreturn void test_skipped(const char *format, ...) __attribute__((format(print
 
 /* The message is optional and starts with a string literal. */
 #define test_check_(ends_test_, condition_, text_, ...)                                            \
-    ((condition_) ? (void)0                                                                        \
-                  : test_failed(__FILE__, __LINE__, ends_test_, text_, " " __VA_ARGS__))
+    ((condition_) ? (void)0 : test_failed(__FILE__, __LINE__, ends_test_, text_, " " __VA_ARGS__))
 #define test_compare_(ends_test_, operator_, a_, b_, ...)                                          \
     test_check_(ends_test_, (a_)operator_(b_), #a_ " " #operator_ " " #b_, __VA_ARGS__)
 #define test_text_(ends_test_, operator_, a_, b_, ...)                                             \
-    test_check_(ends_test_, strcmp((a_), (b_)) operator_ 0,                                        \
-                "text " #a_ " " #operator_ " " #b_, __VA_ARGS__)
+    test_check_(ends_test_, strcmp((a_), (b_)) operator_ 0, "text " #a_ " " #operator_ " " #b_,    \
+                __VA_ARGS__)
 #define test_bytes_(ends_test_, operator_, a_, b_, size_, ...)                                     \
     test_check_(ends_test_, memcmp((a_), (b_), (size_)) operator_ 0,                               \
                 "bytes " #a_ " " #operator_ " " #b_, __VA_ARGS__)
@@ -87,7 +86,8 @@ _Noreturn void test_skipped(const char *format, ...) __attribute__((format(print
 
 #define cr_assert(condition_, ...) test_check_(true, condition_, #condition_, __VA_ARGS__)
 #define cr_expect(condition_, ...) test_check_(false, condition_, #condition_, __VA_ARGS__)
-#define cr_assert_not(condition_, ...) test_check_(true, !(condition_), "! " #condition_, __VA_ARGS__)
+#define cr_assert_not(condition_, ...)                                                             \
+    test_check_(true, !(condition_), "! " #condition_, __VA_ARGS__)
 #define cr_expect_not(condition_, ...)                                                             \
     test_check_(false, !(condition_), "! " #condition_, __VA_ARGS__)
 #define cr_assert_eq(a_, b_, ...) test_compare_(true, ==, a_, b_, __VA_ARGS__)
