@@ -166,7 +166,10 @@ void at_error_release(at_error *error) {
 }
 
 void ati_error_set_task(at_error *error, const char *name, bool copy_name, const char *site) {
-    if (error->size == 0 || error->task || error->started_site)
+    /* ORDER error.references: acquire. The others that had a reference have read all they will.
+     * Pairs with: acq_rel in drop_reference(). If relaxed: written while it is read. */
+    if (error->size == 0 || error->task || error->started_site ||
+        atomic_load_explicit(&error->references, memory_order_acquire) != 1)
         return;
     if (copy_name) {
         error->task_copy = ati_copy_text(name);

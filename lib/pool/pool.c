@@ -26,6 +26,7 @@ enum {
     shard_max = 64,
 };
 
+static const int64_t references_bias = (int64_t)1 << 62;
 static const at_duration slow_interval = AT_SECONDS(5);
 
 /* -- Options ------------------------------------------------------------------------------------ */
@@ -140,6 +141,47 @@ static void destroy_workers(at_pool *pool) {
     pool->workers = NULL;
 }
 
+static void free_storage(at_pool *pool) {
+    if (pool->injector.shards)
+        ati_injector_deinit(&pool->injector);
+    if (pool->cpus)
+        ati_release(pool->cpus, (size_t)pool->options.cpu_count * sizeof *pool->cpus);
+    ati_release_text(pool->name);
+    ati_release(pool, sizeof *pool);
+}
+
+void ati_pool_retain(at_pool *pool) {
+    ati_worker *worker = ati_worker_current;
+    if (worker && worker->pool == pool)
+        worker->reference_change++;
+    else
+        atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
+}
+
+static void change_references(at_pool *pool, int64_t change) {
+    /* ORDER pool.references: acq_rel. All uses by others happen before the free.
+     * Pairs with: itself in change_references(). If relaxed: freed while another still looks. */
+    if (atomic_fetch_add_explicit(&pool->references, change, memory_order_acq_rel) + change == 0)
+        free_storage(pool);
+}
+
+void ati_pool_release(at_pool *pool) {
+    ati_worker *worker = ati_worker_current;
+    if (worker && worker->pool == pool)
+        worker->reference_change--;
+    else
+        change_references(pool, -1);
+}
+
+/* The owner's reference and the bias go, the changes that the ended workers counted come. */
+static void release_owner(at_pool *pool) {
+    int64_t change = -1 - references_bias;
+    uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_relaxed);
+    for (uint32_t i = 0; i < count; i++)
+        change += pool->workers[i]->reference_change;
+    destroy_workers(pool);
+    change_references(pool, change);
+}
 static at_pool *create_storage(const at_pool_options *options) {
     at_pool *pool = ati_allocate_aligned(sizeof *pool, _Alignof(at_pool));
     if (!pool)
@@ -147,34 +189,16 @@ static at_pool *create_storage(const at_pool_options *options) {
     memset(pool, 0, sizeof *pool);
     pool->executor = (at_executor){
         .start = start_node, .retain = retain_executor, .release = release_executor};
-    atomic_init(&pool->references, 1);
+    atomic_init(&pool->references, 1 + references_bias);
     pool->fork_count = ati_process_fork_count();
     pool->idle.searching_limit = (uint32_t)(options->thread_count + 1) / 2;
     if (!copy_options(pool, options) ||
         !ati_injector_init(&pool->injector, count_shards(options->thread_count)) ||
         !create_workers(pool)) {
-        destroy_workers(pool);
-        ati_pool_release(pool);
+        release_owner(pool);
         return NULL;
     }
     return pool;
-}
-
-void ati_pool_retain(at_pool *pool) {
-    atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
-}
-
-void ati_pool_release(at_pool *pool) {
-    /* ORDER pool.references: acq_rel. All uses by others happen before the free.
-     * Pairs with: itself in ati_pool_release(). If relaxed: freed while another still looks. */
-    if (atomic_fetch_sub_explicit(&pool->references, 1, memory_order_acq_rel) != 1)
-        return;
-    if (pool->injector.shards)
-        ati_injector_deinit(&pool->injector);
-    if (pool->cpus)
-        ati_release(pool->cpus, (size_t)pool->options.cpu_count * sizeof *pool->cpus);
-    ati_release_text(pool->name);
-    ati_release(pool, sizeof *pool);
 }
 
 /* -- Threads ------------------------------------------------------------------------------------ */
@@ -227,8 +251,7 @@ at_status at_pool_create(at_pool **pool, const at_pool_options *options) {
         return ati_fail(AT_ERROR_NO_MEMORY, "at_pool_create: out of memory");
     status = start_threads(created);
     if (status != AT_OK) {
-        destroy_workers(created);
-        ati_pool_release(created);
+        release_owner(created);
         return status;
     }
     ati_report_pool_started(created);
@@ -319,13 +342,12 @@ void at_pool_destroy(at_pool *pool) {
         end_threads(pool);
         ati_report_pool_stopped(pool);
     }
-    destroy_workers(pool);
-    ati_pool_release(pool);
+    release_owner(pool);
 }
 
 at_pool *at_pool_current(void) {
     ati_worker *worker = ati_worker_current;
-    return worker && worker->depth > 0 ? worker->pool : NULL;
+    return worker ? worker->pool : NULL;
 }
 
 int64_t at_pool_thread_count(const at_pool *pool) {

@@ -41,8 +41,10 @@ struct at_pool {
     int *cpus;    /* owned */
     uint64_t fork_count; /* of this process when the pool was created */
 
-    /* Who may still use this struct: its owner, and what was made for its executor. */
-    _Alignas(ATI_CACHE_LINE) _Atomic uint32_t references;
+    /* Who may still use this struct: its owner, and what was made for its executor. Workers count
+     * their changes for themselves; they are added when the workers have ended, and until then
+     * a bias keeps this from reaching zero. */
+    _Alignas(ATI_CACHE_LINE) _Atomic int64_t references;
 
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t state; /* ati_pool_state; set before a settle */
     _Atomic bool ending;                             /* the workers' threads are to end */

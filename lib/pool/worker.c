@@ -59,8 +59,10 @@ bool ati_worker_may_nest(const ati_worker *worker) {
 /* -- Running a task ----------------------------------------------------------------------------- */
 
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
-    ati_counter_add(&worker->counts.running, 1);
-    worker->depth++;
+    if (worker) {
+        ati_counter_add(&worker->counts.running, 1);
+        worker->depth++;
+    }
     run->frame = (ati_frame){0};
     ati_frame_enter(&run->frame);
     run->outer_context = ati_context_current;
@@ -72,6 +74,8 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
         run->frame.next_release(run->frame.next_future);
     ati_context_current = run->outer_context;
     ati_frame_leave(&run->frame);
+    if (!worker)
+        return;
     worker->depth--;
     ati_worker_counts *counts = &worker->counts;
     ati_counter_add(status == AT_OK                ? &counts->succeeded

@@ -35,6 +35,7 @@ typedef struct ati_worker {
     uint32_t pick_count;  /* picks, for fairness */
     ati_quiet quiet;      /* whether its pushes wake others */
     uint32_t depth;       /* tasks that run nested on this stack */
+    int64_t reference_change; /* references to the pool taken less those given back here */
     uint64_t random;
     char *stack_end;      /* lowest address of the stack */
     ati_worker_counts counts;
@@ -59,7 +60,7 @@ typedef struct ati_task_run {
     ati_context *outer_context;
 } ati_task_run;
 
-/* Begins a task on the calling worker: own frame (identity and taken_from may be set in it
+/* Begins a task on the calling worker, which counts it (NULL: nobody does): own frame (identity and taken_from may be set in it
  * afterwards), own context. */
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context);
 
