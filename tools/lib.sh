@@ -2,7 +2,7 @@
 # What tools/try, tools/test and .ci/run share. Sourced by sh from the root of the repository, after
 # `set -eu`. Each step prints one line; what it writes goes to build/log and is shown if it fails.
 
-packages_to_build="gcc g++ libc6-dev cmake ninja-build pkg-config liburcu-dev libjansson-dev"
+packages_to_build="gcc g++ libc6-dev cmake ninja-build pkg-config liburcu-dev libjansson-dev libxxhash-dev"
 packages_to_test="libcriterion-dev python3 binutils clang-format clang-tidy"
 packages_for_ci="clang"
 
