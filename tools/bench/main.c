@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#include "commands.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { EXIT_WRONG_ARGUMENT = 2 };
+
+static const struct {
+    const char *name;
+    int (*run)(int argument_count, char **arguments);
+    const char *help;
+} commands[] = {
+    {"index", index_command, "read a tree of files on the pool, find duplicates"},
+};
+
+enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
+
+long command_cpu_count(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return 1;
+    return CPU_COUNT(&set);
+}
+
+static void print_help(FILE *to) {
+    fprintf(to, "Usage: at-bench COMMAND [OPTIONS] ...\n\n");
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
+    fprintf(to, "\nat-bench COMMAND --help lists the options of a command.\n");
+}
+
+int main(int argument_count, char **arguments) {
+    if (argument_count < 2) {
+        print_help(stderr);
+        return EXIT_WRONG_ARGUMENT;
+    }
+    if (strcmp(arguments[1], "--help") == 0 || strcmp(arguments[1], "-h") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(arguments[1], commands[i].name) == 0)
+            return commands[i].run(argument_count - 2, arguments + 2);
+    fprintf(stderr, "at-bench: there is no command '%s' (at-bench --help lists them)\n",
+            arguments[1]);
+    return EXIT_WRONG_ARGUMENT;
+}
