@@ -47,8 +47,10 @@ int main(void) {
         fprintf(stderr, "%s\n", at_error_message(at_error_last()));
         return 1;
     }
-    fetch(pool, "good.example");
-    fetch(pool, "bad.example");
+    char good[] = "good.example";
+    char bad[] = "bad.example";
+    fetch(pool, good);
+    fetch(pool, bad);
     at_pool_destroy(pool); /* finishes what was accepted */
     return 0;
 }

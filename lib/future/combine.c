@@ -31,14 +31,14 @@ typedef struct entry {
 struct combination {
     combine_kind kind;
     size_t count;
-    at_future *result;       /* retained until it is complete */
-    _Atomic uint32_t users;  /* see above */
-    _Atomic uint32_t owners; /* of the memory: the users together, and the value */
-    ati_lock lock;           /* guards the following; inside no other lock */
-    size_t remaining;        /* sources that are not complete, and the building call */
-    size_t first_failed;     /* index of the first failure in time, or count */
-    bool decided;            /* any, first: there is a winner */
-    at_winner winner;        /* the value of any and first */
+    at_future *result;              /* retained until it is complete */
+    _Atomic uint32_t users;         /* see above */
+    _Atomic uint32_t owners;        /* of the memory: the users together, and the value */
+    ati_lock lock;                  /* guards the following; inside no other lock */
+    size_t remaining;               /* sources that are not complete, and the building call */
+    size_t first_failed;            /* index of the first failure in time, or count */
+    bool decided;                   /* any, first: there is a winner */
+    at_winner winner;               /* the value of any and first */
     struct outcome_array *outcomes; /* the value of all and all_settled: behind the entries */
     entry entries[];
 };
@@ -83,7 +83,8 @@ static void release_user(combination *combine) {
     release_owner(combine);
 }
 
-/* -- The result --------------------------------------------------------------------------------- */
+/* -- The result ---------------------------------------------------------------------------------
+ */
 
 static void drop_outcomes(void *value) {
     struct outcome_array *array =
@@ -165,7 +166,8 @@ static void win(combination *combine, at_future *source, ati_completions *list) 
     detach_losers(combine);
 }
 
-/* -- The sources -------------------------------------------------------------------------------- */
+/* -- The sources --------------------------------------------------------------------------------
+ */
 
 /* Notes a failure under the lock: a real one takes the place of a cancellation. */
 static void note_failure(combination *combine, size_t index, at_error *error) {
@@ -175,8 +177,8 @@ static void note_failure(combination *combine, size_t index, at_error *error) {
 }
 
 static void settle(combination *combine, size_t index, at_future *source, ati_completions *list) {
-    bool may_win = combine->kind == COMBINE_FIRST ||
-                   (combine->kind == COMBINE_ANY && !source->error);
+    bool may_win =
+        combine->kind == COMBINE_FIRST || (combine->kind == COMBINE_ANY && !source->error);
     ati_lock_acquire(&combine->lock);
     bool wins = may_win && !combine->decided;
     if (wins) {
@@ -228,7 +230,8 @@ static void attach_entries(combination *combine, ati_completions *list) {
         finish(combine, list);
 }
 
-/* -- Building ----------------------------------------------------------------------------------- */
+/* -- Building -----------------------------------------------------------------------------------
+ */
 
 static at_executor *choose_executor(at_future *const *sources, size_t count) {
     for (size_t i = 0; i < count; i++)
@@ -249,8 +252,7 @@ static combination *create(combine_kind kind, at_future *const *sources, size_t 
     combination *made = ati_allocate_zeroed(combine_size(count));
     if (!made)
         return NULL;
-    made->result =
-        ati_future_create(ATI_FUTURE_PLAIN, choose_executor(sources, count), "", NULL);
+    made->result = ati_future_create(ATI_FUTURE_PLAIN, choose_executor(sources, count), "", NULL);
     if (!made->result) {
         ati_release(made, combine_size(count));
         return NULL;
@@ -264,8 +266,8 @@ static combination *create(combine_kind kind, at_future *const *sources, size_t 
     made->outcomes = (struct outcome_array *)&made->entries[count];
     made->outcomes->combine = made;
     for (size_t i = 0; i < count; i++)
-        made->entries[i] = (entry){
-            .registration.fire = fire_entry, .combine = made, .source = sources[i]};
+        made->entries[i] =
+            (entry){.registration.fire = fire_entry, .combine = made, .source = sources[i]};
     return made;
 }
 

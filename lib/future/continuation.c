@@ -11,8 +11,8 @@ static bool wants(const at_future *future, const at_future *source) {
     case ATI_FUTURE_THEN:
         return !source->error;
     case ATI_FUTURE_RECOVER:
-        return source->error && (future->runs_on_cancelled ||
-                                 at_error_status(source->error) != AT_ERROR_CANCELLED);
+        return source->error &&
+               (future->runs_on_cancelled || at_error_status(source->error) != AT_ERROR_CANCELLED);
     default:
         return true;
     }
@@ -20,8 +20,7 @@ static bool wants(const at_future *future, const at_future *source) {
 
 static void fire_continuation(ati_registration *registration, at_future *source,
                               ati_completions *list) {
-    at_future *future =
-        (at_future *)((char *)registration - offsetof(at_future, registration));
+    at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
     if (wants(future, source)) {
         ati_future_start(future, list);
         return;
@@ -144,8 +143,7 @@ static bool is_only_consumer(at_future *source) {
 at_status at_value_take(at_drop_fn *drop) {
     at_future *source = ati_frame_current()->taken_from;
     if (!source)
-        return ati_fail(AT_ERROR_INVALID,
-                        "at_value_take: called outside the function of a then");
+        return ati_fail(AT_ERROR_INVALID, "at_value_take: called outside the function of a then");
     at_future *owner = source->owner ? source->owner : source;
     if (!is_only_consumer(source) || (owner != source && !is_only_consumer(owner)) ||
         atomic_exchange_explicit(&owner->value_was_taken, true, memory_order_relaxed))

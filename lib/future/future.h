@@ -15,9 +15,9 @@
 
 /* The phases of a future; done from VALUE on. */
 typedef enum ati_phase {
-    ATI_PHASE_WAITING = 0,   /* for its source, or for whoever holds the promise */
-    ATI_PHASE_QUEUED = 1,    /* its task is in a queue and may be claimed */
-    ATI_PHASE_RUNNING = 2,   /* its task runs, or continues with another future */
+    ATI_PHASE_WAITING = 0, /* for its source, or for whoever holds the promise */
+    ATI_PHASE_QUEUED = 1,  /* its task is in a queue and may be claimed */
+    ATI_PHASE_RUNNING = 2, /* its task runs, or continues with another future */
     ATI_PHASE_VALUE = 3,
     ATI_PHASE_ERROR = 4,
     ATI_PHASE_CANCELLED = 5,
@@ -72,20 +72,21 @@ struct at_future {
         at_recover_fn recover;
         at_finally_fn finally;
     } run;
-    void *argument;          /* of a task, or the context of a continuation */
+    void *argument; /* of a task, or the context of a continuation */
     at_drop_fn argument_drop;
     const char *site;
-    ati_context *context;    /* retained, or NULL */
-    at_future *source;       /* retained until it has run or been passed by */
-    uint64_t fork_count;     /* of the process that made it */
+    ati_context *context;          /* retained, or NULL */
+    at_future *source;             /* retained until it has run or been passed by */
+    uint64_t fork_count;           /* of the process that made it */
     ati_registration registration; /* with the source */
-    ati_task_node node;      /* its place in a queue */
-    at_future *link;         /* in a list of completions or of futures to free */
-    size_t size;             /* of this allocation; 0: static, never freed */
-    char name[];             /* given by options, or "" */
+    ati_task_node node;            /* its place in a queue */
+    at_future *link;               /* in a list of completions or of futures to free */
+    size_t size;                   /* of this allocation; 0: static, never freed */
+    char name[];                   /* given by options, or "" */
 };
 
-/* -- Making ------------------------------------------------------------------------------------- */
+/* -- Making -------------------------------------------------------------------------------------
+ */
 
 /* Makes a pending future with one reference; retains `executor` and the current context, copies
  * `name` (NULL: none). NULL: out of memory. */
@@ -98,7 +99,8 @@ at_future *ati_future_no_memory(void);
 /* Makes a future that has failed; takes `error`. Never NULL. */
 at_future *ati_future_failed(at_executor *executor, at_error *error);
 
-/* -- Reading ------------------------------------------------------------------------------------ */
+/* -- Reading ------------------------------------------------------------------------------------
+ */
 
 static inline uint32_t ati_future_phase(const at_future *future) {
     /* ORDER future.state: acquire. Sees the outcome.
@@ -118,7 +120,8 @@ static inline void ati_future_mark_read(at_future *future) {
 /* The outcome of a done future, borrowed. */
 at_outcome ati_future_outcome(at_future *future);
 
-/* -- Completing --------------------------------------------------------------------------------- */
+/* -- Completing ---------------------------------------------------------------------------------
+ */
 
 /* Futures that are complete and whose registrations are to be fired, in order. */
 struct ati_completions {
@@ -137,14 +140,15 @@ typedef struct ati_result {
 /* The result that passes the outcome of a done future on. */
 ati_result ati_result_of(at_future *source);
 
-/* Completes a future, if it is not complete yet, and appends it to `list` (which keeps it) if it has
- * registrations. False: another outcome came first; the result was dropped. */
+/* Completes a future, if it is not complete yet, and appends it to `list` (which keeps it) if it
+ * has registrations. False: another outcome came first; the result was dropped. */
 bool ati_future_complete(at_future *future, const ati_result *result, ati_completions *list);
 
 /* Fires the registrations of all in the list, and of what that completes. */
 void ati_completions_run(ati_completions *list);
 
-/* -- Attaching ---------------------------------------------------------------------------------- */
+/* -- Attaching ----------------------------------------------------------------------------------
+ */
 
 /* Adds a registration to a pending future, or to one that is firing others; fires it at once if the
  * future is done. */
@@ -153,7 +157,8 @@ void ati_future_attach(at_future *source, ati_registration *registration, ati_co
 /* Removes a registration. False: it is being fired, or has been. */
 bool ati_future_detach(at_future *source, ati_registration *registration);
 
-/* -- Running (task.c) --------------------------------------------------------------------------- */
+/* -- Running (task.c) ---------------------------------------------------------------------------
+ */
 
 /* Starts the task of a waiting future on its executor; takes over one reference. If that fails, the
  * future is completed with the error. */

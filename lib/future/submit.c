@@ -28,8 +28,7 @@ at_future *at_pool_submit_at(const char *site, at_pool *pool, at_run_fn run, voi
     return submit(site, pool, &options);
 }
 
-at_future *at_pool_submit_with_at(const char *site, at_pool *pool,
-                                  const at_task_options *options) {
+at_future *at_pool_submit_with_at(const char *site, at_pool *pool, const at_task_options *options) {
     ATI_CALLER_CHECK(pool, "at_pool_submit_with", "`pool` is NULL");
     ATI_CALLER_CHECK(options && options->run, "at_pool_submit_with", "`run` is NULL");
     if (ati_all_zero(options->reserved, sizeof options->reserved))

@@ -125,8 +125,7 @@ static at_status take_result(at_future *future, ati_frame *frame, void *returned
 }
 
 static void fire_forward(ati_registration *registration, at_future *source, ati_completions *list) {
-    at_future *future =
-        (at_future *)((char *)registration - offsetof(at_future, registration));
+    at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
     ati_result result = ati_result_of(source);
     ati_future_complete(future, &result, list);
     ati_future_drop_source(future);
@@ -136,9 +135,8 @@ static void fire_forward(ati_registration *registration, at_future *source, ati_
 /* The future goes on with the outcome of `next`, which it takes. */
 static void continue_with(at_future *future, at_future *next, ati_completions *list) {
     if (next == future) {
-        at_error *error =
-            ati_error_create(future->site, NULL, AT_ERROR_DEADLOCK,
-                             "a task cannot continue with its own future");
+        at_error *error = ati_error_create(future->site, NULL, AT_ERROR_DEADLOCK,
+                                           "a task cannot continue with its own future");
         ati_future_complete(future, &(ati_result){.error = error}, list);
         at_future_release(next);
         return;

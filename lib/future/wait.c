@@ -26,10 +26,9 @@ static bool sleep_until_done(at_future *future, at_deadline deadline) {
         uint32_t state = atomic_load_explicit(&future->state, memory_order_relaxed);
         if (ati_phase_is_done(state & ATI_PHASE_MASK))
             return true;
-        if (!(state & ATI_STATE_SLEEPERS) &&
-            !atomic_compare_exchange_weak_explicit(&future->state, &state,
-                                                   state | ATI_STATE_SLEEPERS,
-                                                   memory_order_relaxed, memory_order_relaxed))
+        if (!(state & ATI_STATE_SLEEPERS) && !atomic_compare_exchange_weak_explicit(
+                                                 &future->state, &state, state | ATI_STATE_SLEEPERS,
+                                                 memory_order_relaxed, memory_order_relaxed))
             continue;
         if (!ati_futex_wait(&future->state, state | ATI_STATE_SLEEPERS, deadline))
             return ati_phase_is_done(ati_future_phase(future));
@@ -70,8 +69,7 @@ static at_status wait_in_task(ati_worker *worker, at_future *future, at_deadline
     if (waits_for_itself(future))
         return ati_fail(AT_ERROR_DEADLOCK, "at_future_wait: task %s waits for itself",
                         ati_future_task_name(future));
-    if (run_in_place(worker, future, deadline) &&
-        ati_phase_is_done(ati_future_phase(future)))
+    if (run_in_place(worker, future, deadline) && ati_phase_is_done(ati_future_phase(future)))
         return AT_OK;
     return block(worker, future, deadline);
 }

@@ -21,15 +21,16 @@ enum {
     stack_default = 256 * 1024,
     stack_min = 64 * 1024,
     stack_max = 1024 * 1024 * 1024,
-    cpu_limit = 1024,  /* what cpu_set_t holds */
-    shard_min = 4,     /* shards of the injector: a power of two, at least one a worker */
+    cpu_limit = 1024, /* what cpu_set_t holds */
+    shard_min = 4,    /* shards of the injector: a power of two, at least one a worker */
     shard_max = 64,
 };
 
 static const int64_t references_bias = (int64_t)1 << 62;
 static const at_duration slow_interval = AT_SECONDS(5);
 
-/* -- Options ------------------------------------------------------------------------------------ */
+/* -- Options ------------------------------------------------------------------------------------
+ */
 
 /* Puts the default for 0 and refuses what is out of range. */
 static at_status check_range(const char *member, int64_t *value, int64_t by_default, int64_t min,
@@ -37,9 +38,8 @@ static at_status check_range(const char *member, int64_t *value, int64_t by_defa
     if (*value == 0)
         *value = by_default;
     if (*value < min || *value > max)
-        return ati_fail(AT_ERROR_INVALID,
-                        "at_pool_create: %s: %lld is out of range (%lld to %lld)", member,
-                        (long long)*value, (long long)min, (long long)max);
+        return ati_fail(AT_ERROR_INVALID, "at_pool_create: %s: %lld is out of range (%lld to %lld)",
+                        member, (long long)*value, (long long)min, (long long)max);
     return AT_OK;
 }
 
@@ -49,8 +49,7 @@ static at_status check_cpus(const at_pool_options *options) {
                         (long long)options->cpu_count);
     if ((options->cpu_count > 0) != (options->cpus != NULL))
         return ati_fail(AT_ERROR_INVALID, "at_pool_create: cpus: %s without %s",
-                        options->cpus ? "cpus" : "cpu_count",
-                        options->cpus ? "cpu_count" : "cpus");
+                        options->cpus ? "cpus" : "cpu_count", options->cpus ? "cpu_count" : "cpus");
     for (int64_t i = 0; i < options->cpu_count; i++)
         if (options->cpus[i] < 0 || options->cpus[i] >= cpu_limit)
             return ati_fail(AT_ERROR_INVALID, "at_pool_create: cpus: %d is no CPU",
@@ -73,15 +72,15 @@ static at_status complete_options(at_pool_options *options) {
         cpus = thread_limit;
     at_status status = check_range("thread_count", &options->thread_count, cpus, 1, thread_limit);
     if (status == AT_OK)
-        status = check_range("stack_bytes", &options->stack_bytes, stack_default, stack_min,
-                             stack_max);
-    if (status == AT_OK)
         status =
-            check_range("queue_bound", &options->queue_bound, AT_UNLIMITED, 1, AT_UNLIMITED);
+            check_range("stack_bytes", &options->stack_bytes, stack_default, stack_min, stack_max);
+    if (status == AT_OK)
+        status = check_range("queue_bound", &options->queue_bound, AT_UNLIMITED, 1, AT_UNLIMITED);
     return status == AT_OK ? check_cpus(options) : status;
 }
 
-/* -- Storage ------------------------------------------------------------------------------------ */
+/* -- Storage ------------------------------------------------------------------------------------
+ */
 
 static at_status start_node(at_executor *executor, ati_task_node *node) {
     return ati_pool_start_node((at_pool *)executor, node, true);
@@ -187,8 +186,8 @@ static at_pool *create_storage(const at_pool_options *options) {
     if (!pool)
         return NULL;
     memset(pool, 0, sizeof *pool);
-    pool->executor = (at_executor){
-        .start = start_node, .retain = retain_executor, .release = release_executor};
+    pool->executor =
+        (at_executor){.start = start_node, .retain = retain_executor, .release = release_executor};
     atomic_init(&pool->references, 1 + references_bias);
     pool->fork_count = ati_process_fork_count();
     pool->idle.searching_limit = (uint32_t)(options->thread_count + 1) / 2;
@@ -201,7 +200,8 @@ static at_pool *create_storage(const at_pool_options *options) {
     return pool;
 }
 
-/* -- Threads ------------------------------------------------------------------------------------ */
+/* -- Threads ------------------------------------------------------------------------------------
+ */
 
 bool ati_pool_start_thread(at_pool *pool, ati_worker *worker) {
     const ati_thread_options thread = {
@@ -232,9 +232,8 @@ static at_status start_threads(at_pool *pool) {
         pool->workers[i]->has_thread = ati_pool_start_thread(pool, pool->workers[i]);
         if (!pool->workers[i]->has_thread) {
             end_threads(pool);
-            return ati_fail(AT_ERROR_SYSTEM,
-                            "at_pool_create: thread %u of %u could not be started", i + 1,
-                            pool->thread_count);
+            return ati_fail(AT_ERROR_SYSTEM, "at_pool_create: thread %u of %u could not be started",
+                            i + 1, pool->thread_count);
         }
     }
     return AT_OK;
@@ -259,7 +258,8 @@ at_status at_pool_create(at_pool **pool, const at_pool_options *options) {
     return AT_OK;
 }
 
-/* -- The end ------------------------------------------------------------------------------------ */
+/* -- The end ------------------------------------------------------------------------------------
+ */
 
 bool ati_pool_is_forked(const at_pool *pool) {
     return pool->fork_count != ati_process_fork_count();
@@ -298,8 +298,8 @@ static at_status wait_for_rest(at_pool *pool, at_deadline deadline) {
             continue;
         int64_t now = ati_monotonic_ns();
         if (now >= deadline)
-            return ati_fail(AT_ERROR_TIMED_OUT,
-                            "at_pool_shutdown: pool \"%s\" still has tasks", pool->name);
+            return ati_fail(AT_ERROR_TIMED_OUT, "at_pool_shutdown: pool \"%s\" still has tasks",
+                            pool->name);
         if (now >= report) {
             ati_report_shutdown_slow(pool, (now - began) / AT_SECONDS(1));
             report = now + slow_interval;

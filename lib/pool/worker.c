@@ -53,10 +53,11 @@ void ati_worker_wake(ati_worker *worker) {
 
 bool ati_worker_may_nest(const ati_worker *worker) {
     char here;
-    return worker->depth < nesting_limit && &here - worker->stack_end > nesting_stack;
+    return worker->depth<nesting_limit && & here - worker->stack_end> nesting_stack;
 }
 
-/* -- Running a task ----------------------------------------------------------------------------- */
+/* -- Running a task -----------------------------------------------------------------------------
+ */
 
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
     if (worker) {
@@ -91,8 +92,8 @@ at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, a
     *error = frame->error;
     frame->error = NULL;
     if (!*error)
-        *error = ati_error_create(site, NULL, AT_ERROR_FAILED,
-                                  "returned AT_FAILED without saying why");
+        *error =
+            ati_error_create(site, NULL, AT_ERROR_FAILED, "returned AT_FAILED without saying why");
     ati_error_set_task(*error, ati_site_name(site), false, site);
     return at_error_status(*error);
 }
@@ -119,7 +120,8 @@ static void run_work(ati_worker *worker, const ati_work *work) {
         work->run(work->argument);
 }
 
-/* -- Finding work ------------------------------------------------------------------------------- */
+/* -- Finding work -------------------------------------------------------------------------------
+ */
 
 /* Takes a batch from the injector: the first to run, the others onto the deque, where they can be
  * stolen. */
@@ -229,7 +231,8 @@ static bool next_work(ati_worker *worker, ati_work *work) {
     }
 }
 
-/* -- The thread --------------------------------------------------------------------------------- */
+/* -- The thread ---------------------------------------------------------------------------------
+ */
 
 static void abort_dying_worker(void *unused) {
     (void)unused;
