@@ -39,8 +39,8 @@ static at_error static_errors[] = {AT_STATUS_TABLE(STATIC_ERROR)};
 #undef STATIC_ERROR
 
 static bool in_table(at_status status) {
-    int index = -(int)status;
-    return index > 0 && (size_t)index < sizeof static_errors / sizeof *static_errors;
+    int count = sizeof static_errors / sizeof *static_errors;
+    return status < 0 && status > -count;
 }
 
 at_error *ati_error_static(at_status status) {
@@ -194,12 +194,14 @@ void ati_error_add_other(at_error *error, at_error *other) {
 
 at_error *ati_error_copy(const at_error *error) {
     at_error *copy = ati_error_create(error->site, at_error_retain(error->cause), error->status,
-                                      "%s", error->text);
+                                      "%s", at_error_text(error));
     if (error->task || error->started_site)
         ati_error_set_task(copy, error->task ? error->task : "", error->task_copy != NULL,
                            error->started_site);
     for (size_t i = 0; i < error->other_count; i++)
         ati_error_add_other(copy, at_error_retain(error->others[i]));
+    if (copy->size != 0)
+        copy->others_dropped += error->others_dropped;
     return copy;
 }
 

@@ -90,3 +90,8 @@ void *at_return(void *value, at_drop_fn drop) {
     frame->in_flight = false;
     return value;
 }
+
+void ati_frame_drop_returned(const ati_frame *frame, void *returned) {
+    if (returned && returned == frame->returned && frame->returned_drop)
+        frame->returned_drop(returned);
+}

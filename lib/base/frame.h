@@ -18,6 +18,7 @@ typedef struct ati_frame {
     void *returned;             /* what at_return was given last */
     at_drop_fn returned_drop;   /* and how to drop it */
     void *next_future;          /* what at_return_future was given last, owned */
+    void (*next_release)(void *next_future);
     void *taken_from;           /* the source that at_value_take may take from */
 } ati_frame;
 
@@ -28,6 +29,9 @@ ati_frame *ati_frame_current(void);
  * the error in its slot. */
 void ati_frame_enter(ati_frame *frame);
 void ati_frame_leave(ati_frame *frame);
+
+/* Drops the value that the task returned, if at_return said how. */
+void ati_frame_drop_returned(const ati_frame *frame, void *returned);
 
 /* Returned by a work function that continues with another future. */
 extern char ati_continued_object;

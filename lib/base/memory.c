@@ -2,8 +2,7 @@
 #include "base/memory.h"
 
 #include "base/atomic.h"
-
-#include <asynctools/error.h>
+#include "base/error.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,20 +30,22 @@ static _Atomic bool allocator_used;
 
 at_status at_allocator_set(const at_allocator *wanted) {
     if (atomic_load_explicit(&allocator_used, memory_order_relaxed))
-        return at_fail_status(AT_ERROR_INVALID,
-                              "at_allocator_set: the library has allocated memory already");
+        return ati_fail(AT_ERROR_INVALID,
+                        "at_allocator_set: the library has allocated memory already");
     if (!wanted) {
         allocator = (at_allocator){.allocate = allocate_malloc, .release = release_malloc};
         return AT_OK;
     }
     if (!wanted->allocate || !wanted->release)
-        return at_fail_status(AT_ERROR_INVALID, "at_allocator_set: `%s` is NULL",
-                              wanted->allocate ? "release" : "allocate");
+        return ati_fail(AT_ERROR_INVALID, "at_allocator_set: `%s` is NULL",
+                        wanted->allocate ? "release" : "allocate");
     allocator = *wanted;
     return AT_OK;
 }
 
 void *ati_allocate_aligned(size_t size, size_t alignment) {
+    if (size > PTRDIFF_MAX - alignment)
+        return NULL; /* no object is so large, and rounding up could wrap around */
     if (!atomic_load_explicit(&allocator_used, memory_order_relaxed))
         atomic_store_explicit(&allocator_used, true, memory_order_relaxed);
     return allocator.allocate(allocator.context, size, alignment);

@@ -33,5 +33,5 @@ endfunction()
 function(asynctools_library_flags target)
     asynctools_flags(${target})
     target_compile_options(${target} PRIVATE
-        -Wmissing-prototypes -Wformat=2 -Wconversion -Wno-sign-conversion)
+        -Wmissing-prototypes -Wformat=2 -Wno-format-nonliteral -Wconversion -Wno-sign-conversion)
 endfunction()

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_POOL_EXECUTOR_H
+#define ASYNCTOOLS_POOL_EXECUTOR_H
+
+/* Where code runs, as a small interface: a pool is one, lib/future has the inline one. */
+#include "queue/work.h"
+
+#include <asynctools/executor.h>
+#include <asynctools/status.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A work with room for a link, in the storage of what it runs. */
+typedef struct ati_task_node {
+    struct ati_task_node *next;
+    ati_work work;
+} ati_task_node;
+
+struct at_executor {
+    /* Starts `node->work`, and needs no memory for it. Other than AT_OK: it will never run. */
+    at_status (*start)(at_executor *executor, ati_task_node *node);
+    void (*retain)(at_executor *executor);
+    void (*release)(at_executor *executor);
+};
+
+#endif

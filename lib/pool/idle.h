@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_POOL_IDLE_H
+#define ASYNCTOOLS_POOL_IDLE_H
+
+/* Who looks for work, who sleeps, and who is woken. See idle.c for the argument. */
+#include "base/atomic.h"
+#include "base/lock.h"
+
+#include <stdbool.h>
+
+struct ati_worker;
+struct at_pool;
+
+/* Three counts in one word. */
+#define ATI_IDLE_SEARCHING ((uint64_t)1)
+#define ATI_IDLE_SLEEPING ((uint64_t)1 << 21)
+#define ATI_IDLE_AWAKE ((uint64_t)1 << 42)
+#define ATI_IDLE_MASK (((uint64_t)1 << 21) - 1)
+
+typedef struct ati_idle {
+    /* awake, sleeping, searching. A worker that searches is awake too; one that blocks in a task
+     * is awake; a parked spare is neither awake nor sleeping. */
+    _Alignas(ATI_CACHE_LINE) _Atomic uint64_t counts;
+    uint32_t searching_limit;
+    ati_lock lock;          /* guards top and the `below` of the workers; never nests */
+    struct ati_worker *top; /* the sleeper to be woken next: the one that fell asleep last */
+} ati_idle;
+
+static inline uint64_t ati_idle_searching(uint64_t counts) {
+    return counts & ATI_IDLE_MASK;
+}
+
+static inline uint64_t ati_idle_sleeping(uint64_t counts) {
+    return (counts >> 21) & ATI_IDLE_MASK;
+}
+
+static inline uint64_t ati_idle_awake(uint64_t counts) {
+    return counts >> 42;
+}
+
+void ati_idle_wake_one(struct at_pool *pool);
+
+/* To be called after work was published where there was none. Wakes a sleeper unless somebody is
+ * looking for work already. */
+static inline void ati_idle_notify(struct at_pool *pool, ati_idle *idle) {
+    /* ORDER idle.counts: seq_cst. Comes after the store that published the work.
+     * Pairs with: seq_cst in ati_idle_sleep() and ati_idle_stop_searching(). If acquire: the worker
+     * overlooks the work and this call the sleeper. */
+    uint64_t counts = atomic_load_explicit(&idle->counts, memory_order_seq_cst);
+    if (ati_idle_sleeping(counts) != 0 && ati_idle_searching(counts) == 0)
+        ati_idle_wake_one(pool);
+}
+
+/* Announces that this worker looks for work. False: enough others do. */
+bool ati_idle_start_searching(ati_idle *idle);
+
+/* It has found some; if it was the last to look and there is more, it wakes the next. */
+void ati_idle_stop_searching(struct at_pool *pool);
+
+/* Sleeps until woken, `searching` or not. True: woken to search (which it is announced to do).
+ * False: the pool stops. */
+bool ati_idle_sleep(struct ati_worker *worker, bool searching);
+
+/* The pool has stopped: wakes all. */
+void ati_idle_wake_all(struct at_pool *pool);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_POOL_POOL_H
+#define ASYNCTOOLS_POOL_POOL_H
+
+/* The inside of a pool, for lib/pool, and for lib/future to run its tasks on. */
+#include "base/atomic.h"
+#include "base/lock.h"
+#include "pool/executor.h"
+#include "pool/idle.h"
+#include "pool/worker.h"
+#include "queue/injector.h"
+
+#include <asynctools/pool.h>
+
+#include <pthread.h>
+
+typedef enum ati_pool_state {
+    ATI_POOL_RUNNING,
+    ATI_POOL_CLOSING, /* starts from outside are refused */
+    ATI_POOL_STOPPED, /* everything is refused; the threads are gone or going */
+} ati_pool_state;
+
+/* Tasks whose own storage is their place in the queue, for when there is no memory for another. */
+typedef struct ati_overflow {
+    ati_lock lock; /* guards first and last; may be taken inside a shard's push_lock */
+    ati_task_node *first;
+    ati_task_node *last;
+    _Atomic uint64_t pushed; /* written under lock */
+    _Atomic uint64_t taken;  /* written under lock */
+} ati_overflow;
+
+struct at_pool {
+    at_executor executor; /* first: an at_executor of a pool is the pool */
+
+    /* Read by all, written before the workers start. */
+    struct ati_worker **workers; /* worker_limit places; filled up to worker_count */
+    uint32_t worker_limit;
+    uint32_t thread_count;
+    at_pool_options options; /* as given, but with the defaults put in */
+    char *name;   /* owned */
+    int *cpus;    /* owned */
+    uint64_t fork_count; /* of this process when the pool was created */
+
+    /* Who may still use this struct: its owner, and what was made for its executor. */
+    _Alignas(ATI_CACHE_LINE) _Atomic uint32_t references;
+
+    _Alignas(ATI_CACHE_LINE) _Atomic uint32_t state; /* ati_pool_state; set before a settle */
+    _Atomic bool ending;                             /* the workers' threads are to end */
+    _Atomic uint32_t worker_count;                   /* places of `workers` that are filled */
+    _Atomic uint64_t bounded_count; /* tasks queued from outside; counted only if there is a bound */
+
+    ati_idle idle;
+    ati_injector injector;
+    ati_overflow overflow;
+
+    /* Counts up when a closing pool may have come to rest; futex of at_pool_shutdown. */
+    _Alignas(ATI_CACHE_LINE) _Atomic uint32_t rest_count;
+
+    ati_lock spares_lock;          /* guards what follows; outside idle.lock, never nests in it */
+    struct ati_worker *spares;     /* parked spare workers */
+    struct ati_worker *ended;      /* spare workers whose thread has ended or is about to */
+    uint32_t spare_count;          /* threads of spare workers, parked or not */
+    _Atomic uint32_t surplus;      /* threads at work beyond thread_count; a hint outside the lock */
+};
+
+/* -- Starting work (start.c) ------------------------------------------------------------------ */
+
+/* Starts work of the library itself, in `node`: cannot fail for memory. `continuation`: passes the
+ * bound and a closing pool. */
+at_status ati_pool_start_node(at_pool *pool, ati_task_node *node, bool continuation);
+
+/* Takes one task that found its place only in its own storage. */
+bool ati_overflow_take(at_pool *pool, ati_work *work);
+
+/* Whether a work can be seen in any queue. */
+bool ati_pool_has_work(at_pool *pool);
+
+/* -- Blocking (spare.c) ----------------------------------------------------------------------- */
+
+/* The current worker is about to block in a task: a spare thread takes its place until `end`.
+ * AT_ERROR_OVERLOAD, error in the slot: there can be none; do not block. */
+at_status ati_pool_block_begin(ati_worker *worker);
+void ati_pool_block_end(ati_worker *worker);
+
+/* A spare worker without work, while there is a surplus: sleeps until it is needed again. False:
+ * its thread is to end. */
+bool ati_spare_park(ati_worker *worker);
+void ati_spare_wake_all(at_pool *pool);
+
+/* -- Life (pool.c) ---------------------------------------------------------------------------- */
+
+void ati_pool_retain(at_pool *pool);
+void ati_pool_release(at_pool *pool);
+
+/* Starts the thread of a worker. False: the system has none to give. */
+bool ati_pool_start_thread(at_pool *pool, ati_worker *worker);
+
+/* Called when no worker is awake: a waiting at_pool_shutdown looks whether all is done. */
+void ati_pool_come_to_rest(at_pool *pool);
+
+/* Whether this process is a fork of the one that created the pool. */
+bool ati_pool_is_forked(const at_pool *pool);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_POOL_REPORT_H
+#define ASYNCTOOLS_POOL_REPORT_H
+
+/* What pools and futures write into the log. */
+#include <asynctools/error.h>
+#include <asynctools/pool.h>
+
+/* Nobody will ever read this error: logs `error.dropped` with its origin (a cancellation is
+ * expected, and not logged). Takes `error`. */
+void ati_report_dropped_error(at_error *error);
+
+void ati_report_pool_started(const at_pool *pool);
+void ati_report_pool_stopped(const at_pool *pool);
+void ati_report_shutdown_slow(at_pool *pool, int64_t waited_seconds);
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "pool/pool.h"
+#include "pool/report.h"
+
+#include <string.h>
+
+/* A task in the caller's storage is a node. */
+_Static_assert(sizeof(ati_task_node) <= sizeof(at_task), "at_task is too small");
+_Static_assert(offsetof(ati_task_node, next) == offsetof(at_task, next) &&
+                   offsetof(ati_task_node, work.run) == offsetof(at_task, run) &&
+                   offsetof(ati_task_node, work.argument) == offsetof(at_task, argument) &&
+                   offsetof(ati_task_node, work.context) == offsetof(at_task, context) &&
+                   offsetof(ati_task_node, work.site) == offsetof(at_task, site),
+               "at_task is not laid out as a node");
+
+/* What is to be started: `count` works like `first`, the arguments `step` bytes apart. */
+typedef struct start_batch {
+    ati_work first;
+    size_t count;
+    size_t step;
+    ati_task_node *node;  /* place for the work when there is no memory (count is 1), or NULL */
+    bool continuation;    /* passes the bound and a closing pool */
+} start_batch;
+
+static ati_work work_at(const start_batch *batch, size_t index) {
+    ati_work work = batch->first;
+    work.argument = (char *)work.argument + index * batch->step;
+    return work;
+}
+
+/* -- The overflow list -------------------------------------------------------------------------- */
+
+static void push_overflow(at_pool *pool, ati_task_node *node) {
+    ati_overflow *overflow = &pool->overflow;
+    ati_lock_acquire(&overflow->lock);
+    node->next = NULL;
+    if (overflow->last)
+        overflow->last->next = node;
+    else
+        overflow->first = node;
+    overflow->last = node;
+    uint64_t pushed = atomic_load_explicit(&overflow->pushed, memory_order_relaxed);
+    /* ORDER overflow.pushed: seq_cst. Comes before the look at who sleeps.
+     * Pairs with: seq_cst load in ati_pool_has_work(). If release: a worker sleeps on work. */
+    atomic_store_explicit(&overflow->pushed, pushed + 1, memory_order_seq_cst);
+    ati_lock_release(&overflow->lock);
+}
+
+static bool overflow_is_empty(at_pool *pool) {
+    uint64_t taken = atomic_load_explicit(&pool->overflow.taken, memory_order_relaxed);
+    /* ORDER overflow.pushed: seq_cst. Pairs with: seq_cst store in push_overflow(). If relaxed: a
+     * worker that announced its sleep overlooks the work. */
+    return atomic_load_explicit(&pool->overflow.pushed, memory_order_seq_cst) == taken;
+}
+
+bool ati_overflow_take(at_pool *pool, ati_work *work) {
+    ati_overflow *overflow = &pool->overflow;
+    if (overflow_is_empty(pool))
+        return false;
+    ati_lock_acquire(&overflow->lock);
+    ati_task_node *node = overflow->first;
+    if (node) {
+        overflow->first = node->next;
+        if (!overflow->first)
+            overflow->last = NULL;
+        *work = node->work;
+        uint64_t taken = atomic_load_explicit(&overflow->taken, memory_order_relaxed);
+        atomic_store_explicit(&overflow->taken, taken + 1, memory_order_relaxed);
+    }
+    ati_lock_release(&overflow->lock);
+    return node;
+}
+
+bool ati_pool_has_work(at_pool *pool) {
+    if (!ati_injector_is_empty(&pool->injector) || !overflow_is_empty(pool))
+        return true;
+    /* ORDER pool.workers: acquire. Sees the workers below the count.
+     * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
+    uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
+    for (uint32_t i = 0; i < count; i++)
+        if (ati_deque_size(&pool->workers[i]->deque) > 0)
+            return true;
+    return false;
+}
+
+/* -- From a worker of the pool ------------------------------------------------------------------ */
+
+static void notify_of_push(ati_worker *worker, size_t count) {
+    if (worker->quiet == ATI_QUIET_FIRST && count == 1) {
+        worker->quiet = ATI_QUIET_SECOND;
+        return;
+    }
+    bool was_empty = ati_deque_size(&worker->deque) <= count;
+    if (was_empty || worker->quiet != ATI_QUIET_NO) {
+        worker->quiet = ATI_QUIET_NO;
+        ati_idle_notify(worker->pool, &worker->pool->idle);
+    }
+}
+
+/* False: no memory, nothing was pushed. */
+static bool push_inside(ati_worker *worker, const start_batch *batch) {
+    if (!ati_deque_reserve(&worker->deque, batch->count))
+        return false;
+    for (size_t i = 0; i < batch->count; i++) {
+        ati_work work = work_at(batch, i);
+        (void)ati_deque_push(&worker->deque, &work, 1); /* there is room */
+    }
+    ati_counter_add(&worker->counts.accepted, batch->count);
+    notify_of_push(worker, batch->count);
+    return true;
+}
+
+/* -- From any thread ---------------------------------------------------------------------------- */
+
+/* Counts what a bounded pool has queued from outside. False: there is no room. */
+static bool count_bounded(at_pool *pool, const start_batch *batch) {
+    int64_t bound = pool->options.queue_bound;
+    if (bound == AT_UNLIMITED)
+        return true;
+    uint64_t before =
+        atomic_fetch_add_explicit(&pool->bounded_count, batch->count, memory_order_relaxed);
+    if (batch->continuation || before + batch->count <= (uint64_t)bound)
+        return true;
+    atomic_fetch_sub_explicit(&pool->bounded_count, batch->count, memory_order_relaxed);
+    return false;
+}
+
+static void uncount_bounded(at_pool *pool, const start_batch *batch) {
+    if (pool->options.queue_bound != AT_UNLIMITED)
+        atomic_fetch_sub_explicit(&pool->bounded_count, batch->count, memory_order_relaxed);
+}
+
+/* The state is read inside the shard's lock: once at_pool_shutdown has changed it and settled the
+ * injector, no push that read the old one is left. */
+static at_status check_state(at_pool *pool, const start_batch *batch) {
+    uint32_t state = atomic_load_explicit(&pool->state, memory_order_relaxed);
+    if (state == ATI_POOL_RUNNING || (state == ATI_POOL_CLOSING && batch->continuation))
+        return AT_OK;
+    return AT_ERROR_CLOSED;
+}
+
+/* In an open shard. `*edge`: somebody may have to be woken. */
+static at_status push_shard(at_pool *pool, ati_injector_shard *shard, const start_batch *batch,
+                            bool *edge) {
+    at_status status = check_state(pool, batch);
+    if (status != AT_OK)
+        return status;
+    if (!count_bounded(pool, batch))
+        return AT_ERROR_FULL;
+    if (!ati_injector_reserve(shard, batch->count)) {
+        uncount_bounded(pool, batch);
+        if (!batch->node)
+            return AT_ERROR_NO_MEMORY;
+        push_overflow(pool, batch->node);
+        *edge = true;
+        return AT_OK;
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        ati_work work = work_at(batch, i);
+        ati_injector_write(shard, &work);
+    }
+    *edge = ati_injector_publish(shard, batch->count);
+    return AT_OK;
+}
+
+static at_status refuse(at_pool *pool, at_status status) {
+    switch (status) {
+    case AT_ERROR_FULL:
+        return ati_fail(status, "pool \"%s\": queue is full, queue_bound is %lld", pool->name,
+                        (long long)pool->options.queue_bound);
+    case AT_ERROR_CLOSED:
+        return ati_fail(status, "pool \"%s\" is shut down", pool->name);
+    case AT_ERROR_FORKED:
+        return ati_fail(status, "pool \"%s\" belongs to the parent of this forked process",
+                        pool->name);
+    default:
+        return ati_fail(status, "pool \"%s\": %s", pool->name, at_status_text(status));
+    }
+}
+
+static at_status push_outside(at_pool *pool, const start_batch *batch) {
+    bool edge = false;
+    ati_injector_shard *shard = ati_injector_open(&pool->injector);
+    at_status status = push_shard(pool, shard, batch, &edge);
+    /* Inside the lock: the task may end, and with it the pool, as soon as the shard is closed. */
+    if (edge)
+        ati_idle_notify(pool, &pool->idle);
+    ati_injector_close(shard);
+    return status == AT_OK ? AT_OK : refuse(pool, status);
+}
+
+/* -- Both --------------------------------------------------------------------------------------- */
+
+static at_status start(at_pool *pool, const start_batch *batch) {
+    if (ati_pool_is_forked(pool))
+        return refuse(pool, AT_ERROR_FORKED);
+    ati_worker *worker = ati_worker_current;
+    if (!worker || worker->pool != pool)
+        return push_outside(pool, batch);
+    if (push_inside(worker, batch))
+        return AT_OK;
+    start_batch inside = *batch;
+    inside.continuation = true; /* what tasks start passes bound and closing */
+    return push_outside(pool, &inside);
+}
+
+at_status ati_pool_start_node(at_pool *pool, ati_task_node *node, bool continuation) {
+    start_batch batch = {
+        .first = node->work, .count = 1, .node = node, .continuation = continuation};
+    return start(pool, &batch);
+}
+
+/* Takes `count` references of the current context for works that run under it. */
+static ati_context *share_context(size_t count) {
+    ati_context *context = ati_context_current;
+    for (size_t i = 0; context && i < count; i++)
+        ati_context_retain(context);
+    return context;
+}
+
+static void unshare_context(ati_context *context, size_t count) {
+    for (size_t i = 0; context && i < count; i++)
+        ati_context_release(context);
+}
+
+static at_status start_under_context(at_pool *pool, start_batch *batch) {
+    ati_context *context = share_context(batch->count);
+    batch->first.context = context;
+    at_status status = start(pool, batch);
+    if (status != AT_OK)
+        unshare_context(context, batch->count);
+    return status;
+}
+
+at_status at_pool_start_at(const char *site, at_pool *pool, at_run_fn run, void *argument) {
+    ATI_CALLER_CHECK(pool, "at_pool_start", "`pool` is NULL");
+    ATI_CALLER_CHECK(run, "at_pool_start", "`run` is NULL");
+    start_batch batch = {.first = {.run = run, .argument = argument, .site = site}, .count = 1};
+    return start_under_context(pool, &batch);
+}
+
+at_status at_pool_start_many_at(const char *site, at_pool *pool, at_run_fn run, at_items items) {
+    ATI_CALLER_CHECK(pool, "at_pool_start_many", "`pool` is NULL");
+    ATI_CALLER_CHECK(run, "at_pool_start_many", "`run` is NULL");
+    if (items.count == 0)
+        return AT_OK;
+    if (!items.data || items.size == 0)
+        return ati_fail(AT_ERROR_INVALID, "at_pool_start_many: items.%s is %s",
+                        items.data ? "size" : "data", items.data ? "0" : "NULL");
+    start_batch batch = {.first = {.run = run, .argument = (void *)items.data, .site = site},
+                   .count = items.count,
+                   .step = items.size};
+    return start_under_context(pool, &batch);
+}
+
+void at_task_init_at(const char *site, at_task *task, at_run_fn run, void *argument) {
+    ATI_CALLER_CHECK(task, "at_task_init", "`task` is NULL");
+    ATI_CALLER_CHECK(run, "at_task_init", "`run` is NULL");
+    *task = (at_task){.run = run, .argument = argument, .site = site};
+}
+
+at_status at_pool_start_task(at_pool *pool, at_task *task) {
+    ATI_CALLER_CHECK(pool, "at_pool_start_task", "`pool` is NULL");
+    ATI_CALLER_CHECK(task && task->run, "at_pool_start_task",
+                     "`task` was not prepared by at_task_init");
+    ati_context *context = share_context(1);
+    task->context = context;
+    at_status status = ati_pool_start_node(pool, (ati_task_node *)task, false);
+    if (status != AT_OK)
+        ati_context_release(context);
+    return status;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+#include "pool/worker.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "pool/pool.h"
+#include "pool/report.h"
+
+#include <string.h>
+
+enum {
+    batch_limit = 64,       /* works taken from the injector at once */
+    deque_room = 256,       /* places a deque starts with, at least batch_limit */
+    fairness_interval = 61, /* every so many picks the oldest and the outside come first */
+    search_rounds = 32,     /* looks at every queue before a worker sleeps: some 10 microseconds */
+    search_pause = 16,      /* pauses between two looks */
+    nesting_limit = 64,     /* tasks on one stack */
+    nesting_stack = 32 * 1024, /* bytes of stack that must be left for one more */
+};
+
+_Thread_local ati_worker *ati_worker_current;
+
+ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
+    ati_worker *worker = ati_allocate_aligned(sizeof *worker, _Alignof(ati_worker));
+    if (!worker)
+        return NULL;
+    memset(worker, 0, sizeof *worker);
+    if (!ati_deque_reserve(&worker->deque, deque_room)) {
+        ati_release(worker, sizeof *worker);
+        return NULL;
+    }
+    worker->pool = pool;
+    worker->index = index;
+    worker->is_spare = is_spare;
+    worker->random = ati_random_next();
+    return worker;
+}
+
+void ati_worker_destroy(ati_worker *worker) {
+    ati_deque_deinit(&worker->deque);
+    ati_release(worker, sizeof *worker);
+}
+
+void ati_worker_wake(ati_worker *worker) {
+    /* ORDER worker.signal: release. What the waker did happens before the worker goes on.
+     * Pairs with: acquire in ati_idle_sleep() and ati_spare_park(). If relaxed: it goes on with
+     * stale state. */
+    atomic_store_explicit(&worker->signal, 1, memory_order_release);
+    ati_futex_wake(&worker->signal, 1);
+}
+
+bool ati_worker_may_nest(const ati_worker *worker) {
+    char here;
+    return worker->depth < nesting_limit && &here - worker->stack_end > nesting_stack;
+}
+
+/* -- Running a task ----------------------------------------------------------------------------- */
+
+void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
+    ati_counter_add(&worker->counts.running, 1);
+    worker->depth++;
+    run->frame = (ati_frame){0};
+    ati_frame_enter(&run->frame);
+    run->outer_context = ati_context_current;
+    ati_context_current = context;
+}
+
+void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
+    if (run->frame.next_future)
+        run->frame.next_release(run->frame.next_future);
+    ati_context_current = run->outer_context;
+    ati_frame_leave(&run->frame);
+    worker->depth--;
+    ati_worker_counts *counts = &worker->counts;
+    ati_counter_add(status == AT_OK                ? &counts->succeeded
+                    : status == AT_ERROR_CANCELLED ? &counts->cancelled
+                                                   : &counts->failed,
+                    1);
+    ati_counter_add(&counts->running, (uint64_t)-1);
+}
+
+at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, at_error **error) {
+    if (returned != AT_FAILED)
+        return AT_OK;
+    *error = frame->error;
+    frame->error = NULL;
+    if (!*error)
+        *error = ati_error_create(site, NULL, AT_ERROR_FAILED,
+                                  "returned AT_FAILED without saying why");
+    ati_error_set_task(*error, ati_site_name(site), false, site);
+    return at_error_status(*error);
+}
+
+/* A task that at_pool_start started: nobody wants its value. */
+static void run_started(ati_worker *worker, const ati_work *work) {
+    ati_task_run run;
+    ati_task_begin(worker, &run, work->context);
+    void *returned = work->run(work->argument);
+    at_error *error = NULL;
+    at_status status = ati_task_outcome(&run.frame, returned, work->site, &error);
+    if (status == AT_OK)
+        ati_frame_drop_returned(&run.frame, returned);
+    ati_task_end(worker, &run, status);
+    if (error)
+        ati_report_dropped_error(error);
+    ati_context_release(work->context);
+}
+
+static void run_work(ati_worker *worker, const ati_work *work) {
+    if (work->site)
+        run_started(worker, work);
+    else
+        work->run(work->argument);
+}
+
+/* -- Finding work ------------------------------------------------------------------------------- */
+
+/* Takes a batch from the injector: the first to run, the others onto the deque, where they can be
+ * stolen. */
+static bool take_injected(ati_worker *worker, ati_work *work) {
+    at_pool *pool = worker->pool;
+    ati_work batch[batch_limit];
+    size_t room = ati_deque_room(&worker->deque) + 1;
+    size_t limit = room < batch_limit ? room : batch_limit;
+    bool bounded = pool->options.queue_bound != AT_UNLIMITED;
+    if (bounded)
+        limit = 1; /* what is queued is counted until it runs */
+    size_t count;
+    ati_injector_shard *shard =
+        ati_injector_begin_take(&pool->injector, worker->index, batch, limit, &count);
+    if (!shard)
+        return false;
+    if (count > 1) {
+        bool pushed = ati_deque_push(&worker->deque, batch + 1, count - 1);
+        ATI_ASSERT(pushed); /* there was room */
+        (void)pushed;
+    }
+    ati_injector_end_take(shard, count);
+    if (bounded)
+        atomic_fetch_sub_explicit(&pool->bounded_count, 1, memory_order_relaxed);
+    *work = batch[0];
+    return true;
+}
+
+/* Steals one work from another worker, from a random one on. */
+static bool steal(ati_worker *worker, ati_work *work) {
+    at_pool *pool = worker->pool;
+    /* ORDER pool.workers: acquire. Sees the workers below the count.
+     * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
+    uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
+    uint32_t start = (uint32_t)(ati_random_step(&worker->random) % count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = start + i < count ? start + i : start + i - count;
+        ati_worker *victim = pool->workers[index];
+        if (victim == worker)
+            continue;
+        ati_steal result;
+        do
+            result = ati_deque_steal(&victim->deque, work);
+        while (result == ATI_STEAL_LOST);
+        if (result == ATI_STEAL_DONE)
+            return true;
+    }
+    return false;
+}
+
+/* Every so many picks: first what waits outside, then the oldest of the own deque. */
+static bool pick_fairly(ati_worker *worker, ati_work *work) {
+    if (!take_injected(worker, work) && ati_deque_steal(&worker->deque, work) != ATI_STEAL_DONE)
+        return false;
+    /* A quiet push may have left a work here that nobody was told of. */
+    if (ati_deque_size(&worker->deque) > 0)
+        ati_idle_notify(worker->pool, &worker->pool->idle);
+    return true;
+}
+
+/* Takes what is at hand, without looking at other workers. */
+static bool pick(ati_worker *worker, ati_work *work) {
+    if (++worker->pick_count % fairness_interval == 0 && pick_fairly(worker, work))
+        return true;
+    return ati_deque_pop(&worker->deque, work) || take_injected(worker, work) ||
+           ati_overflow_take(worker->pool, work);
+}
+
+/* Looks everywhere for a bounded moment. */
+static bool search(ati_worker *worker, ati_work *work) {
+    for (int round = 0; round < search_rounds; round++) {
+        if (take_injected(worker, work) || ati_overflow_take(worker->pool, work) ||
+            steal(worker, work))
+            return true;
+        for (int i = 0; i < search_pause; i++)
+            ati_cpu_relax();
+    }
+    return false;
+}
+
+/* A spare worker with nothing of its own to do, while there are more threads than asked for. */
+static bool is_superfluous(ati_worker *worker) {
+    return worker->is_spare &&
+           atomic_load_explicit(&worker->pool->surplus, memory_order_relaxed) > 0 &&
+           ati_deque_size(&worker->deque) == 0;
+}
+
+/* Gives the next work, sleeping until there is one. False: the thread is to end. */
+static bool next_work(ati_worker *worker, ati_work *work) {
+    at_pool *pool = worker->pool;
+    bool searching = false;
+    for (;;) {
+        if (!searching) {
+            if (is_superfluous(worker) && !ati_spare_park(worker))
+                return false;
+            if (pick(worker, work))
+                return true;
+            searching = ati_idle_start_searching(&pool->idle);
+        }
+        if (searching && search(worker, work)) {
+            ati_idle_stop_searching(pool);
+            return true;
+        }
+        if (!ati_idle_sleep(worker, searching))
+            return false;
+        searching = true; /* whoever woke us counted us so */
+    }
+}
+
+/* -- The thread --------------------------------------------------------------------------------- */
+
+static void abort_dying_worker(void *unused) {
+    (void)unused;
+    ati_caller_abort("task", "pthread_exit or a cancellation of the thread may not leave a task; "
+                             "return from its function instead");
+}
+
+static void find_stack_end(ati_worker *worker) {
+    pthread_attr_t attributes;
+    void *lowest = NULL;
+    size_t size = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        pthread_attr_getstack(&attributes, &lowest, &size);
+        pthread_attr_destroy(&attributes);
+    }
+    /* Unknown: no task will nest. */
+    worker->stack_end = lowest ? lowest : (char *)&attributes;
+}
+
+static void work_until_end(ati_worker *worker) {
+    ati_work work;
+    while (next_work(worker, &work))
+        run_work(worker, &work);
+}
+
+void *ati_worker_main(void *argument) {
+    ati_worker *worker = argument;
+    const at_pool_options *options = &worker->pool->options;
+    ati_worker_current = worker;
+    find_stack_end(worker);
+    pthread_cleanup_push(abort_dying_worker, NULL);
+    if (options->on_thread_start)
+        options->on_thread_start(options->context);
+    work_until_end(worker);
+    if (options->on_thread_stop)
+        options->on_thread_stop(options->context);
+    pthread_cleanup_pop(0);
+    return NULL;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_QUEUE_INJECTOR_H
+#define ASYNCTOOLS_QUEUE_INJECTOR_H
+
+/* The way into a pool from outside: a few independent first-in first-out queues (shards), unbounded,
+ * for any number of producers and consumers. See injector.c for the argument. */
+#include "base/atomic.h"
+#include "base/lock.h"
+#include "queue/work.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ati_injector_block ati_injector_block;
+
+typedef struct ati_injector_shard {
+    /* The producers' line. */
+    _Alignas(ATI_CACHE_LINE) ati_lock push_lock; /* guards tail and tail_index; never nests */
+    uint32_t tail_index;                         /* next free place in tail */
+    ati_injector_block *tail;
+    _Atomic uint64_t pushed; /* works ever pushed; written under push_lock */
+    /* The consumers' line. */
+    _Alignas(ATI_CACHE_LINE) ati_lock take_lock; /* guards head and head_index; never nests */
+    uint32_t head_index;                         /* next full place in head */
+    ati_injector_block *head;
+    _Atomic uint64_t taken; /* works ever taken; written under take_lock */
+    /* Handed from consumers to producers. */
+    _Alignas(ATI_CACHE_LINE) _Atomic(ati_injector_block *) spare; /* an empty block, or NULL */
+} ati_injector_shard;
+
+typedef struct ati_injector {
+    ati_injector_shard *shards;
+    uint32_t shard_count; /* a power of two */
+} ati_injector;
+
+bool ati_injector_init(ati_injector *injector, uint32_t shard_count); /* false: no memory */
+void ati_injector_deinit(ati_injector *injector);                     /* nobody uses it any more */
+
+/* Opens a shard for pushing: locks one that is free, from the calling thread's own on; waits only
+ * if all are held. Close it soon. */
+ati_injector_shard *ati_injector_open(ati_injector *injector);
+void ati_injector_close(ati_injector_shard *shard);
+
+/* Makes room for `count` works in an open shard. False: no memory, nothing has changed. */
+bool ati_injector_reserve(ati_injector_shard *shard, size_t count);
+
+/* Writes a work into reserved room; unseen until ati_injector_publish says how many were written.
+ * That store is sequentially consistent. True: the shard was empty before. */
+void ati_injector_write(ati_injector_shard *shard, const ati_work *work);
+bool ati_injector_publish(ati_injector_shard *shard, size_t count);
+
+/* Copies up to `limit` works, all from one shard, oldest first, without taking them yet; looks at
+ * the shards from number `first` on and passes over one that another consumer is taking from. NULL:
+ * none. Otherwise end with ati_injector_end_take once the works can be found elsewhere, so that
+ * whoever looks for work sees each in one place or the other. */
+ati_injector_shard *ati_injector_begin_take(ati_injector *injector, uint32_t first, ati_work *works,
+                                            size_t limit, size_t *count);
+void ati_injector_end_take(ati_injector_shard *shard, size_t count);
+
+/* A snapshot of how many works are queued, and of how many were ever pushed. Exact while nobody
+ * else uses the injector. */
+uint64_t ati_injector_size(const ati_injector *injector);
+uint64_t ati_injector_pushed(const ati_injector *injector);
+bool ati_injector_is_empty(const ati_injector *injector);
+
+/* Waits until every push that has begun is done: opens and closes each shard. */
+void ati_injector_settle(ati_injector *injector);
+
+#endif
