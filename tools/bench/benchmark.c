@@ -8,8 +8,7 @@
 #include <string.h>
 
 static bool measure_round(struct benchmark_result *result,
-                          const struct benchmark_settings *settings, size_t round, size_t sample)
-{
+                          const struct benchmark_settings *settings, size_t round, size_t sample) {
     for (size_t i = 0; i < result->subject_count; i++) {
         /* Each round starts with another subject, so that none always follows the same one. */
         size_t turn = (i + round) % result->subject_count;
@@ -21,8 +20,8 @@ static bool measure_round(struct benchmark_result *result,
 }
 
 struct benchmark_result *benchmark_measure(const struct benchmark *benchmark,
-                                           const struct benchmark_settings *settings, size_t repeat)
-{
+                                           const struct benchmark_settings *settings,
+                                           size_t repeat) {
     struct subject subjects[BENCHMARK_MAX_SUBJECTS];
     struct benchmark_result *result = calloc(1, sizeof(*result));
     if (!result)
@@ -47,22 +46,19 @@ struct benchmark_result *benchmark_measure(const struct benchmark *benchmark,
 }
 
 static size_t collect_values(const struct benchmark_result *result, size_t subject, int metric,
-                             double *values)
-{
+                             double *values) {
     for (size_t i = 0; i < result->repeat; i++)
         values[i] = result->series[subject].samples[i].values[metric];
     return result->repeat;
 }
 
-double benchmark_median(const struct benchmark_result *result, size_t subject, int metric)
-{
+double benchmark_median(const struct benchmark_result *result, size_t subject, int metric) {
     double values[BENCHMARK_MAX_REPEAT];
     return median_of(values, collect_values(result, subject, metric, values));
 }
 
 /* Gives the lowest median of all peers, or 0 where there is none. */
-static double find_best_peer(const struct benchmark_result *result, int metric)
-{
+static double find_best_peer(const struct benchmark_result *result, int metric) {
     double best = 0;
     for (size_t i = 0; i < result->subject_count; i++) {
         if (result->series[i].subject.role != SUBJECT_PEER)
@@ -75,16 +71,14 @@ static double find_best_peer(const struct benchmark_result *result, int metric)
 }
 
 static void print_row(const struct benchmark_result *result, size_t subject, int metric,
-                      double best)
-{
+                      double best) {
     const struct benchmark_series *series = &result->series[subject];
     double values[BENCHMARK_MAX_REPEAT], cpu[BENCHMARK_MAX_REPEAT];
     size_t count = collect_values(result, subject, metric, values);
     for (size_t i = 0; i < count; i++)
         cpu[i] = series->samples[i].cpu_ns;
     double median = median_of(values, count);
-    printf("  %-30s %9.2f %9.2f %9.2f", series->subject.name, median, values[0],
-           values[count - 1]);
+    printf("  %-30s %9.2f %9.2f %9.2f", series->subject.name, median, values[0], values[count - 1]);
     if (metric == 0)
         printf(" %9.0f", median_of(cpu, count));
     else
@@ -96,8 +90,7 @@ static void print_row(const struct benchmark_result *result, size_t subject, int
     printf("\n");
 }
 
-void benchmark_print(const struct benchmark_result *result)
-{
+void benchmark_print(const struct benchmark_result *result) {
     const struct benchmark *benchmark = result->benchmark;
     printf("%s", benchmark->name);
     if (benchmark->parameter)

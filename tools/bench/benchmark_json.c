@@ -16,8 +16,7 @@
 
 /* Google Benchmark's own tools (compare.py among them) read what is written here. */
 
-static json_t *make_context(void)
-{
+static json_t *make_context(void) {
     char date[64], host[128] = "";
     time_t now = time(NULL);
     struct tm parts;
@@ -38,10 +37,10 @@ static json_t *make_context(void)
 }
 
 static void make_name(const struct benchmark_result *result, size_t subject, int metric,
-                      char name[], size_t size)
-{
+                      char name[], size_t size) {
     const struct benchmark *benchmark = result->benchmark;
-    int length = snprintf(name, size, "%s/%s", benchmark->name, result->series[subject].subject.name);
+    int length =
+        snprintf(name, size, "%s/%s", benchmark->name, result->series[subject].subject.name);
     if (benchmark->metrics[1] && length > 0 && (size_t)length < size)
         length += snprintf(name + length, size - (size_t)length, "/%s", benchmark->metrics[metric]);
     if (benchmark->parameter && length > 0 && (size_t)length < size)
@@ -50,9 +49,8 @@ static void make_name(const struct benchmark_result *result, size_t subject, int
 }
 
 /* Members that every entry has. */
-static json_t *make_entry(const struct benchmark_result *result, const char *run_name, size_t family,
-                          double real_time, double cpu_time)
-{
+static json_t *make_entry(const struct benchmark_result *result, const char *run_name,
+                          size_t family, double real_time, double cpu_time) {
     return json_pack("{sI sI ss si si sf sf ss}", "family_index", (json_int_t)family,
                      "per_family_instance_index", (json_int_t)0, "run_name", run_name,
                      "repetitions", (int)result->repeat, "threads",
@@ -60,14 +58,12 @@ static json_t *make_entry(const struct benchmark_result *result, const char *run
                      real_time, "cpu_time", cpu_time, "time_unit", result->benchmark->unit);
 }
 
-static double count_cpu(const struct benchmark_result *result, double cpu_ns)
-{
+static double count_cpu(const struct benchmark_result *result, double cpu_ns) {
     return strcmp(result->benchmark->unit, "us") == 0 ? cpu_ns / 1e3 : cpu_ns;
 }
 
 static void add_rounds(const struct benchmark_result *result, size_t subject, int metric,
-                       size_t family, json_t *list)
-{
+                       size_t family, json_t *list) {
     char name[256];
     make_name(result, subject, metric, name, sizeof(name));
     for (size_t i = 0; i < result->repeat; i++) {
@@ -82,8 +78,7 @@ static void add_rounds(const struct benchmark_result *result, size_t subject, in
     }
 }
 
-static double find_deviation(const double *values, size_t count, double mean)
-{
+static double find_deviation(const double *values, size_t count, double mean) {
     double sum = 0;
     for (size_t i = 0; i < count; i++)
         sum += (values[i] - mean) * (values[i] - mean);
@@ -91,8 +86,7 @@ static double find_deviation(const double *values, size_t count, double mean)
 }
 
 static void add_aggregates(const struct benchmark_result *result, size_t subject, int metric,
-                           size_t family, json_t *list)
-{
+                           size_t family, json_t *list) {
     static const char *const kinds[] = {"mean", "median", "stddev", "min", "max"};
     char run_name[256], name[272];
     double values[2][BENCHMARK_MAX_REPEAT];
@@ -126,8 +120,7 @@ static void add_aggregates(const struct benchmark_result *result, size_t subject
     }
 }
 
-bool benchmark_write_json(const char *path, struct benchmark_result *const *results, size_t count)
-{
+bool benchmark_write_json(const char *path, struct benchmark_result *const *results, size_t count) {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
         for (size_t subject = 0; subject < results[i]->subject_count; subject++)

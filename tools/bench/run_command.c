@@ -26,8 +26,7 @@ struct run_results {
     size_t count;
 };
 
-int list_command(int argument_count, char **arguments)
-{
+int list_command(int argument_count, char **arguments) {
     const char *none[1];
     const struct command_spec command = {
         .name = "list", .usage = "", .help = "Lists the benchmarks and who takes part in them."};
@@ -47,8 +46,7 @@ int list_command(int argument_count, char **arguments)
 }
 
 static enum arguments_result read_arguments(int argument_count, char **arguments,
-                                            struct run_options *options)
-{
+                                            struct run_options *options) {
     const struct option_spec specs[] = {
         {"--threads", "LIST", OPTION_COUNTS, &options->threads, 1, 256,
          "outside threads that submit or log, such as 1,2,4 (the default)"},
@@ -72,15 +70,13 @@ static enum arguments_result read_arguments(int argument_count, char **arguments
     return arguments_parse(&command, argument_count, arguments, &options->pattern);
 }
 
-static bool is_wanted(const struct benchmark *benchmark, const char *pattern)
-{
+static bool is_wanted(const struct benchmark *benchmark, const char *pattern) {
     return !pattern || strstr(benchmark->name, pattern) ||
            fnmatch(pattern, benchmark->name, 0) == 0;
 }
 
 static bool run_parameters(const struct benchmark *benchmark, const struct run_options *options,
-                           struct run_results *results)
-{
+                           struct run_results *results) {
     struct count_list parameters = benchmark->parameters;
     if (!benchmark->parameter)
         parameters = (struct count_list){.values = {0}, .count = 1};
@@ -100,8 +96,7 @@ static bool run_parameters(const struct benchmark *benchmark, const struct run_o
     return true;
 }
 
-static int finish(const struct run_options *options, const struct run_results *results)
-{
+static int finish(const struct run_options *options, const struct run_results *results) {
     if (results->count == 0) {
         fprintf(stderr, "at-bench run: no benchmark matches '%s' (at-bench list names them)\n",
                 options->pattern);
@@ -116,8 +111,7 @@ static int finish(const struct run_options *options, const struct run_results *r
     return 0;
 }
 
-int run_command(int argument_count, char **arguments)
-{
+int run_command(int argument_count, char **arguments) {
     struct run_options options = {.workers = 2, .repeat = 5};
     struct run_results results = {.count = 0};
     enum arguments_result parsed = read_arguments(argument_count, arguments, &options);

@@ -18,8 +18,7 @@ struct other_task {
 /* Marks the address of an other_task; plain arguments have it clear. */
 enum { OTHER_MARK = 1 };
 
-static void run_task(gpointer data, gpointer context)
-{
+static void run_task(gpointer data, gpointer context) {
     const struct glib_pool *pool = context;
     if ((guintptr)data & OTHER_MARK) {
         struct other_task *task = (struct other_task *)((guintptr)data - OTHER_MARK);
@@ -31,16 +30,14 @@ static void run_task(gpointer data, gpointer context)
     }
 }
 
-static void *create(int workers, peer_run_fn run)
-{
+static void *create(int workers, peer_run_fn run) {
     struct glib_pool *pool = g_new0(struct glib_pool, 1);
     pool->run = run;
     pool->pool = g_thread_pool_new(run_task, pool, workers, TRUE, NULL);
     return pool;
 }
 
-static void submit(void *pool, peer_run_fn run, void *argument)
-{
+static void submit(void *pool, peer_run_fn run, void *argument) {
     struct glib_pool *self = pool;
     if (run != self->run || argument == NULL) {
         struct other_task *task = g_new(struct other_task, 1);
@@ -50,8 +47,7 @@ static void submit(void *pool, peer_run_fn run, void *argument)
     g_thread_pool_push(self->pool, argument, NULL);
 }
 
-static void destroy(void *pool)
-{
+static void destroy(void *pool) {
     struct glib_pool *self = pool;
     g_thread_pool_free(self->pool, FALSE, TRUE);
     g_free(self);

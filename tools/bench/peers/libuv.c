@@ -21,8 +21,7 @@ struct uv_task {
 
 enum { SUBMITS_A_TURN = 1024 };
 
-static void *create(int workers, peer_run_fn run)
-{
+static void *create(int workers, peer_run_fn run) {
     (void)run;
     static int first_workers;
     char text[16];
@@ -44,20 +43,17 @@ static void *create(int workers, peer_run_fn run)
     return pool;
 }
 
-static void run_task(uv_work_t *work)
-{
+static void run_task(uv_work_t *work) {
     struct uv_task *task = (struct uv_task *)work;
     task->run(task->argument);
 }
 
-static void end_task(uv_work_t *work, int status)
-{
+static void end_task(uv_work_t *work, int status) {
     (void)status;
     free(work);
 }
 
-static void submit(void *pool, peer_run_fn run, void *argument)
-{
+static void submit(void *pool, peer_run_fn run, void *argument) {
     struct uv_pool *self = pool;
     struct uv_task *task = malloc(sizeof(*task));
     if (task) {
@@ -74,19 +70,16 @@ static void submit(void *pool, peer_run_fn run, void *argument)
     }
 }
 
-static void drain(void *pool)
-{
+static void drain(void *pool) {
     uv_run(&((struct uv_pool *)pool)->loop, UV_RUN_DEFAULT);
 }
 
-static void round_trip(void *pool, peer_run_fn run, void *argument)
-{
+static void round_trip(void *pool, peer_run_fn run, void *argument) {
     submit(pool, run, argument);
     drain(pool);
 }
 
-static void destroy(void *pool)
-{
+static void destroy(void *pool) {
     struct uv_pool *self = pool;
     drain(self);
     uv_loop_close(&self->loop);

@@ -5,8 +5,7 @@
 #include <thread>
 #include <vector>
 
-namespace
-{
+namespace {
 
 struct task {
     peer_run_fn run;
@@ -21,8 +20,7 @@ struct queue_pool {
     std::vector<std::thread> threads;
 };
 
-void run_worker(queue_pool *pool)
-{
+void run_worker(queue_pool *pool) {
     moodycamel::ConsumerToken token(pool->queue);
     task batch[batch_size];
     for (;;) {
@@ -39,21 +37,18 @@ void run_worker(queue_pool *pool)
     }
 }
 
-void *create(int workers, peer_run_fn)
-{
+void *create(int workers, peer_run_fn) {
     auto *pool = new queue_pool;
     for (int i = 0; i < workers; i++)
         pool->threads.emplace_back(run_worker, pool);
     return pool;
 }
 
-void submit(void *pool, peer_run_fn run, void *argument)
-{
+void submit(void *pool, peer_run_fn run, void *argument) {
     static_cast<queue_pool *>(pool)->queue.enqueue({run, argument});
 }
 
-void destroy(void *pool)
-{
+void destroy(void *pool) {
     auto *self = static_cast<queue_pool *>(pool);
     for (std::size_t i = 0; i < self->threads.size(); i++)
         self->queue.enqueue({nullptr, nullptr});
@@ -62,8 +57,7 @@ void destroy(void *pool)
     delete self;
 }
 
-struct peer make_peer()
-{
+struct peer make_peer() {
     struct peer made = {};
     made.name = "moodycamel queue, threads";
     made.is_beside = true;

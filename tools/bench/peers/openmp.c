@@ -10,8 +10,7 @@ struct openmp_pool {
     int workers;
 };
 
-static void *create(int workers, peer_run_fn run)
-{
+static void *create(int workers, peer_run_fn run) {
     (void)run;
     struct openmp_pool *pool = malloc(sizeof(*pool));
     if (pool)
@@ -19,15 +18,13 @@ static void *create(int workers, peer_run_fn run)
     return pool;
 }
 
-static void submit(void *pool, peer_run_fn run, void *argument)
-{
+static void submit(void *pool, peer_run_fn run, void *argument) {
     (void)pool;
 #pragma omp task firstprivate(run, argument)
     run(argument);
 }
 
-static void enter(void *pool, int producers, peer_body_fn body, void *context)
-{
+static void enter(void *pool, int producers, peer_body_fn body, void *context) {
     int team = ((struct openmp_pool *)pool)->workers + producers;
 #pragma omp parallel num_threads(team)
     {
@@ -39,6 +36,7 @@ static void enter(void *pool, int producers, peer_body_fn body, void *context)
 
 const struct peer peer_openmp = {
     .name = "OpenMP tasks (libgomp)",
+    .is_beside = true, /* see above */
     .no_hand_over = true,
     .create = create,
     .submit = submit,

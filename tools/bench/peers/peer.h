@@ -28,9 +28,11 @@ struct peer {
     void (*submit)(void *pool, peer_run_fn run, void *argument);
     /* Runs body(context, 0 to producers - 1) on threads that may submit; NULL: on plain ones. */
     void (*enter)(void *pool, int producers, peer_body_fn body, void *context);
-    /* Called by each producer after its last submit; may wait for the tasks. NULL: nothing to do. */
+    /* Called by each producer after its last submit; may wait for the tasks. NULL: nothing to do.
+     */
     void (*drain)(void *pool);
-    /* Submits one task and waits for its end. NULL: a flag under a mutex and a condition variable. */
+    /* Submits one task and waits for its end. NULL: a flag under a mutex and a condition variable.
+     */
     void (*round_trip)(void *pool, peer_run_fn run, void *argument);
     void (*destroy)(void *pool);
 };

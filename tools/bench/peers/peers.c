@@ -4,10 +4,7 @@
 #include <stddef.h>
 
 const struct peer *const peers[] = {
-#ifdef PEER_LIBRARY
     &peer_library,
-    &peer_library_future,
-#endif
     &peer_plain,
 #ifdef PEER_TBB
     &peer_tbb_group,

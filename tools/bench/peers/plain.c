@@ -5,22 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void *create(int workers, peer_run_fn run)
-{
+static void *create(int workers, peer_run_fn run) {
     (void)run;
     return plain_pool_create(workers);
 }
 
-static void submit(void *pool, peer_run_fn run, void *argument)
-{
+static void submit(void *pool, peer_run_fn run, void *argument) {
     if (plain_pool_submit(pool, run, argument) != 0) {
         fprintf(stderr, "at-bench: the plain pool is out of memory\n");
         exit(1);
     }
 }
 
-static void destroy(void *pool)
-{
+static void destroy(void *pool) {
     plain_pool_destroy(pool);
 }
 
