@@ -16,6 +16,7 @@ static const struct {
     {"index", index_command, "read a tree of files on the pool, find duplicates"},
     {"list", list_command, "list the benchmarks"},
     {"run", run_command, "run benchmarks against the peers"},
+    {"limits", limits_command, "measure what this machine can do"},
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };

@@ -79,7 +79,7 @@ static void measure_trips(const struct peer *peer, void *pool, long count, bool 
 static bool measure_peer(const struct subject *subject, const struct benchmark_settings *settings,
                          bool idle, struct benchmark_sample *sample) {
     const struct peer *peer = subject->data;
-    void *pool = peer->create(settings->workers, raise_flag);
+    void *pool = peer->create(settings->workers);
     if (!pool) {
         fprintf(stderr, "at-bench: cannot create %s\n", peer->name);
         return false;
@@ -105,9 +105,15 @@ static size_t list_round_trip(const struct benchmark_settings *settings, struct 
     size_t count = 0;
     size_t all_count = tasks_list_peers(all, false, false);
     (void)settings;
-    for (size_t i = 0; i < all_count; i++)
-        if (!((const struct peer *)all[i].data)->no_hand_over)
-            subjects[count++] = all[i];
+    for (size_t i = 0; i < all_count; i++) {
+        const struct peer *peer = all[i].data;
+        if (peer->no_hand_over)
+            continue;
+        /* The bar are the packages, and among them those that hand the task to another thread. */
+        if (peer->is_plain || peer->waits_by_running)
+            all[i].role = SUBJECT_BESIDE;
+        subjects[count++] = all[i];
+    }
     return count;
 }
 

@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void *create(int workers, peer_run_fn run) {
-    (void)run;
+static void *create(int workers) {
     at_pool *pool;
     if (at_pool_create(&pool, &(at_pool_options){.thread_count = workers}) != AT_OK) {
         fprintf(stderr, "at-bench: %s\n", at_error_message(at_error_last()));

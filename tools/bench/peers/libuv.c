@@ -21,8 +21,7 @@ struct uv_task {
 
 enum { SUBMITS_A_TURN = 1024 };
 
-static void *create(int workers, peer_run_fn run) {
-    (void)run;
+static void *create(int workers) {
     static int first_workers;
     char text[16];
     if (first_workers == 0) {

@@ -37,7 +37,7 @@ void run_worker(queue_pool *pool) {
     }
 }
 
-void *create(int workers, peer_run_fn) {
+void *create(int workers) {
     auto *pool = new queue_pool;
     for (int i = 0; i < workers; i++)
         pool->threads.emplace_back(run_worker, pool);

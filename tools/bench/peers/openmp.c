@@ -10,8 +10,7 @@ struct openmp_pool {
     int workers;
 };
 
-static void *create(int workers, peer_run_fn run) {
-    (void)run;
+static void *create(int workers) {
     struct openmp_pool *pool = malloc(sizeof(*pool));
     if (pool)
         pool->workers = workers;

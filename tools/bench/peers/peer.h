@@ -16,14 +16,15 @@ typedef void (*peer_body_fn)(void *context, int producer);
 struct peer {
     const char *name;
     bool is_library;
-    bool is_beside;    /* no pool of its own kind: shown, but not a bar */
-    bool one_producer; /* only one outside thread may submit */
-    bool no_nesting;   /* tasks may not submit tasks */
-    bool no_hand_over; /* a round trip would not leave the submitting thread */
+    bool is_beside;        /* no pool of its own kind: shown, but not a bar */
+    bool one_producer;     /* only one outside thread may submit */
+    bool no_nesting;       /* tasks may not submit tasks */
+    bool is_plain;         /* what people write themselves, no package */
+    bool no_hand_over;     /* a round trip would not leave the submitting thread */
+    bool waits_by_running; /* a thread that waits for a task may run it itself */
 
-    /* `run` is what will be submitted most, for pools that want to know it beforehand. Gives NULL
-     * when it cannot be made. */
-    void *(*create)(int workers, peer_run_fn run);
+    /* Gives NULL when it cannot be made. */
+    void *(*create)(int workers);
     /* Outside threads and tasks; it ends the process if it fails. */
     void (*submit)(void *pool, peer_run_fn run, void *argument);
     /* Runs body(context, 0 to producers - 1) on threads that may submit; NULL: on plain ones. */

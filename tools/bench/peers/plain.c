@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void *create(int workers, peer_run_fn run) {
-    (void)run;
+static void *create(int workers) {
     return plain_pool_create(workers);
 }
 
@@ -23,6 +22,7 @@ static void destroy(void *pool) {
 
 const struct peer peer_plain = {
     .name = "plain mutex pool",
+    .is_plain = true,
     .create = create,
     .submit = submit,
     .destroy = destroy,

@@ -21,7 +21,7 @@ struct tbb_pool {
     tbb::task_group group;
 };
 
-void *create(int workers, peer_run_fn) {
+void *create(int workers) {
     return new tbb_pool(workers);
 }
 
@@ -50,6 +50,7 @@ struct peer make_group() {
     made.name = "oneTBB task_group";
     made.create = create;
     made.submit = submit_to_group;
+    made.waits_by_running = true;
     made.round_trip = round_trip_in_group;
     made.destroy = destroy;
     return made;
