@@ -29,7 +29,8 @@ AT_API extern char at_failed_object;
  *  `return at_fail(AT_ERROR_INVALID, "not a document: %.20s", page);`
  *  Threads:   any, in tasks and outside them.      Blocks: never.
  *  Ownership: the slot owns the error. Without memory it holds a static error of that status.
- *  Errors:    always AT_FAILED. A status of AT_OK or outside the table counts as AT_ERROR_FAILED. */
+ *  Errors:    always AT_FAILED. A status of AT_OK or outside the table counts as AT_ERROR_FAILED.
+ */
 #define at_fail(status, ...) at_fail_at(AT_SITE(""), status, __VA_ARGS__)
 AT_API void *at_fail_at(const char *site, at_status status, const char *format, ...)
     AT_PRINTF(3, 4);

@@ -119,7 +119,7 @@ typedef struct at_continuation_options {
     at_drop_fn drop;       /* releases `context`, once, after the function has run or when it is
                               certain that it will not; default: nothing to release */
     const char *name;      /* copied; default: the name of the function at the call */
-    bool on_cancelled;     /* recover: also when the source was cancelled; default: on errors only */
+    bool on_cancelled; /* recover: also when the source was cancelled; default: on errors only */
     uint64_t reserved[4];
 } at_continuation_options;
 

@@ -27,8 +27,8 @@ typedef struct at_pool_options {
                              always pass; default: AT_UNLIMITED */
     int64_t max_spares;   /* threads that may be added while tasks block in a wait; AT_NONE: none;
                              default: 1,024; at most 16,384 */
-    const int *cpus;      /* copied: the CPUs that the workers may run on; default: no restriction */
-    int64_t cpu_count;    /* how many `cpus` */
+    const int *cpus;   /* copied: the CPUs that the workers may run on; default: no restriction */
+    int64_t cpu_count; /* how many `cpus` */
     void (*on_thread_start)(void *context); /* called by each worker before its first task */
     void (*on_thread_stop)(void *context);  /* called by each worker after its last */
     void *context;                          /* borrowed, for the two above */

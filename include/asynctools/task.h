@@ -20,9 +20,9 @@ typedef void (*at_drop_fn)(void *value);
 typedef struct at_task_options {
     at_run_fn run;
     void *argument;
-    at_drop_fn drop;   /* releases `argument` if `run` never runs; default: nothing to release */
-    const char *name;  /* copied, for errors, logs and dumps; default: the name of `run` at the call
-                          where that is known, else "" */
+    at_drop_fn drop;  /* releases `argument` if `run` never runs; default: nothing to release */
+    const char *name; /* copied, for errors, logs and dumps; default: the name of `run` at the call
+                         where that is known, else "" */
     uint64_t reserved[4];
 } at_task_options;
 
@@ -34,8 +34,7 @@ typedef struct at_items {
 } at_items;
 
 #if defined(__cplusplus)
-#define AT_ITEMS(array, count_)                                                                    \
-    (at_items{(array), (size_t)(count_), sizeof(*(array))})
+#define AT_ITEMS(array, count_) (at_items{(array), (size_t)(count_), sizeof(*(array))})
 #else
 #define AT_ITEMS(array, count_)                                                                    \
     ((at_items){.data = (array), .count = (size_t)(count_), .size = sizeof(*(array))})

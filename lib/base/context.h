@@ -14,15 +14,15 @@
 
 typedef struct ati_context {
     _Atomic uint32_t references;
-    _Atomic uint32_t cancelled;  /* the first reason, an at_status without its sign; 0: no */
-    struct ati_context *parent;  /* kept by a reference of its own, or NULL */
-    at_deadline deadline;        /* effective: the minimum over the parents */
-    uint64_t id;                 /* of the operation, never 0 */
-    uint64_t trace_id[2];        /* inherited from the parent, else new */
-    const char *name;            /* in `bytes` */
-    const char *log_fields;      /* encoded JSON members, each with a leading comma, in `bytes` */
+    _Atomic uint32_t cancelled; /* the first reason, an at_status without its sign; 0: no */
+    struct ati_context *parent; /* kept by a reference of its own, or NULL */
+    at_deadline deadline;       /* effective: the minimum over the parents */
+    uint64_t id;                /* of the operation, never 0 */
+    uint64_t trace_id[2];       /* inherited from the parent, else new */
+    const char *name;           /* in `bytes` */
+    const char *log_fields;     /* encoded JSON members, each with a leading comma, in `bytes` */
     size_t log_fields_length;
-    size_t size;                 /* of this allocation */
+    size_t size; /* of this allocation */
     char bytes[];
 } ati_context;
 

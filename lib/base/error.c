@@ -9,28 +9,27 @@
 #include <string.h>
 
 enum {
-    other_limit = 64,      /* other errors kept with one */
+    other_limit = 64,       /* other errors kept with one */
     shown_cause_limit = 16, /* causes written by at_error_message */
-    shown_other_limit = 8, /* others written by it */
+    shown_other_limit = 8,  /* others written by it */
 };
 
 struct at_error {
     _Atomic uint32_t references;
     at_status status;
     const char *site;
-    at_error *cause;             /* owned */
-    const char *task;            /* or NULL */
-    char *task_copy;             /* what `task` points to if it had to be copied */
-    const char *started_site;    /* or NULL */
-    at_error **others;           /* owned, other_limit places */
+    at_error *cause;          /* owned */
+    const char *task;         /* or NULL */
+    char *task_copy;          /* what `task` points to if it had to be copied */
+    const char *started_site; /* or NULL */
+    at_error **others;        /* owned, other_limit places */
     size_t other_count;
     size_t others_dropped;
-    _Atomic(char *) message;     /* the whole line, made at first use */
-    at_error *link;              /* of the list of errors being freed */
-    size_t size;                 /* of this allocation; 0: static, never freed */
+    _Atomic(char *) message; /* the whole line, made at first use */
+    at_error *link;          /* of the list of errors being freed */
+    size_t size;             /* of this allocation; 0: static, never freed */
     char text[];
 };
-
 
 /* One for each status, for when there is no memory: index = -status. */
 #define STATIC_ERROR(name, value, message)                                                         \
@@ -166,7 +165,10 @@ void at_error_release(at_error *error) {
 }
 
 void ati_error_set_task(at_error *error, const char *name, bool copy_name, const char *site) {
-    if (error->size == 0 || error->task || error->started_site)
+    /* ORDER error.references: acquire. The others that had a reference have read all they will.
+     * Pairs with: acq_rel in drop_reference(). If relaxed: written while it is read. */
+    if (error->size == 0 || error->task || error->started_site ||
+        atomic_load_explicit(&error->references, memory_order_acquire) != 1)
         return;
     if (copy_name) {
         error->task_copy = ati_copy_text(name);

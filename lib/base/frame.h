@@ -11,15 +11,15 @@
 #include <stdbool.h>
 
 typedef struct ati_frame {
-    struct ati_frame *outer;    /* the frame below on this stack */
-    const void *identity;       /* of the task: its future, or NULL */
-    at_error *error;            /* the error slot, owned */
-    bool in_flight;             /* a failure is on its way out of the task */
-    void *returned;             /* what at_return was given last */
-    at_drop_fn returned_drop;   /* and how to drop it */
-    void *next_future;          /* what at_return_future was given last, owned */
+    struct ati_frame *outer;  /* the frame below on this stack */
+    const void *identity;     /* of the task: its future, or NULL */
+    at_error *error;          /* the error slot, owned */
+    bool in_flight;           /* a failure is on its way out of the task */
+    void *returned;           /* what at_return was given last */
+    at_drop_fn returned_drop; /* and how to drop it */
+    void *next_future;        /* what at_return_future was given last, owned */
     void (*next_release)(void *next_future);
-    void *taken_from;           /* the source that at_value_take may take from */
+    void *taken_from; /* the source that at_value_take may take from */
 } ati_frame;
 
 /* The current frame; never NULL. */

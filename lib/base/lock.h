@@ -20,8 +20,8 @@ static inline bool ati_lock_try(ati_lock *lock) {
     uint32_t expected = 0;
     /* ORDER lock.state: acquire. Sees what the last holder wrote.
      * Pairs with: release in ati_lock_release(). If relaxed: the section reads stale data. */
-    return atomic_compare_exchange_strong_explicit(&lock->state, &expected, 1,
-                                                   memory_order_acquire, memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(&lock->state, &expected, 1, memory_order_acquire,
+                                                   memory_order_relaxed);
 }
 
 static inline void ati_lock_acquire(ati_lock *lock) {

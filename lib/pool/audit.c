@@ -50,7 +50,6 @@ void at_pool_audit(at_pool *pool, at_pool_audit_result *result) {
     result->accepted = sums.accepted;
     result->running = sums.running;
     result->pending = sums.queued > claimed_and_queued ? sums.queued - claimed_and_queued : 0;
-    result->balanced = result->accepted == result->succeeded + result->failed +
-                                               result->cancelled + result->pending +
-                                               result->running;
+    result->balanced = result->accepted == result->succeeded + result->failed + result->cancelled +
+                                               result->pending + result->running;
 }

@@ -59,8 +59,8 @@ bool ati_idle_start_searching(ati_idle *idle) {
         /* ORDER idle.counts: seq_cst. Pairs with: seq_cst in ati_idle_notify(): from here on
          * producers pass this worker by. If relaxed: no harm, but one rule for one word. */
         if (atomic_compare_exchange_weak_explicit(&idle->counts, &counts,
-                                                  counts + ATI_IDLE_SEARCHING,
-                                                  memory_order_seq_cst, memory_order_relaxed))
+                                                  counts + ATI_IDLE_SEARCHING, memory_order_seq_cst,
+                                                  memory_order_relaxed))
             return true;
     return false;
 }
@@ -68,8 +68,8 @@ bool ati_idle_start_searching(ati_idle *idle) {
 void ati_idle_stop_searching(at_pool *pool) {
     /* ORDER idle.counts: seq_cst. Comes before the look at the queues.
      * Pairs with: seq_cst in ati_idle_notify(). If relaxed: as invariant 1. */
-    uint64_t before = atomic_fetch_sub_explicit(&pool->idle.counts, ATI_IDLE_SEARCHING,
-                                                memory_order_seq_cst);
+    uint64_t before =
+        atomic_fetch_sub_explicit(&pool->idle.counts, ATI_IDLE_SEARCHING, memory_order_seq_cst);
     if (ati_idle_searching(before) == 1 && ati_idle_sleeping(before) != 0 &&
         ati_pool_has_work(pool))
         ati_idle_wake_one(pool);
@@ -94,8 +94,8 @@ bool ati_idle_sleep(ati_worker *worker, bool searching) {
         ati_idle_wake_one(pool); /* itself, as like as not */
     if (atomic_load_explicit(&pool->ending, memory_order_relaxed))
         return false; /* set before ati_idle_wake_all took the lock: seen by whoever came later */
-    /* ORDER worker.signal: acquire. Pairs with: release in ati_worker_wake(). If relaxed: it goes on with
-     * stale state. */
+    /* ORDER worker.signal: acquire. Pairs with: release in ati_worker_wake(). If relaxed: it goes
+     * on with stale state. */
     while (atomic_load_explicit(&worker->signal, memory_order_acquire) == 0)
         ati_futex_wait(&worker->signal, 0, AT_FOREVER);
     atomic_store_explicit(&worker->signal, 0, memory_order_relaxed);

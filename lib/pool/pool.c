@@ -21,14 +21,16 @@ enum {
     stack_default = 256 * 1024,
     stack_min = 64 * 1024,
     stack_max = 1024 * 1024 * 1024,
-    cpu_limit = 1024,  /* what cpu_set_t holds */
-    shard_min = 4,     /* shards of the injector: a power of two, at least one a worker */
+    cpu_limit = 1024, /* what cpu_set_t holds */
+    shard_min = 4,    /* shards of the injector: a power of two, at least one a worker */
     shard_max = 64,
 };
 
+static const int64_t references_bias = (int64_t)1 << 62;
 static const at_duration slow_interval = AT_SECONDS(5);
 
-/* -- Options ------------------------------------------------------------------------------------ */
+/* -- Options ------------------------------------------------------------------------------------
+ */
 
 /* Puts the default for 0 and refuses what is out of range. */
 static at_status check_range(const char *member, int64_t *value, int64_t by_default, int64_t min,
@@ -36,9 +38,8 @@ static at_status check_range(const char *member, int64_t *value, int64_t by_defa
     if (*value == 0)
         *value = by_default;
     if (*value < min || *value > max)
-        return ati_fail(AT_ERROR_INVALID,
-                        "at_pool_create: %s: %lld is out of range (%lld to %lld)", member,
-                        (long long)*value, (long long)min, (long long)max);
+        return ati_fail(AT_ERROR_INVALID, "at_pool_create: %s: %lld is out of range (%lld to %lld)",
+                        member, (long long)*value, (long long)min, (long long)max);
     return AT_OK;
 }
 
@@ -48,8 +49,7 @@ static at_status check_cpus(const at_pool_options *options) {
                         (long long)options->cpu_count);
     if ((options->cpu_count > 0) != (options->cpus != NULL))
         return ati_fail(AT_ERROR_INVALID, "at_pool_create: cpus: %s without %s",
-                        options->cpus ? "cpus" : "cpu_count",
-                        options->cpus ? "cpu_count" : "cpus");
+                        options->cpus ? "cpus" : "cpu_count", options->cpus ? "cpu_count" : "cpus");
     for (int64_t i = 0; i < options->cpu_count; i++)
         if (options->cpus[i] < 0 || options->cpus[i] >= cpu_limit)
             return ati_fail(AT_ERROR_INVALID, "at_pool_create: cpus: %d is no CPU",
@@ -72,15 +72,15 @@ static at_status complete_options(at_pool_options *options) {
         cpus = thread_limit;
     at_status status = check_range("thread_count", &options->thread_count, cpus, 1, thread_limit);
     if (status == AT_OK)
-        status = check_range("stack_bytes", &options->stack_bytes, stack_default, stack_min,
-                             stack_max);
-    if (status == AT_OK)
         status =
-            check_range("queue_bound", &options->queue_bound, AT_UNLIMITED, 1, AT_UNLIMITED);
+            check_range("stack_bytes", &options->stack_bytes, stack_default, stack_min, stack_max);
+    if (status == AT_OK)
+        status = check_range("queue_bound", &options->queue_bound, AT_UNLIMITED, 1, AT_UNLIMITED);
     return status == AT_OK ? check_cpus(options) : status;
 }
 
-/* -- Storage ------------------------------------------------------------------------------------ */
+/* -- Storage ------------------------------------------------------------------------------------
+ */
 
 static at_status start_node(at_executor *executor, ati_task_node *node) {
     return ati_pool_start_node((at_pool *)executor, node, true);
@@ -140,35 +140,7 @@ static void destroy_workers(at_pool *pool) {
     pool->workers = NULL;
 }
 
-static at_pool *create_storage(const at_pool_options *options) {
-    at_pool *pool = ati_allocate_aligned(sizeof *pool, _Alignof(at_pool));
-    if (!pool)
-        return NULL;
-    memset(pool, 0, sizeof *pool);
-    pool->executor = (at_executor){
-        .start = start_node, .retain = retain_executor, .release = release_executor};
-    atomic_init(&pool->references, 1);
-    pool->fork_count = ati_process_fork_count();
-    pool->idle.searching_limit = (uint32_t)(options->thread_count + 1) / 2;
-    if (!copy_options(pool, options) ||
-        !ati_injector_init(&pool->injector, count_shards(options->thread_count)) ||
-        !create_workers(pool)) {
-        destroy_workers(pool);
-        ati_pool_release(pool);
-        return NULL;
-    }
-    return pool;
-}
-
-void ati_pool_retain(at_pool *pool) {
-    atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
-}
-
-void ati_pool_release(at_pool *pool) {
-    /* ORDER pool.references: acq_rel. All uses by others happen before the free.
-     * Pairs with: itself in ati_pool_release(). If relaxed: freed while another still looks. */
-    if (atomic_fetch_sub_explicit(&pool->references, 1, memory_order_acq_rel) != 1)
-        return;
+static void free_storage(at_pool *pool) {
     if (pool->injector.shards)
         ati_injector_deinit(&pool->injector);
     if (pool->cpus)
@@ -177,7 +149,59 @@ void ati_pool_release(at_pool *pool) {
     ati_release(pool, sizeof *pool);
 }
 
-/* -- Threads ------------------------------------------------------------------------------------ */
+void ati_pool_retain(at_pool *pool) {
+    ati_worker *worker = ati_worker_current;
+    if (worker && worker->pool == pool)
+        worker->reference_change++;
+    else
+        atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
+}
+
+static void change_references(at_pool *pool, int64_t change) {
+    /* ORDER pool.references: acq_rel. All uses by others happen before the free.
+     * Pairs with: itself in change_references(). If relaxed: freed while another still looks. */
+    if (atomic_fetch_add_explicit(&pool->references, change, memory_order_acq_rel) + change == 0)
+        free_storage(pool);
+}
+
+void ati_pool_release(at_pool *pool) {
+    ati_worker *worker = ati_worker_current;
+    if (worker && worker->pool == pool)
+        worker->reference_change--;
+    else
+        change_references(pool, -1);
+}
+
+/* The owner's reference and the bias go, the changes that the ended workers counted come. */
+static void release_owner(at_pool *pool) {
+    int64_t change = -1 - references_bias;
+    uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_relaxed);
+    for (uint32_t i = 0; i < count; i++)
+        change += pool->workers[i]->reference_change;
+    destroy_workers(pool);
+    change_references(pool, change);
+}
+static at_pool *create_storage(const at_pool_options *options) {
+    at_pool *pool = ati_allocate_aligned(sizeof *pool, _Alignof(at_pool));
+    if (!pool)
+        return NULL;
+    memset(pool, 0, sizeof *pool);
+    pool->executor =
+        (at_executor){.start = start_node, .retain = retain_executor, .release = release_executor};
+    atomic_init(&pool->references, 1 + references_bias);
+    pool->fork_count = ati_process_fork_count();
+    pool->idle.searching_limit = (uint32_t)(options->thread_count + 1) / 2;
+    if (!copy_options(pool, options) ||
+        !ati_injector_init(&pool->injector, count_shards(options->thread_count)) ||
+        !create_workers(pool)) {
+        release_owner(pool);
+        return NULL;
+    }
+    return pool;
+}
+
+/* -- Threads ------------------------------------------------------------------------------------
+ */
 
 bool ati_pool_start_thread(at_pool *pool, ati_worker *worker) {
     const ati_thread_options thread = {
@@ -208,9 +232,8 @@ static at_status start_threads(at_pool *pool) {
         pool->workers[i]->has_thread = ati_pool_start_thread(pool, pool->workers[i]);
         if (!pool->workers[i]->has_thread) {
             end_threads(pool);
-            return ati_fail(AT_ERROR_SYSTEM,
-                            "at_pool_create: thread %u of %u could not be started", i + 1,
-                            pool->thread_count);
+            return ati_fail(AT_ERROR_SYSTEM, "at_pool_create: thread %u of %u could not be started",
+                            i + 1, pool->thread_count);
         }
     }
     return AT_OK;
@@ -227,8 +250,7 @@ at_status at_pool_create(at_pool **pool, const at_pool_options *options) {
         return ati_fail(AT_ERROR_NO_MEMORY, "at_pool_create: out of memory");
     status = start_threads(created);
     if (status != AT_OK) {
-        destroy_workers(created);
-        ati_pool_release(created);
+        release_owner(created);
         return status;
     }
     ati_report_pool_started(created);
@@ -236,7 +258,8 @@ at_status at_pool_create(at_pool **pool, const at_pool_options *options) {
     return AT_OK;
 }
 
-/* -- The end ------------------------------------------------------------------------------------ */
+/* -- The end ------------------------------------------------------------------------------------
+ */
 
 bool ati_pool_is_forked(const at_pool *pool) {
     return pool->fork_count != ati_process_fork_count();
@@ -275,8 +298,8 @@ static at_status wait_for_rest(at_pool *pool, at_deadline deadline) {
             continue;
         int64_t now = ati_monotonic_ns();
         if (now >= deadline)
-            return ati_fail(AT_ERROR_TIMED_OUT,
-                            "at_pool_shutdown: pool \"%s\" still has tasks", pool->name);
+            return ati_fail(AT_ERROR_TIMED_OUT, "at_pool_shutdown: pool \"%s\" still has tasks",
+                            pool->name);
         if (now >= report) {
             ati_report_shutdown_slow(pool, (now - began) / AT_SECONDS(1));
             report = now + slow_interval;
@@ -319,13 +342,12 @@ void at_pool_destroy(at_pool *pool) {
         end_threads(pool);
         ati_report_pool_stopped(pool);
     }
-    destroy_workers(pool);
-    ati_pool_release(pool);
+    release_owner(pool);
 }
 
 at_pool *at_pool_current(void) {
     ati_worker *worker = ati_worker_current;
-    return worker && worker->depth > 0 ? worker->pool : NULL;
+    return worker ? worker->pool : NULL;
 }
 
 int64_t at_pool_thread_count(const at_pool *pool) {

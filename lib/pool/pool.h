@@ -37,17 +37,20 @@ struct at_pool {
     uint32_t worker_limit;
     uint32_t thread_count;
     at_pool_options options; /* as given, but with the defaults put in */
-    char *name;   /* owned */
-    int *cpus;    /* owned */
-    uint64_t fork_count; /* of this process when the pool was created */
+    char *name;              /* owned */
+    int *cpus;               /* owned */
+    uint64_t fork_count;     /* of this process when the pool was created */
 
-    /* Who may still use this struct: its owner, and what was made for its executor. */
-    _Alignas(ATI_CACHE_LINE) _Atomic uint32_t references;
+    /* Who may still use this struct: its owner, and what was made for its executor. Workers count
+     * their changes for themselves; they are added when the workers have ended, and until then
+     * a bias keeps this from reaching zero. */
+    _Alignas(ATI_CACHE_LINE) _Atomic int64_t references;
 
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t state; /* ati_pool_state; set before a settle */
     _Atomic bool ending;                             /* the workers' threads are to end */
     _Atomic uint32_t worker_count;                   /* places of `workers` that are filled */
-    _Atomic uint64_t bounded_count; /* tasks queued from outside; counted only if there is a bound */
+    _Atomic uint64_t
+        bounded_count; /* tasks queued from outside; counted only if there is a bound */
 
     ati_idle idle;
     ati_injector injector;
@@ -56,11 +59,11 @@ struct at_pool {
     /* Counts up when a closing pool may have come to rest; futex of at_pool_shutdown. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t rest_count;
 
-    ati_lock spares_lock;          /* guards what follows; outside idle.lock, never nests in it */
-    struct ati_worker *spares;     /* parked spare workers */
-    struct ati_worker *ended;      /* spare workers whose thread has ended or is about to */
-    uint32_t spare_count;          /* threads of spare workers, parked or not */
-    _Atomic uint32_t surplus;      /* threads at work beyond thread_count; a hint outside the lock */
+    ati_lock spares_lock;      /* guards what follows; outside idle.lock, never nests in it */
+    struct ati_worker *spares; /* parked spare workers */
+    struct ati_worker *ended;  /* spare workers whose thread has ended or is about to */
+    uint32_t spare_count;      /* threads of spare workers, parked or not */
+    _Atomic uint32_t surplus;  /* threads at work beyond thread_count; a hint outside the lock */
 };
 
 /* -- Starting work (start.c) ------------------------------------------------------------------ */

@@ -21,8 +21,8 @@ typedef struct start_batch {
     ati_work first;
     size_t count;
     size_t step;
-    ati_task_node *node;  /* place for the work when there is no memory (count is 1), or NULL */
-    bool continuation;    /* passes the bound and a closing pool */
+    ati_task_node *node; /* place for the work when there is no memory (count is 1), or NULL */
+    bool continuation;   /* passes the bound and a closing pool */
 } start_batch;
 
 static ati_work work_at(const start_batch *batch, size_t index) {
@@ -31,7 +31,8 @@ static ati_work work_at(const start_batch *batch, size_t index) {
     return work;
 }
 
-/* -- The overflow list -------------------------------------------------------------------------- */
+/* -- The overflow list --------------------------------------------------------------------------
+ */
 
 static void push_overflow(at_pool *pool, ati_task_node *node) {
     ati_overflow *overflow = &pool->overflow;
@@ -86,7 +87,8 @@ bool ati_pool_has_work(at_pool *pool) {
     return false;
 }
 
-/* -- From a worker of the pool ------------------------------------------------------------------ */
+/* -- From a worker of the pool ------------------------------------------------------------------
+ */
 
 static void notify_of_push(ati_worker *worker, size_t count) {
     if (worker->quiet == ATI_QUIET_FIRST && count == 1) {
@@ -113,7 +115,8 @@ static bool push_inside(ati_worker *worker, const start_batch *batch) {
     return true;
 }
 
-/* -- From any thread ---------------------------------------------------------------------------- */
+/* -- From any thread ----------------------------------------------------------------------------
+ */
 
 /* Counts what a bounded pool has queued from outside. False: there is no room. */
 static bool count_bounded(at_pool *pool, const start_batch *batch) {
@@ -192,7 +195,8 @@ static at_status push_outside(at_pool *pool, const start_batch *batch) {
     return status == AT_OK ? AT_OK : refuse(pool, status);
 }
 
-/* -- Both --------------------------------------------------------------------------------------- */
+/* -- Both ---------------------------------------------------------------------------------------
+ */
 
 static at_status start(at_pool *pool, const start_batch *batch) {
     if (ati_pool_is_forked(pool))
@@ -251,8 +255,8 @@ at_status at_pool_start_many_at(const char *site, at_pool *pool, at_run_fn run, 
         return ati_fail(AT_ERROR_INVALID, "at_pool_start_many: items.%s is %s",
                         items.data ? "size" : "data", items.data ? "0" : "NULL");
     start_batch batch = {.first = {.run = run, .argument = (void *)items.data, .site = site},
-                   .count = items.count,
-                   .step = items.size};
+                         .count = items.count,
+                         .step = items.size};
     return start_under_context(pool, &batch);
 }
 

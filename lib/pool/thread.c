@@ -10,7 +10,7 @@
 enum { name_size = 16 }; /* of a thread, with its NUL: the kernel's limit */
 
 static void fill_mask(sigset_t *mask) {
-    static const int open_signals[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL, SIGTRAP,
+    static const int open_signals[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL, SIGTRAP,
                                        SIGSYS,  SIGABRT, SIGPROF, SIGPIPE};
     sigfillset(mask);
     for (size_t i = 0; i < sizeof open_signals / sizeof *open_signals; i++)

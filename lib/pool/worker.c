@@ -53,14 +53,17 @@ void ati_worker_wake(ati_worker *worker) {
 
 bool ati_worker_may_nest(const ati_worker *worker) {
     char here;
-    return worker->depth < nesting_limit && &here - worker->stack_end > nesting_stack;
+    return worker->depth<nesting_limit && & here - worker->stack_end> nesting_stack;
 }
 
-/* -- Running a task ----------------------------------------------------------------------------- */
+/* -- Running a task -----------------------------------------------------------------------------
+ */
 
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
-    ati_counter_add(&worker->counts.running, 1);
-    worker->depth++;
+    if (worker) {
+        ati_counter_add(&worker->counts.running, 1);
+        worker->depth++;
+    }
     run->frame = (ati_frame){0};
     ati_frame_enter(&run->frame);
     run->outer_context = ati_context_current;
@@ -72,6 +75,8 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
         run->frame.next_release(run->frame.next_future);
     ati_context_current = run->outer_context;
     ati_frame_leave(&run->frame);
+    if (!worker)
+        return;
     worker->depth--;
     ati_worker_counts *counts = &worker->counts;
     ati_counter_add(status == AT_OK                ? &counts->succeeded
@@ -87,8 +92,8 @@ at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, a
     *error = frame->error;
     frame->error = NULL;
     if (!*error)
-        *error = ati_error_create(site, NULL, AT_ERROR_FAILED,
-                                  "returned AT_FAILED without saying why");
+        *error =
+            ati_error_create(site, NULL, AT_ERROR_FAILED, "returned AT_FAILED without saying why");
     ati_error_set_task(*error, ati_site_name(site), false, site);
     return at_error_status(*error);
 }
@@ -115,7 +120,8 @@ static void run_work(ati_worker *worker, const ati_work *work) {
         work->run(work->argument);
 }
 
-/* -- Finding work ------------------------------------------------------------------------------- */
+/* -- Finding work -------------------------------------------------------------------------------
+ */
 
 /* Takes a batch from the injector: the first to run, the others onto the deque, where they can be
  * stolen. */
@@ -225,7 +231,8 @@ static bool next_work(ati_worker *worker, ati_work *work) {
     }
 }
 
-/* -- The thread --------------------------------------------------------------------------------- */
+/* -- The thread ---------------------------------------------------------------------------------
+ */
 
 static void abort_dying_worker(void *unused) {
     (void)unused;

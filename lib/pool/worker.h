@@ -14,8 +14,8 @@
 
 /* What one worker did; read by the audit. All are written by the worker's own thread. */
 typedef struct ati_worker_counts {
-    ati_counter accepted;   /* pushed onto the own deque */
-    ati_counter running;    /* begun and not ended */
+    ati_counter accepted; /* pushed onto the own deque */
+    ati_counter running;  /* begun and not ended */
     ati_counter succeeded;
     ati_counter failed;
     ati_counter cancelled;
@@ -30,13 +30,14 @@ typedef enum ati_quiet { ATI_QUIET_NO, ATI_QUIET_FIRST, ATI_QUIET_SECOND } ati_q
 typedef struct ati_worker {
     /* The thread's own. */
     at_pool *pool;
-    uint32_t index;       /* in pool->workers */
+    uint32_t index; /* in pool->workers */
     bool is_spare;
-    uint32_t pick_count;  /* picks, for fairness */
-    ati_quiet quiet;      /* whether its pushes wake others */
-    uint32_t depth;       /* tasks that run nested on this stack */
+    uint32_t pick_count;      /* picks, for fairness */
+    ati_quiet quiet;          /* whether its pushes wake others */
+    uint32_t depth;           /* tasks that run nested on this stack */
+    int64_t reference_change; /* references to the pool taken less those given back here */
     uint64_t random;
-    char *stack_end;      /* lowest address of the stack */
+    char *stack_end; /* lowest address of the stack */
     ati_worker_counts counts;
 
     ati_deque deque;
@@ -59,8 +60,8 @@ typedef struct ati_task_run {
     ati_context *outer_context;
 } ati_task_run;
 
-/* Begins a task on the calling worker: own frame (identity and taken_from may be set in it
- * afterwards), own context. */
+/* Begins a task on the calling worker, which counts it (NULL: nobody does): own frame (identity and
+ * taken_from may be set in it afterwards), own context. */
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context);
 
 /* Ends it; `status` says how. */

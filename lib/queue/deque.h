@@ -14,7 +14,7 @@
 typedef struct ati_deque_array ati_deque_array;
 
 typedef struct ati_deque {
-    _Alignas(ATI_CACHE_LINE) _Atomic int64_t top;    /* next to be stolen; thieves and owner, by CAS */
+    _Alignas(ATI_CACHE_LINE) _Atomic int64_t top; /* next to be stolen; thieves and owner, by CAS */
     _Alignas(ATI_CACHE_LINE) _Atomic int64_t bottom; /* next free place; owner only */
     _Atomic(ati_deque_array *) array;                /* owner only */
 } ati_deque;

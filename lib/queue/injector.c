@@ -16,8 +16,9 @@
  *   1. taken <= pushed; the places of works [taken, pushed) are written and not written again.
  *   2. head reaches tail only through counted works, so a block that head has left is nobody's,
  *      and may be handed back through `spare` or released.
- *   3. `pushed` is stored and read sequentially consistent: a producer that then sees nobody asleep,
- *      and a worker that announced its sleep and then sees the shard empty, cannot both be right.
+ *   3. `pushed` is stored and read sequentially consistent: a producer that then sees nobody
+ * asleep, and a worker that announced its sleep and then sees the shard empty, cannot both be
+ * right.
  *
  * Progress: blocking in the small. A producer waits only when every shard is held, at most for the
  * preempted holders' sections of some ten nanoseconds; a consumer never waits.
@@ -91,8 +92,7 @@ void ati_injector_close(ati_injector_shard *shard) {
 static ati_injector_block *get_block(ati_injector_shard *shard) {
     /* ORDER injector.spare: acquire. The consumer has read the last work of the block.
      * Pairs with: release in put_block(). If relaxed: a place is written while it is read. */
-    ati_injector_block *block =
-        atomic_exchange_explicit(&shard->spare, NULL, memory_order_acquire);
+    ati_injector_block *block = atomic_exchange_explicit(&shard->spare, NULL, memory_order_acquire);
     if (!block)
         block = ati_allocate(sizeof *block);
     if (block)

@@ -2,8 +2,8 @@
 #ifndef ASYNCTOOLS_QUEUE_INJECTOR_H
 #define ASYNCTOOLS_QUEUE_INJECTOR_H
 
-/* The way into a pool from outside: a few independent first-in first-out queues (shards), unbounded,
- * for any number of producers and consumers. See injector.c for the argument. */
+/* The way into a pool from outside: a few independent first-in first-out queues (shards),
+ * unbounded, for any number of producers and consumers. See injector.c for the argument. */
 #include "base/atomic.h"
 #include "base/lock.h"
 #include "queue/work.h"

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/* all, all_settled, any and first: many sources, one result.
+ *
+ * One allocation holds an entry per source, which is its registration there, and what becomes the
+ * value of the result. `users` counts who may still touch the entries: the call that builds it,
+ * each entry that is registered, and the one that detaches the losers. When it reaches zero the
+ * sources that the value does not need are released; the memory goes with the value.
+ *
+ * Decisions are made under `lock`, completions outside it. */
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "future/future.h"
+#include "pool/pool.h"
+
+typedef enum combine_kind {
+    COMBINE_ALL,
+    COMBINE_ALL_SETTLED,
+    COMBINE_ANY,
+    COMBINE_FIRST,
+} combine_kind;
+
+typedef struct combination combination;
+
+typedef struct entry {
+    ati_registration registration;
+    combination *combine;
+    at_future *source; /* retained */
+} entry;
+
+struct combination {
+    combine_kind kind;
+    size_t count;
+    at_future *result;              /* retained until it is complete */
+    _Atomic uint32_t users;         /* see above */
+    _Atomic uint32_t owners;        /* of the memory: the users together, and the value */
+    ati_lock lock;                  /* guards the following; inside no other lock */
+    size_t remaining;               /* sources that are not complete, and the building call */
+    size_t first_failed;            /* index of the first failure in time, or count */
+    bool decided;                   /* any, first: there is a winner */
+    at_winner winner;               /* the value of any and first */
+    struct outcome_array *outcomes; /* the value of all and all_settled: behind the entries */
+    entry entries[];
+};
+
+struct outcome_array {
+    combination *combine;
+    at_outcome outcomes[];
+};
+
+static size_t combine_size(size_t count) {
+    return sizeof(combination) + count * (sizeof(entry) + sizeof(at_outcome)) +
+           sizeof(struct outcome_array);
+}
+
+static void release_owner(combination *combine) {
+    /* ORDER combine.owners: acq_rel. All uses happen before the free.
+     * Pairs with: itself in release_owner(). If relaxed: freed while still read. */
+    if (atomic_fetch_sub_explicit(&combine->owners, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < combine->count; i++)
+        at_future_release(combine->entries[i].source);
+    ati_release(combine, combine_size(combine->count));
+}
+
+static void release_losers(combination *combine) {
+    if (combine->kind != COMBINE_ANY && combine->kind != COMBINE_FIRST)
+        return;
+    for (size_t i = 0; i < combine->count; i++) {
+        if (combine->decided && i == combine->winner.index)
+            continue;
+        at_future_release(combine->entries[i].source);
+        combine->entries[i].source = NULL;
+    }
+}
+
+static void release_user(combination *combine) {
+    /* ORDER combine.users: acq_rel. All uses of the entries happen before they go.
+     * Pairs with: itself in release_user(). If relaxed: a source goes while it is detached. */
+    if (atomic_fetch_sub_explicit(&combine->users, 1, memory_order_acq_rel) != 1)
+        return;
+    release_losers(combine);
+    release_owner(combine);
+}
+
+/* -- The result ---------------------------------------------------------------------------------
+ */
+
+static void drop_outcomes(void *value) {
+    struct outcome_array *array =
+        (struct outcome_array *)((char *)value - offsetof(struct outcome_array, outcomes));
+    release_owner(array->combine);
+}
+
+static void drop_winner(void *value) {
+    release_owner((combination *)((char *)value - offsetof(combination, winner)));
+}
+
+static void complete(combination *combine, const ati_result *result, ati_completions *list) {
+    ati_future_complete(combine->result, result, list);
+    at_future_release(combine->result);
+}
+
+static void complete_with_value(combination *combine, void *value, at_drop_fn drop,
+                                ati_completions *list) {
+    atomic_fetch_add_explicit(&combine->owners, 1, memory_order_relaxed);
+    complete(combine, &(ati_result){.value = value, .drop = drop}, list);
+}
+
+static at_error *error_of(const combination *combine, size_t index) {
+    return combine->entries[index].source->error;
+}
+
+static bool is_real(const at_error *error) {
+    return error && at_error_status(error) != AT_ERROR_CANCELLED;
+}
+
+/* The first real failure in time with the other real ones attached, else the cancellation. */
+static at_error *collect_errors(const combination *combine) {
+    at_error *first = error_of(combine, combine->first_failed);
+    if (!is_real(first))
+        return at_error_retain(first);
+    at_error *collected = NULL;
+    for (size_t i = 0; i < combine->count; i++) {
+        if (i == combine->first_failed || !is_real(error_of(combine, i)))
+            continue;
+        if (!collected)
+            collected = ati_error_copy(first);
+        ati_error_add_other(collected, at_error_retain(error_of(combine, i)));
+    }
+    return collected ? collected : at_error_retain(first);
+}
+
+/* Every source is complete, and none has won. */
+static void finish(combination *combine, ati_completions *list) {
+    bool failed = combine->first_failed < combine->count;
+    for (size_t i = 0; i < combine->count; i++)
+        ati_future_mark_read(combine->entries[i].source);
+    if (failed && combine->kind != COMBINE_ALL_SETTLED) {
+        complete(combine, &(ati_result){.error = collect_errors(combine)}, list);
+        return;
+    }
+    for (size_t i = 0; i < combine->count; i++)
+        combine->outcomes->outcomes[i] = ati_future_outcome(combine->entries[i].source);
+    complete_with_value(combine, combine->outcomes->outcomes, drop_outcomes, list);
+}
+
+static void detach_losers(combination *combine) {
+    for (size_t i = 0; i < combine->count; i++) {
+        entry *loser = &combine->entries[i];
+        if (i == combine->winner.index)
+            continue;
+        ati_future_mark_read(loser->source);
+        if (ati_future_detach(loser->source, &loser->registration))
+            release_user(combine);
+    }
+}
+
+static void win(combination *combine, at_future *source, ati_completions *list) {
+    ati_future_mark_read(source);
+    combine->winner.value = source->value;
+    if (source->error)
+        complete(combine, &(ati_result){.error = at_error_retain(source->error)}, list);
+    else
+        complete_with_value(combine, &combine->winner, drop_winner, list);
+    detach_losers(combine);
+}
+
+/* -- The sources --------------------------------------------------------------------------------
+ */
+
+/* Notes a failure under the lock: a real one takes the place of a cancellation. */
+static void note_failure(combination *combine, size_t index, at_error *error) {
+    if (combine->first_failed == combine->count ||
+        (is_real(error) && !is_real(error_of(combine, combine->first_failed))))
+        combine->first_failed = index;
+}
+
+static void settle(combination *combine, size_t index, at_future *source, ati_completions *list) {
+    bool may_win =
+        combine->kind == COMBINE_FIRST || (combine->kind == COMBINE_ANY && !source->error);
+    ati_lock_acquire(&combine->lock);
+    bool wins = may_win && !combine->decided;
+    if (wins) {
+        combine->decided = true;
+        combine->winner.index = index;
+    }
+    if (source->error)
+        note_failure(combine, index, source->error);
+    bool finishes = --combine->remaining == 0 && !combine->decided;
+    ati_lock_release(&combine->lock);
+    if (wins)
+        win(combine, source, list);
+    if (finishes)
+        finish(combine, list);
+}
+
+static void fire_entry(ati_registration *registration, at_future *source, ati_completions *list) {
+    entry *fired = (entry *)registration;
+    combination *combine = fired->combine;
+    settle(combine, (size_t)(fired - combine->entries), source, list);
+    release_user(combine);
+}
+
+static bool is_decided(combination *combine) {
+    ati_lock_acquire(&combine->lock);
+    bool decided = combine->decided;
+    ati_lock_release(&combine->lock);
+    return decided;
+}
+
+/* Attaches to the sources in argument order, as long as none has won. */
+static void attach_entries(combination *combine, ati_completions *list) {
+    for (size_t i = 0; i < combine->count; i++) {
+        entry *next = &combine->entries[i];
+        if (is_decided(combine)) {
+            ati_future_mark_read(next->source);
+            continue;
+        }
+        atomic_fetch_add_explicit(&combine->users, 1, memory_order_relaxed);
+        ati_future_attach(next->source, &next->registration, list);
+        /* The winner may have looked for this entry before it was there. */
+        if (is_decided(combine) && ati_future_detach(next->source, &next->registration))
+            release_user(combine);
+    }
+    ati_lock_acquire(&combine->lock);
+    bool finishes = --combine->remaining == 0 && !combine->decided;
+    ati_lock_release(&combine->lock);
+    if (finishes)
+        finish(combine, list);
+}
+
+/* -- Building -----------------------------------------------------------------------------------
+ */
+
+static at_executor *choose_executor(at_future *const *sources, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (sources[i]->executor)
+            return sources[i]->executor;
+    at_pool *pool = at_pool_current();
+    return pool ? at_pool_executor(pool) : at_executor_inline();
+}
+
+static void release_sources(at_future *const *sources, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        ati_future_mark_read(sources[i]);
+        at_future_release(sources[i]);
+    }
+}
+
+static combination *create(combine_kind kind, at_future *const *sources, size_t count) {
+    combination *made = ati_allocate_zeroed(combine_size(count));
+    if (!made)
+        return NULL;
+    made->result = ati_future_create(ATI_FUTURE_PLAIN, choose_executor(sources, count), "", NULL);
+    if (!made->result) {
+        ati_release(made, combine_size(count));
+        return NULL;
+    }
+    made->kind = kind;
+    made->count = count;
+    atomic_init(&made->users, 1);
+    atomic_init(&made->owners, 1);
+    made->remaining = count + 1;
+    made->first_failed = count;
+    made->outcomes = (struct outcome_array *)&made->entries[count];
+    made->outcomes->combine = made;
+    for (size_t i = 0; i < count; i++)
+        made->entries[i] =
+            (entry){.registration.fire = fire_entry, .combine = made, .source = sources[i]};
+    return made;
+}
+
+static at_future *build(combine_kind kind, at_future *const *sources, size_t count) {
+    combination *made = create(kind, sources, count);
+    if (!made) {
+        release_sources(sources, count);
+        return ati_future_no_memory();
+    }
+    at_future *result = at_future_retain(made->result);
+    ati_completions list = {0};
+    attach_entries(made, &list);
+    release_user(made);
+    ati_completions_run(&list);
+    return result;
+}
+
+static void check_sources(const char *call, at_future *const *sources, size_t count) {
+    ATI_CALLER_CHECK(sources || count == 0, call, "`sources` is NULL");
+    for (size_t i = 0; i < count; i++)
+        ATI_CALLER_CHECK(sources[i], call, "one of `sources` is NULL");
+}
+
+at_future *at_future_all(at_future *const *sources, size_t count) {
+    check_sources("at_future_all", sources, count);
+    return build(COMBINE_ALL, sources, count);
+}
+
+at_future *at_future_all_settled(at_future *const *sources, size_t count) {
+    check_sources("at_future_all_settled", sources, count);
+    return build(COMBINE_ALL_SETTLED, sources, count);
+}
+
+static at_future *race(combine_kind kind, const char *call, at_future *const *sources,
+                       size_t count) {
+    check_sources(call, sources, count);
+    if (count > 0)
+        return build(kind, sources, count);
+    return ati_future_failed(choose_executor(sources, count),
+                             ati_error_create("", NULL, AT_ERROR_INVALID, "%s: no sources", call));
+}
+
+at_future *at_future_any(at_future *const *sources, size_t count) {
+    return race(COMBINE_ANY, "at_future_any", sources, count);
+}
+
+at_future *at_future_first(at_future *const *sources, size_t count) {
+    return race(COMBINE_FIRST, "at_future_first", sources, count);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* then, recover and finally: one source, one function. */
+#include "base/check.h"
+#include "base/error.h"
+#include "base/frame.h"
+#include "future/future.h"
+
+/* Whether the function of `future` is to be called for the outcome of its source. */
+static bool wants(const at_future *future, const at_future *source) {
+    switch (future->kind) {
+    case ATI_FUTURE_THEN:
+        return !source->error;
+    case ATI_FUTURE_RECOVER:
+        return source->error &&
+               (future->runs_on_cancelled || at_error_status(source->error) != AT_ERROR_CANCELLED);
+    default:
+        return true;
+    }
+}
+
+static void fire_continuation(ati_registration *registration, at_future *source,
+                              ati_completions *list) {
+    at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
+    if (wants(future, source)) {
+        ati_future_start(future, list);
+        return;
+    }
+    ati_future_drop_argument(future);
+    ati_result result = ati_result_of(source);
+    ati_future_complete(future, &result, list);
+    ati_future_drop_source(future);
+    at_future_release(future);
+}
+
+/* The function will not be called: its context goes, and the source. */
+static void give_up(at_future *source, const at_continuation_options *options) {
+    if (options->drop)
+        options->drop(options->context);
+    ati_future_mark_read(source);
+    at_future_release(source);
+}
+
+static at_future *attach(at_future *source, at_future *future,
+                         const at_continuation_options *options) {
+    future->runs_on_cancelled = options->on_cancelled;
+    future->argument = options->context;
+    future->argument_drop = options->drop;
+    future->source = source;
+    future->registration.fire = fire_continuation;
+    ati_completions list = {0};
+    ati_future_attach(source, &at_future_retain(future)->registration, &list);
+    ati_completions_run(&list);
+    return future;
+}
+
+/* Makes the future of a continuation; NULL if it cannot be, then `*failed` is what to return. */
+static at_future *create(ati_future_kind kind, const char *site, at_future *source,
+                         const at_continuation_options *options, at_future **failed) {
+    at_executor *executor = options->executor ? options->executor : source->executor;
+    if (!executor) { /* the out-of-memory future: there is nowhere to run anything */
+        *failed = ati_future_no_memory();
+    } else if (!ati_all_zero(options->reserved, sizeof options->reserved)) {
+        *failed = ati_future_failed(
+            executor, ati_error_create(site, NULL, AT_ERROR_INVALID, "`reserved` is not zero"));
+    } else {
+        at_future *future = ati_future_create(kind, executor, site, options->name);
+        if (future)
+            return future;
+        *failed = ati_future_no_memory();
+    }
+    give_up(source, options);
+    return NULL;
+}
+
+static const at_continuation_options no_options = {0};
+
+at_future *at_future_then_with_at(const char *site, at_future *source, at_then_fn run,
+                                  const at_continuation_options *options) {
+    ATI_CALLER_CHECK(source, "at_future_then", "`source` is NULL");
+    ATI_CALLER_CHECK(run, "at_future_then", "`run` is NULL");
+    if (!options)
+        options = &no_options;
+    at_future *failed;
+    at_future *future = create(ATI_FUTURE_THEN, site, source, options, &failed);
+    if (!future)
+        return failed;
+    future->run.then = run;
+    return attach(source, future, options);
+}
+
+at_future *at_future_recover_with_at(const char *site, at_future *source, at_recover_fn run,
+                                     const at_continuation_options *options) {
+    ATI_CALLER_CHECK(source, "at_future_recover", "`source` is NULL");
+    ATI_CALLER_CHECK(run, "at_future_recover", "`run` is NULL");
+    if (!options)
+        options = &no_options;
+    at_future *failed;
+    at_future *future = create(ATI_FUTURE_RECOVER, site, source, options, &failed);
+    if (!future)
+        return failed;
+    future->run.recover = run;
+    return attach(source, future, options);
+}
+
+at_future *at_future_finally_with_at(const char *site, at_future *source, at_finally_fn run,
+                                     const at_continuation_options *options) {
+    ATI_CALLER_CHECK(source, "at_future_finally", "`source` is NULL");
+    ATI_CALLER_CHECK(run, "at_future_finally", "`run` is NULL");
+    if (!options)
+        options = &no_options;
+    at_future *failed;
+    at_future *future = create(ATI_FUTURE_FINALLY, site, source, options, &failed);
+    if (!future)
+        return failed;
+    future->run.finally = run;
+    return attach(source, future, options);
+}
+
+at_future *at_future_then_at(const char *site, at_future *source, at_then_fn run, void *context) {
+    return at_future_then_with_at(site, source, run,
+                                  &(at_continuation_options){.context = context});
+}
+
+at_future *at_future_recover_at(const char *site, at_future *source, at_recover_fn run,
+                                void *context) {
+    return at_future_recover_with_at(site, source, run,
+                                     &(at_continuation_options){.context = context});
+}
+
+at_future *at_future_finally_at(const char *site, at_future *source, at_finally_fn run,
+                                void *context) {
+    return at_future_finally_with_at(site, source, run,
+                                     &(at_continuation_options){.context = context});
+}
+
+/* Nobody but the running continuation has a reference. */
+static bool is_only_consumer(at_future *source) {
+    /* ORDER future.references: acquire. What others did with the value happens before it is moved.
+     * Pairs with: acq_rel in at_future_release(). If relaxed: moved while another still reads. */
+    return atomic_load_explicit(&source->references, memory_order_acquire) == 1;
+}
+
+at_status at_value_take(at_drop_fn *drop) {
+    at_future *source = ati_frame_current()->taken_from;
+    if (!source)
+        return ati_fail(AT_ERROR_INVALID, "at_value_take: called outside the function of a then");
+    at_future *owner = source->owner ? source->owner : source;
+    if (!is_only_consumer(source) || (owner != source && !is_only_consumer(owner)) ||
+        atomic_exchange_explicit(&owner->value_was_taken, true, memory_order_relaxed))
+        return ati_fail(AT_ERROR_SHARED, "at_value_take: the value has other consumers");
+    if (drop)
+        *drop = owner->drop;
+    return AT_OK;
+}
+
+static void release_next(void *next) {
+    at_future_release(next);
+}
+
+void *at_return_future(at_future *next) {
+    ATI_CALLER_CHECK(next, "at_return_future", "`next` is NULL");
+    ati_frame *frame = ati_frame_current();
+    if (frame->next_future)
+        frame->next_release(frame->next_future);
+    frame->next_future = next;
+    frame->next_release = release_next;
+    frame->in_flight = false;
+    return ATI_CONTINUED;
+}

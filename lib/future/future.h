@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_FUTURE_FUTURE_H
+#define ASYNCTOOLS_FUTURE_FUTURE_H
+
+/* The inside of a future. See future.c for who may touch what. */
+#include "base/atomic.h"
+#include "base/context.h"
+#include "base/lock.h"
+#include "pool/executor.h"
+
+#include <asynctools/future.h>
+#include <asynctools/promise.h>
+
+#include <stdbool.h>
+
+/* The phases of a future; done from VALUE on. */
+typedef enum ati_phase {
+    ATI_PHASE_WAITING = 0, /* for its source, or for whoever holds the promise */
+    ATI_PHASE_QUEUED = 1,  /* its task is in a queue and may be claimed */
+    ATI_PHASE_RUNNING = 2, /* its task runs, or continues with another future */
+    ATI_PHASE_VALUE = 3,
+    ATI_PHASE_ERROR = 4,
+    ATI_PHASE_CANCELLED = 5,
+} ati_phase;
+
+enum {
+    ATI_PHASE_MASK = 7,
+    ATI_STATE_SLEEPERS = 8, /* somebody sleeps on the word */
+};
+
+/* What is to happen when a future completes: an element of its list. `fire` is called once, by the
+ * thread that completes or attaches, under no lock; it may complete further futures into `list`. */
+typedef struct ati_completions ati_completions;
+typedef struct ati_registration {
+    struct ati_registration *next;
+    struct ati_registration *previous;
+    void (*fire)(struct ati_registration *registration, at_future *source, ati_completions *list);
+    bool linked; /* in the list of its source; under the source's lock */
+} ati_registration;
+
+typedef enum ati_future_kind {
+    ATI_FUTURE_TASK,
+    ATI_FUTURE_THEN,
+    ATI_FUTURE_RECOVER,
+    ATI_FUTURE_FINALLY,
+    ATI_FUTURE_PLAIN, /* completed from outside: promise, combinator */
+} ati_future_kind;
+
+struct at_future {
+    _Atomic uint32_t references; /* holders; the queue and the source hold one too */
+    _Atomic uint32_t state;      /* phase and sleepers; futex */
+    ati_lock lock;               /* guards the list, and the step to a done phase; never nests */
+    ati_future_kind kind;
+    _Atomic bool error_was_read;
+    _Atomic bool value_was_taken;
+    bool runs_on_cancelled; /* recover's option */
+    at_executor *executor;  /* retained; NULL only in the static out-of-memory future */
+    ati_registration *first;
+    ati_registration *last;
+    bool firing; /* done, and its registrations are being fired; under lock */
+
+    /* The outcome: written by who completes, before the phase; then read by all. */
+    void *value;
+    at_drop_fn drop;
+    at_future *owner; /* whose value it is, retained, if not its own */
+    at_error *error;
+
+    /* What it runs. Written before it is queued. */
+    union {
+        at_run_fn task;
+        at_then_fn then;
+        at_recover_fn recover;
+        at_finally_fn finally;
+    } run;
+    void *argument; /* of a task, or the context of a continuation */
+    at_drop_fn argument_drop;
+    const char *site;
+    ati_context *context;          /* retained, or NULL */
+    at_future *source;             /* retained until it has run or been passed by */
+    uint64_t fork_count;           /* of the process that made it */
+    ati_registration registration; /* with the source */
+    ati_task_node node;            /* its place in a queue */
+    at_future *link;               /* in a list of completions or of futures to free */
+    size_t size;                   /* of this allocation; 0: static, never freed */
+    char name[];                   /* given by options, or "" */
+};
+
+/* -- Making -------------------------------------------------------------------------------------
+ */
+
+/* Makes a pending future with one reference; retains `executor` and the current context, copies
+ * `name` (NULL: none). NULL: out of memory. */
+at_future *ati_future_create(ati_future_kind kind, at_executor *executor, const char *site,
+                             const char *name);
+
+/* The failed future for when there is no memory for another. */
+at_future *ati_future_no_memory(void);
+
+/* Makes a future that has failed; takes `error`. Never NULL. */
+at_future *ati_future_failed(at_executor *executor, at_error *error);
+
+/* -- Reading ------------------------------------------------------------------------------------
+ */
+
+static inline uint32_t ati_future_phase(const at_future *future) {
+    /* ORDER future.state: acquire. Sees the outcome.
+     * Pairs with: release in ati_future_complete(). If relaxed: reads an unwritten outcome. */
+    return atomic_load_explicit(&((at_future *)future)->state, memory_order_acquire) &
+           ATI_PHASE_MASK;
+}
+
+static inline bool ati_phase_is_done(uint32_t phase) {
+    return phase >= ATI_PHASE_VALUE;
+}
+
+static inline void ati_future_mark_read(at_future *future) {
+    atomic_store_explicit(&future->error_was_read, true, memory_order_relaxed);
+}
+
+/* The outcome of a done future, borrowed. */
+at_outcome ati_future_outcome(at_future *future);
+
+/* -- Completing ---------------------------------------------------------------------------------
+ */
+
+/* Futures that are complete and whose registrations are to be fired, in order. */
+struct ati_completions {
+    at_future *first;
+    at_future *last;
+};
+
+/* How a future ends: a value with its drop, the value of another future, or an error. */
+typedef struct ati_result {
+    void *value;
+    at_drop_fn drop;
+    at_future *owner; /* taken */
+    at_error *error;  /* taken */
+} ati_result;
+
+/* The result that passes the outcome of a done future on. */
+ati_result ati_result_of(at_future *source);
+
+/* Completes a future, if it is not complete yet, and appends it to `list` (which keeps it) if it
+ * has registrations. False: another outcome came first; the result was dropped. */
+bool ati_future_complete(at_future *future, const ati_result *result, ati_completions *list);
+
+/* Fires the registrations of all in the list, and of what that completes. */
+void ati_completions_run(ati_completions *list);
+
+/* -- Attaching ----------------------------------------------------------------------------------
+ */
+
+/* Adds a registration to a pending future, or to one that is firing others; fires it at once if the
+ * future is done. */
+void ati_future_attach(at_future *source, ati_registration *registration, ati_completions *list);
+
+/* Removes a registration. False: it is being fired, or has been. */
+bool ati_future_detach(at_future *source, ati_registration *registration);
+
+/* -- Running (task.c) ---------------------------------------------------------------------------
+ */
+
+/* Starts the task of a waiting future on its executor; takes over one reference. If that fails, the
+ * future is completed with the error. */
+void ati_future_start(at_future *future, ati_completions *list);
+
+/* Makes a queued future a running one; only the one that succeeds may run it. */
+bool ati_future_claim(at_future *future);
+
+/* Runs a claimed future on this thread and completes it into `list`. */
+void ati_future_run(at_future *future, ati_completions *list);
+
+/* Releases the argument of a task or the context of a continuation, once. */
+void ati_future_drop_argument(at_future *future);
+
+/* Releases the source, once the future does not need it any more. */
+void ati_future_drop_source(at_future *future);
+
+/* Gives the name of the task for errors. */
+const char *ati_future_task_name(const at_future *future);
+
+#endif

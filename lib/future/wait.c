@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/check.h"
+#include "base/error.h"
+#include "base/frame.h"
+#include "base/process_fork.h"
+#include "future/future.h"
+#include "pool/pool.h"
+
+/* Gives what a done future holds. */
+static at_status read_outcome(at_future *future, void **value) {
+    if (!future->error) {
+        at_future *owner = future->owner ? future->owner : future;
+        bool taken = atomic_load_explicit(&owner->value_was_taken, memory_order_relaxed);
+        if (value)
+            *value = taken ? NULL : future->value;
+        return AT_OK;
+    }
+    ati_future_mark_read(future);
+    ati_error_slot_put(at_error_retain(future->error), false);
+    return at_error_status(future->error);
+}
+
+/* Sleeps until the future is done or the deadline has passed. */
+static bool sleep_until_done(at_future *future, at_deadline deadline) {
+    for (;;) {
+        uint32_t state = atomic_load_explicit(&future->state, memory_order_relaxed);
+        if (ati_phase_is_done(state & ATI_PHASE_MASK))
+            return true;
+        if (!(state & ATI_STATE_SLEEPERS) && !atomic_compare_exchange_weak_explicit(
+                                                 &future->state, &state, state | ATI_STATE_SLEEPERS,
+                                                 memory_order_relaxed, memory_order_relaxed))
+            continue;
+        if (!ati_futex_wait(&future->state, state | ATI_STATE_SLEEPERS, deadline))
+            return ati_phase_is_done(ati_future_phase(future));
+    }
+}
+
+/* The task itself, or one that waits below it on this stack, cannot complete before this wait. */
+static bool waits_for_itself(const at_future *future) {
+    for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer)
+        if (frame->identity == future)
+            return true;
+    return false;
+}
+
+/* Runs an unstarted target in place. It stays in its queue, as a tombstone. A wait with a deadline
+ * does not: the target might take longer. */
+static bool run_in_place(ati_worker *worker, at_future *future, at_deadline deadline) {
+    if (deadline != AT_FOREVER || future->executor != at_pool_executor(worker->pool) ||
+        !ati_worker_may_nest(worker) || !ati_future_claim(future))
+        return false;
+    ati_counter_add(&worker->counts.claimed, 1);
+    ati_completions list = {0};
+    ati_future_run(future, &list);
+    ati_completions_run(&list);
+    return true;
+}
+
+static at_status block(ati_worker *worker, at_future *future, at_deadline deadline) {
+    at_status status = ati_pool_block_begin(worker);
+    if (status != AT_OK)
+        return status;
+    bool done = sleep_until_done(future, deadline);
+    ati_pool_block_end(worker);
+    return done ? AT_OK : AT_ERROR_TIMED_OUT;
+}
+
+static at_status wait_in_task(ati_worker *worker, at_future *future, at_deadline deadline) {
+    if (waits_for_itself(future))
+        return ati_fail(AT_ERROR_DEADLOCK, "at_future_wait: task %s waits for itself",
+                        ati_future_task_name(future));
+    if (run_in_place(worker, future, deadline) && ati_phase_is_done(ati_future_phase(future)))
+        return AT_OK;
+    return block(worker, future, deadline);
+}
+
+static at_status wait_until_done(at_future *future, at_deadline deadline) {
+    if (deadline <= 0)
+        return AT_ERROR_TIMED_OUT;
+    if (future->fork_count != ati_process_fork_count())
+        return ati_fail(AT_ERROR_FORKED,
+                        "at_future_wait: the future belongs to the parent of this process");
+    ati_worker *worker = ati_worker_current;
+    if (worker)
+        return wait_in_task(worker, future, deadline);
+    return sleep_until_done(future, deadline) ? AT_OK : AT_ERROR_TIMED_OUT;
+}
+
+at_status at_future_wait(at_future *future, at_deadline deadline, void **value) {
+    ATI_CALLER_CHECK(future, "at_future_wait", "`future` is NULL");
+    if (!ati_phase_is_done(ati_future_phase(future))) {
+        at_status status = wait_until_done(future, deadline);
+        if (status == AT_ERROR_TIMED_OUT)
+            return ati_fail(status, "at_future_wait: the deadline has passed");
+        if (status != AT_OK)
+            return status;
+        (void)ati_future_phase(future); /* sees the outcome */
+    }
+    return read_outcome(future, value);
+}
