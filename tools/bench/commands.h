@@ -4,6 +4,9 @@
 
 /* The subcommands: each takes what follows its name and gives the exit status. */
 int index_command(int argument_count, char **arguments);
+int list_command(int argument_count, char **arguments);
+int run_command(int argument_count, char **arguments);
+int limits_command(int argument_count, char **arguments);
 
 /* The CPUs that this process may use. */
 long command_cpu_count(void);

@@ -33,22 +33,23 @@ struct partition_task {
     bool failed;
 };
 
-static void run_batch(void *argument) {
+static void *run_batch(void *argument) {
     struct batch_task batch = *(struct batch_task *)argument;
     free(argument);
     struct index_worker *worker = index_worker_get(batch.index->run);
     if (!worker)
-        return;
+        return NULL;
     int descriptor = index_open_directory(batch.index->run, batch.directory);
     if (descriptor < 0) {
         index_note_directory(worker, batch.directory, errno);
-        return;
+        return NULL;
     }
     index_read(worker, descriptor, batch.first, batch.count);
     close(descriptor);
+    return NULL;
 }
 
-static void run_directory(void *argument);
+static void *run_directory(void *argument);
 
 static void submit_directory(struct plain_index *index, struct index_worker *worker,
                              struct index_directory *directory) {
@@ -76,17 +77,17 @@ static bool submit_batch(struct plain_index *index, const struct index_directory
     return false;
 }
 
-static void run_directory(void *argument) {
+static void *run_directory(void *argument) {
     struct directory_task task = *(struct directory_task *)argument;
     struct index_listing listing;
     free(argument);
     struct index_worker *worker = index_worker_get(task.index->run);
     if (!worker || atomic_load_explicit(task.index->run->stop, memory_order_relaxed))
-        return;
+        return NULL;
     int descriptor = index_list(worker, task.directory, &listing);
     if (descriptor < 0) {
         index_note_directory(worker, task.directory, errno);
-        return;
+        return NULL;
     }
     for (struct index_directory *child = listing.directories, *next; child; child = next) {
         next = child->next;
@@ -103,12 +104,14 @@ static void run_directory(void *argument) {
     }
     index_read(worker, descriptor, first, listing.file_count);
     close(descriptor);
+    return NULL;
 }
 
-static void run_partition(void *argument) {
+static void *run_partition(void *argument) {
     struct partition_task *task = argument;
     task->failed = !index_group_partition(&task->result->run, task->partition,
                                           &task->result->parts[task->partition]);
+    return NULL;
 }
 
 static int walk_tree(struct plain_index *index) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "commands.h"
 
-#include <sched.h>
+#include <asynctools/cpu.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -13,15 +14,15 @@ static const struct {
     const char *help;
 } commands[] = {
     {"index", index_command, "read a tree of files on the pool, find duplicates"},
+    {"list", list_command, "list the benchmarks"},
+    {"run", run_command, "run benchmarks against the peers"},
+    {"limits", limits_command, "measure what this machine can do"},
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
 long command_cpu_count(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof(set), &set) != 0)
-        return 1;
-    return CPU_COUNT(&set);
+    return at_cpu_count();
 }
 
 static void print_help(FILE *to) {

@@ -6,7 +6,7 @@
  * condition variable. at-bench compares the library with it. */
 struct plain_pool;
 
-typedef void (*plain_run_fn)(void *argument);
+typedef void *(*plain_run_fn)(void *argument);
 
 /* Gives NULL without memory or when a thread cannot be started. */
 struct plain_pool *plain_pool_create(int thread_count);

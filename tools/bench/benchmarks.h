@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_BENCHMARKS_H
+#define BENCH_BENCHMARKS_H
+
+#include "benchmark.h"
+
+extern const struct benchmark benchmark_submit;
+extern const struct benchmark benchmark_nested;
+extern const struct benchmark benchmark_round_trip;
+extern const struct benchmark benchmark_round_trip_idle;
+extern const struct benchmark benchmark_futures;
+extern const struct benchmark benchmark_then;
+extern const struct benchmark benchmark_log;
+
+#endif

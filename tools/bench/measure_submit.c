@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "benchmarks.h"
+
+#include "tasks.h"
+
+#include <stdio.h>
+
+enum {
+    SUBMIT_TASKS = 5000000,
+    NESTED_DEPTH = 20, /* a binary tree of 2^21 - 1 tasks */
+    NESTED_QUICK_DEPTH = 14,
+    QUICK_SHARE = 50,
+    WARM_UP_TASKS = 20000,
+};
+
+/* The pool that the tasks of a nested run submit to. One run at a time. */
+static struct {
+    const struct peer *peer;
+    void *pool;
+} nested;
+
+static size_t list_submit(const struct benchmark_settings *settings, struct subject *subjects) {
+    return tasks_list_peers(subjects, settings->parameter > 1, false);
+}
+
+static size_t list_nested(const struct benchmark_settings *settings, struct subject *subjects) {
+    (void)settings;
+    return tasks_list_peers(subjects, false, true);
+}
+
+/* Warms the pool up, measures a burst, fills the sample. */
+static void measure_burst(struct tasks_burst *burst, struct benchmark_sample *sample) {
+    struct tasks_burst warm_up = *burst;
+    warm_up.run = tasks_run_empty;
+    warm_up.argument = NULL;
+    warm_up.tasks = warm_up.total = WARM_UP_TASKS;
+    tasks_reset();
+    tasks_run_burst(&warm_up);
+    tasks_reset();
+    uint64_t cpu = tasks_cpu_ns();
+    uint64_t time = tasks_run_burst(burst);
+    sample->cpu_ns = (double)(tasks_cpu_ns() - cpu) / (double)burst->total;
+    sample->values[0] = (double)time / (double)burst->total;
+    sample->iterations = burst->total;
+}
+
+static bool measure_submit(const struct subject *subject, const struct benchmark_settings *settings,
+                           struct benchmark_sample *sample) {
+    const struct peer *peer = subject->data;
+    void *pool = peer->create(settings->workers);
+    if (!pool) {
+        fprintf(stderr, "at-bench: cannot create %s\n", peer->name);
+        return false;
+    }
+    struct tasks_burst burst = {
+        .peer = peer,
+        .pool = pool,
+        .producers = (int)settings->parameter,
+        .tasks = settings->quick ? SUBMIT_TASKS / QUICK_SHARE : SUBMIT_TASKS,
+        .run = tasks_run_empty,
+    };
+    burst.total = burst.tasks;
+    measure_burst(&burst, sample);
+    peer->destroy(pool);
+    return true;
+}
+
+/* A task that submits two others until the depth is used up. */
+static void *run_nested(void *argument) {
+    uintptr_t depth = (uintptr_t)argument;
+    if (depth > 0) {
+        nested.peer->submit(nested.pool, run_nested, (void *)(depth - 1));
+        nested.peer->submit(nested.pool, run_nested, (void *)(depth - 1));
+    }
+    tasks_count();
+    return NULL;
+}
+
+static bool measure_nested(const struct subject *subject, const struct benchmark_settings *settings,
+                           struct benchmark_sample *sample) {
+    const struct peer *peer = subject->data;
+    int depth = settings->quick ? NESTED_QUICK_DEPTH : NESTED_DEPTH;
+    nested.peer = peer;
+    nested.pool = peer->create(settings->workers);
+    if (!nested.pool) {
+        fprintf(stderr, "at-bench: cannot create %s\n", peer->name);
+        return false;
+    }
+    struct tasks_burst burst = {
+        .peer = peer,
+        .pool = nested.pool,
+        .producers = 1,
+        .tasks = 1,
+        .total = ((uint64_t)2 << depth) - 1,
+        .run = run_nested,
+        .argument = (void *)(uintptr_t)depth,
+    };
+    measure_burst(&burst, sample);
+    peer->destroy(nested.pool);
+    return true;
+}
+
+const struct benchmark benchmark_submit = {
+    .name = "submit",
+    .help = "empty tasks from outside threads, first submit to last end, a task",
+    .parameter = "threads",
+    .parameters = {.values = {1, 2, 4}, .count = 3},
+    .metrics = {"time"},
+    .unit = "ns",
+    .shows_rate = true,
+    .list_subjects = list_submit,
+    .measure = measure_submit,
+};
+
+const struct benchmark benchmark_nested = {
+    .name = "nested",
+    .help = "a binary tree of tasks that submit tasks, a task",
+    .metrics = {"time"},
+    .unit = "ns",
+    .shows_rate = true,
+    .list_subjects = list_nested,
+    .measure = measure_nested,
+};
