@@ -20,8 +20,7 @@ enum {
 
 static _Atomic(at_logger *) default_logger;
 
-/* --- Options -------------------------------------------------------------------------------------
- */
+/* -- Options -- */
 
 static at_status check_options(const at_logger_options *options) {
     if (options->level < AT_LOG_DEFAULT || options->level > AT_LOG_OFF)
@@ -52,8 +51,7 @@ static void set_level(at_logger *logger, at_log_level level) {
     __atomic_store_n(&logger->inline_part.lowest_level, effective_level(level), __ATOMIC_RELAXED);
 }
 
-/* --- Create and destroy --------------------------------------------------------------------------
- */
+/* -- Create and destroy -- */
 
 static bool add_sink(at_logger *logger, ati_log_sink *sink) {
     if (sink)
@@ -223,8 +221,7 @@ void at_logger_destroy(at_logger *logger) {
     free_logger(logger);
 }
 
-/* --- The small calls -----------------------------------------------------------------------------
- */
+/* -- The small calls -- */
 
 at_status at_logger_flush(at_logger *logger, at_deadline deadline) {
     ATI_CALLER_CHECK(logger != NULL, "at_logger_flush", "`logger` is NULL; give a logger");

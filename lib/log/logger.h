@@ -112,8 +112,7 @@ struct at_logger {
     bool exit_drained;
 };
 
-/* --- logger.c, process.c: the life of loggers, and of the process --------------------------------
- */
+/* -- logger.c, process.c: the life of loggers, and of the process -- */
 
 /* Guards the list of loggers, their lists of rings, and who has gone. Never held while anything
  * waits or memory is taken. The sinks' locks nest in it around process_fork. */
@@ -133,8 +132,7 @@ void ati_log_registry_remove(at_logger *logger);
  * the error slot alone. `deadline` is of CLOCK_MONOTONIC. */
 at_status ati_log_flush(at_logger *logger, at_deadline deadline);
 
-/* --- thread.c: what each thread has --------------------------------------------------------------
- */
+/* -- thread.c: what each thread has -- */
 
 typedef struct ati_log_thread {
     ati_log_ring *last;  /* the ring used last, or NULL */
@@ -159,8 +157,7 @@ void ati_log_ring_destroy(ati_log_ring *ring);
 bool ati_log_thread_prepare(void); /* once; false: the system refused */
 void ati_log_thread_after_fork(void);
 
-/* --- write.c, direct.c: the way of a line --------------------------------------------------------
- */
+/* -- write.c, direct.c: the way of a line -- */
 
 /* Encodes and writes a line in the calling thread. False: it was dropped. */
 bool ati_log_write_direct(at_logger *logger, ati_log_thread *thread, const at_log_line *line);
@@ -180,8 +177,7 @@ static inline at_log_level ati_log_counted_level(at_log_level level) {
     return (unsigned)level < AT_LOG_OFF && level != AT_LOG_DEFAULT ? level : AT_LOG_ERROR;
 }
 
-/* --- backend.c, merge.c, report.c: the logger's own thread ---------------------------------------
- */
+/* -- backend.c, merge.c, report.c: the logger's own thread -- */
 
 void *ati_log_backend_run(void *logger);
 

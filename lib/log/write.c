@@ -26,6 +26,11 @@ ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int
     return head;
 }
 
+/* A signal handler on this thread sees what is before it, and not what is behind. */
+static inline void compiler_barrier(void) {
+    __asm__ __volatile__("" ::: "memory");
+}
+
 /* Counts a line that finds no room. */
 static void drop(at_logger *logger, ati_log_ring *ring, at_log_level level) {
     level = ati_log_counted_level(level);
@@ -160,7 +165,7 @@ void at_log_write(at_logger *logger, const at_log_line *line) {
     }
     int saved_errno = errno;
     thread->busy = true;
-    atomic_signal_fence(memory_order_seq_cst);
+    compiler_barrier();
     if (thread->line.length == 0)
         ati_line_thread_init(&thread->line);
     if (!logger) {
@@ -170,7 +175,7 @@ void at_log_write(at_logger *logger, const at_log_line *line) {
         if (line->level == AT_LOG_FATAL)
             see_fatal_written(logger, thread, line, put);
     }
-    atomic_signal_fence(memory_order_seq_cst);
+    compiler_barrier();
     thread->busy = false;
     errno = saved_errno;
 }

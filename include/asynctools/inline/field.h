@@ -2,6 +2,8 @@
 #ifndef ASYNCTOOLS_INLINE_FIELD_H
 #define ASYNCTOOLS_INLINE_FIELD_H
 
+#include <asynctools/field.h>
+
 /* The functions behind at_kv; included by field.h. They are inline because a log line makes several
  * fields, and a call for each costs as much as writing a number.
  *

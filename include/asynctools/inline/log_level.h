@@ -2,6 +2,8 @@
 #ifndef ASYNCTOOLS_INLINE_LOG_LEVEL_H
 #define ASYNCTOOLS_INLINE_LOG_LEVEL_H
 
+#include <asynctools/log.h>
+
 /* The level test in front of every log line; included by log.h. What a logger begins with; layout
  * and names are part of the binary interface. */
 struct at_inline_logger {
