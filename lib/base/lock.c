@@ -10,16 +10,24 @@ enum { look_count = 40 };
 /* Between two looks of ati_try_lock_settle(). */
 static const at_duration settle_nap = AT_MICROSECONDS(50);
 
-void ati_lock_wait(ati_lock *lock) {
+bool ati_lock_acquire_until(ati_lock *lock, at_deadline deadline) {
     for (int i = 0; i < look_count; i++) {
         if (atomic_load_explicit(&lock->state, memory_order_relaxed) == 0 && ati_lock_try(lock))
-            return;
+            return true;
         ati_cpu_relax();
     }
-    /* ORDER lock.state: acquire. Sees what the last holder wrote.
-     * Pairs with: release in ati_lock_release(). If relaxed: the section reads stale data. */
-    while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0)
-        ati_futex_wait(&lock->state, 2, AT_FOREVER);
+    for (bool in_time = true;; in_time = ati_futex_wait(&lock->state, 2, deadline)) {
+        /* ORDER lock.state: acquire. Sees what the last holder wrote.
+         * Pairs with: release in ati_lock_release(). If relaxed: the section reads stale data. */
+        if (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) == 0)
+            return true;
+        if (!in_time)
+            return false;
+    }
+}
+
+void ati_lock_wait(ati_lock *lock) {
+    ati_lock_acquire_until(lock, AT_FOREVER);
 }
 
 void ati_try_lock_settle(ati_try_lock *lock) {

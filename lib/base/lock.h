@@ -16,6 +16,9 @@ typedef struct ati_lock {
 
 void ati_lock_wait(ati_lock *lock); /* the slow path of ati_lock_acquire */
 
+/* Gives up at `deadline` of CLOCK_MONOTONIC. True: the lock is held. */
+bool ati_lock_acquire_until(ati_lock *lock, at_deadline deadline);
+
 static inline bool ati_lock_try(ati_lock *lock) {
     uint32_t expected = 0;
     /* ORDER lock.state: acquire. Sees what the last holder wrote.
@@ -31,8 +34,8 @@ static inline void ati_lock_acquire(ati_lock *lock) {
 
 static inline void ati_lock_release(ati_lock *lock) {
     /* ORDER lock.state: release. Publishes what the section wrote.
-     * Pairs with: acquire in ati_lock_try() and ati_lock_wait(). If relaxed: the next holder reads
-     * stale data. */
+     * Pairs with: acquire in ati_lock_try() and ati_lock_acquire_until(). If relaxed: the next
+     * holder reads stale data. */
     if (atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2)
         ati_futex_wake(&lock->state, 1);
 }
