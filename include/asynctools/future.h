@@ -99,7 +99,7 @@ AT_API void at_future_release(at_future *future);
  *  Ownership: borrows `future` for the call. */
 AT_API void at_future_ignore(at_future *future);
 
-/* -- Continuations -------------------------------------------------------------------------------
+/* -- Continuations --
  * A continuation runs as work of its own on its executor (default: the pool of its source), never
  * inside the call that completes or attaches, even if the source is complete already. Each takes
  * one reference of its source: retain first to attach a second one. Continuations of one future on
@@ -202,7 +202,7 @@ AT_API AT_NODISCARD at_status at_value_take(at_drop_fn *drop);
  *  Ownership: takes one reference of `next`. */
 AT_API void *at_return_future(at_future *next);
 
-/* -- Combinators ------------------------------------------------------------------------------- */
+/* -- Combinators -- */
 
 /* The value of an at_future_any or at_future_first. */
 typedef struct at_winner {

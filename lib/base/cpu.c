@@ -20,7 +20,7 @@ enum {
     mask_limit = 1 << 20, /* bytes; no kernel has a mask of eight million CPUs */
 };
 
-/* -- Affinity -------------------------------------------------------------------------------- */
+/* -- Affinity -- */
 
 static int count_larger_affinity(ati_affinity_fn get_affinity) {
     for (size_t size = 2 * sizeof(cpu_set_t); size <= mask_limit; size *= 2) {
@@ -50,7 +50,7 @@ int ati_cpu_count_affinity(ati_affinity_fn get_affinity) {
     return count;
 }
 
-/* -- Reading small files --------------------------------------------------------------------- */
+/* -- Reading small files -- */
 
 struct reader {
     int descriptor;
@@ -125,7 +125,7 @@ static bool read_first_line(const char *path, char *line, size_t capacity) {
     return true;
 }
 
-/* -- Quotas ---------------------------------------------------------------------------------- */
+/* -- Quotas -- */
 
 enum hierarchy { hierarchy_none, hierarchy_v1, hierarchy_v2 };
 

@@ -83,8 +83,7 @@ static void release_user(combination *combine) {
     release_owner(combine);
 }
 
-/* -- The result ---------------------------------------------------------------------------------
- */
+/* -- The result -- */
 
 static void drop_outcomes(void *value) {
     struct outcome_array *array =
@@ -166,8 +165,7 @@ static void win(combination *combine, at_future *source, ati_completions *list) 
     detach_losers(combine);
 }
 
-/* -- The sources --------------------------------------------------------------------------------
- */
+/* -- The sources -- */
 
 /* Notes a failure under the lock: a real one takes the place of a cancellation. */
 static void note_failure(combination *combine, size_t index, at_error *error) {
@@ -230,8 +228,7 @@ static void attach_entries(combination *combine, ati_completions *list) {
         finish(combine, list);
 }
 
-/* -- Building -----------------------------------------------------------------------------------
- */
+/* -- Building -- */
 
 static at_executor *choose_executor(at_future *const *sources, size_t count) {
     for (size_t i = 0; i < count; i++)

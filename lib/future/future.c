@@ -28,8 +28,7 @@
 #include <pthread.h>
 #include <string.h>
 
-/* -- Making -------------------------------------------------------------------------------------
- */
+/* -- Making -- */
 
 at_future *ati_future_create(ati_future_kind kind, at_executor *executor, const char *site,
                              const char *name) {
@@ -76,8 +75,7 @@ at_future *ati_future_failed(at_executor *executor, at_error *error) {
     return future;
 }
 
-/* -- Keeping ------------------------------------------------------------------------------------
- */
+/* -- Keeping -- */
 
 at_future *at_future_retain(at_future *future) {
     ATI_CALLER_CHECK(future, "at_future_retain", "`future` is NULL");
@@ -138,8 +136,7 @@ void at_future_ignore(at_future *future) {
     ati_future_mark_read(future);
 }
 
-/* -- Reading ------------------------------------------------------------------------------------
- */
+/* -- Reading -- */
 
 at_outcome ati_future_outcome(at_future *future) {
     if (future->error)
@@ -178,8 +175,7 @@ at_status at_future_take(at_future *future, void **value, at_drop_fn *drop) {
     return AT_OK;
 }
 
-/* -- Completing ---------------------------------------------------------------------------------
- */
+/* -- Completing -- */
 
 ati_result ati_result_of(at_future *source) {
     ati_future_mark_read(source); /* passing an error on counts as reading it */
@@ -268,8 +264,7 @@ void ati_completions_run(ati_completions *list) {
     }
 }
 
-/* -- Attaching ----------------------------------------------------------------------------------
- */
+/* -- Attaching -- */
 
 void ati_future_attach(at_future *source, ati_registration *registration, ati_completions *list) {
     ati_lock_acquire(&source->lock);

@@ -85,8 +85,7 @@ struct at_future {
     char name[];                   /* given by options, or "" */
 };
 
-/* -- Making -------------------------------------------------------------------------------------
- */
+/* -- Making -- */
 
 /* Makes a pending future with one reference; retains `executor` and the current context, copies
  * `name` (NULL: none). NULL: out of memory. */
@@ -99,8 +98,7 @@ at_future *ati_future_no_memory(void);
 /* Makes a future that has failed; takes `error`. Never NULL. */
 at_future *ati_future_failed(at_executor *executor, at_error *error);
 
-/* -- Reading ------------------------------------------------------------------------------------
- */
+/* -- Reading -- */
 
 static inline uint32_t ati_future_phase(const at_future *future) {
     /* ORDER future.state: acquire. Sees the outcome.
@@ -120,8 +118,7 @@ static inline void ati_future_mark_read(at_future *future) {
 /* The outcome of a done future, borrowed. */
 at_outcome ati_future_outcome(at_future *future);
 
-/* -- Completing ---------------------------------------------------------------------------------
- */
+/* -- Completing -- */
 
 /* Futures that are complete and whose registrations are to be fired, in order. */
 struct ati_completions {
@@ -147,8 +144,7 @@ bool ati_future_complete(at_future *future, const ati_result *result, ati_comple
 /* Fires the registrations of all in the list, and of what that completes. */
 void ati_completions_run(ati_completions *list);
 
-/* -- Attaching ----------------------------------------------------------------------------------
- */
+/* -- Attaching -- */
 
 /* Adds a registration to a pending future, or to one that is firing others; fires it at once if the
  * future is done. */
@@ -157,8 +153,7 @@ void ati_future_attach(at_future *source, ati_registration *registration, ati_co
 /* Removes a registration. False: it is being fired, or has been. */
 bool ati_future_detach(at_future *source, ati_registration *registration);
 
-/* -- Running (task.c) ---------------------------------------------------------------------------
- */
+/* -- Running (task.c) -- */
 
 /* Starts the task of a waiting future on its executor; takes over one reference. If that fails, the
  * future is completed with the error. */

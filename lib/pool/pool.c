@@ -29,8 +29,7 @@ enum {
 static const int64_t references_bias = (int64_t)1 << 62;
 static const at_duration slow_interval = AT_SECONDS(5);
 
-/* -- Options ------------------------------------------------------------------------------------
- */
+/* -- Options -- */
 
 /* Puts the default for 0 and refuses what is out of range. */
 static at_status check_range(const char *member, int64_t *value, int64_t by_default, int64_t min,
@@ -79,8 +78,7 @@ static at_status complete_options(at_pool_options *options) {
     return status == AT_OK ? check_cpus(options) : status;
 }
 
-/* -- Storage ------------------------------------------------------------------------------------
- */
+/* -- Storage -- */
 
 static at_status start_node(at_executor *executor, ati_task_node *node) {
     return ati_pool_start_node((at_pool *)executor, node, true);
@@ -200,8 +198,7 @@ static at_pool *create_storage(const at_pool_options *options) {
     return pool;
 }
 
-/* -- Threads ------------------------------------------------------------------------------------
- */
+/* -- Threads -- */
 
 bool ati_pool_start_thread(at_pool *pool, ati_worker *worker) {
     const ati_thread_options thread = {
@@ -258,8 +255,7 @@ at_status at_pool_create(at_pool **pool, const at_pool_options *options) {
     return AT_OK;
 }
 
-/* -- The end ------------------------------------------------------------------------------------
- */
+/* -- The end -- */
 
 bool ati_pool_is_forked(const at_pool *pool) {
     return pool->fork_count != ati_process_fork_count();

@@ -49,8 +49,7 @@ struct at_pool {
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t state; /* ati_pool_state; set before a settle */
     _Atomic bool ending;                             /* the workers' threads are to end */
     _Atomic uint32_t worker_count;                   /* places of `workers` that are filled */
-    _Atomic uint64_t
-        bounded_count; /* tasks queued from outside; counted only if there is a bound */
+    _Atomic uint64_t bounded_count; /* tasks queued from outside, if there is a bound */
 
     ati_idle idle;
     ati_injector injector;
@@ -66,7 +65,7 @@ struct at_pool {
     _Atomic uint32_t surplus;  /* threads at work beyond thread_count; a hint outside the lock */
 };
 
-/* -- Starting work (start.c) ------------------------------------------------------------------ */
+/* -- Starting work (start.c) -- */
 
 /* Starts work of the library itself, in `node`: cannot fail for memory. `continuation`: passes the
  * bound and a closing pool. */
@@ -78,7 +77,7 @@ bool ati_overflow_take(at_pool *pool, ati_work *work);
 /* Whether a work can be seen in any queue. */
 bool ati_pool_has_work(at_pool *pool);
 
-/* -- Blocking (spare.c) ----------------------------------------------------------------------- */
+/* -- Blocking (spare.c) -- */
 
 /* The current worker is about to block in a task: a spare thread takes its place until `end`.
  * AT_ERROR_OVERLOAD, error in the slot: there can be none; do not block. */
@@ -90,7 +89,7 @@ void ati_pool_block_end(ati_worker *worker);
 bool ati_spare_park(ati_worker *worker);
 void ati_spare_wake_all(at_pool *pool);
 
-/* -- Life (pool.c) ---------------------------------------------------------------------------- */
+/* -- Life (pool.c) -- */
 
 void ati_pool_retain(at_pool *pool);
 void ati_pool_release(at_pool *pool);

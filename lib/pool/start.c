@@ -31,8 +31,7 @@ static ati_work work_at(const start_batch *batch, size_t index) {
     return work;
 }
 
-/* -- The overflow list --------------------------------------------------------------------------
- */
+/* -- The overflow list -- */
 
 static void push_overflow(at_pool *pool, ati_task_node *node) {
     ati_overflow *overflow = &pool->overflow;
@@ -87,8 +86,7 @@ bool ati_pool_has_work(at_pool *pool) {
     return false;
 }
 
-/* -- From a worker of the pool ------------------------------------------------------------------
- */
+/* -- From a worker of the pool -- */
 
 static void notify_of_push(ati_worker *worker, size_t count) {
     if (worker->quiet == ATI_QUIET_FIRST && count == 1) {
@@ -115,8 +113,7 @@ static bool push_inside(ati_worker *worker, const start_batch *batch) {
     return true;
 }
 
-/* -- From any thread ----------------------------------------------------------------------------
- */
+/* -- From any thread -- */
 
 /* Counts what a bounded pool has queued from outside. False: there is no room. */
 static bool count_bounded(at_pool *pool, const start_batch *batch) {
@@ -195,8 +192,7 @@ static at_status push_outside(at_pool *pool, const start_batch *batch) {
     return status == AT_OK ? AT_OK : refuse(pool, status);
 }
 
-/* -- Both ---------------------------------------------------------------------------------------
- */
+/* -- Both -- */
 
 static at_status start(at_pool *pool, const start_batch *batch) {
     if (ati_pool_is_forked(pool))

@@ -56,8 +56,7 @@ bool ati_worker_may_nest(const ati_worker *worker) {
     return worker->depth<nesting_limit && & here - worker->stack_end> nesting_stack;
 }
 
-/* -- Running a task -----------------------------------------------------------------------------
- */
+/* -- Running a task -- */
 
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
     if (worker) {
@@ -120,8 +119,7 @@ static void run_work(ati_worker *worker, const ati_work *work) {
         work->run(work->argument);
 }
 
-/* -- Finding work -------------------------------------------------------------------------------
- */
+/* -- Finding work -- */
 
 /* Takes a batch from the injector: the first to run, the others onto the deque, where they can be
  * stolen. */
@@ -231,8 +229,7 @@ static bool next_work(ati_worker *worker, ati_work *work) {
     }
 }
 
-/* -- The thread ---------------------------------------------------------------------------------
- */
+/* -- The thread -- */
 
 static void abort_dying_worker(void *unused) {
     (void)unused;

@@ -5,7 +5,7 @@
 function(asynctools_flags target)
     set(c_only "$<COMPILE_LANGUAGE:C>")
     target_compile_options(${target} PRIVATE
-        -Wall -Wextra -Wshadow -Wundef -Wvla -Wpointer-arith -Wwrite-strings
+        -Wall -Wextra -Wshadow -Wundef -Wvla -Wpointer-arith
         $<${c_only}:-Wstrict-prototypes> $<${c_only}:-Wold-style-definition>
         $<$<BOOL:${ASYNCTOOLS_WARNINGS_ARE_ERRORS}>:-Werror>)
 
@@ -33,5 +33,6 @@ endfunction()
 function(asynctools_library_flags target)
     asynctools_flags(${target})
     target_compile_options(${target} PRIVATE
-        -Wmissing-prototypes -Wformat=2 -Wno-format-nonliteral -Wconversion -Wno-sign-conversion)
+        -Wmissing-prototypes -Wwrite-strings -Wformat=2 -Wno-format-nonliteral
+        -Wconversion -Wno-sign-conversion)
 endfunction()
