@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "benchmark.h"
 
+#include "machine_load.h"
 #include "statistics.h"
 
 #include <stdio.h>
@@ -37,8 +38,11 @@ struct benchmark_result *benchmark_measure(const struct benchmark *benchmark,
     struct benchmark_settings warm_up = *settings;
     warm_up.quick = true;
     bool well = measure_round(result, &warm_up, 0, 0);
+    struct machine_load load;
+    machine_load_start(&load);
     for (size_t round = 0; well && round < repeat; round++)
         well = measure_round(result, settings, round, round);
+    result->others = machine_load_others(&load);
     if (well)
         return result;
     free(result);
@@ -95,7 +99,7 @@ void benchmark_print(const struct benchmark_result *result) {
     printf("%s", benchmark->name);
     if (benchmark->parameter)
         printf(", %s: %ld", benchmark->parameter, result->parameter);
-    printf(" (%zu rounds)\n", result->repeat);
+    printf(" (%zu rounds, others used %.2f CPUs)\n", result->repeat, result->others);
     for (int metric = 0; metric < BENCHMARK_METRICS && benchmark->metrics[metric]; metric++) {
         char title[64];
         snprintf(title, sizeof(title), "%s, %s", benchmark->metrics[metric], benchmark->unit);

@@ -68,6 +68,7 @@ struct benchmark_result {
     long parameter;
     size_t repeat;
     size_t subject_count;
+    double others; /* CPUs that other programs used meanwhile */
     struct benchmark_series series[BENCHMARK_MAX_SUBJECTS];
 };
 

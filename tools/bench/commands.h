@@ -7,6 +7,7 @@ int index_command(int argument_count, char **arguments);
 int list_command(int argument_count, char **arguments);
 int run_command(int argument_count, char **arguments);
 int limits_command(int argument_count, char **arguments);
+int idle_command(int argument_count, char **arguments);
 
 /* The CPUs that this process may use. */
 long command_cpu_count(void);

@@ -50,6 +50,7 @@ struct index_totals {
 };
 
 struct index_directory {
+    struct index_run *run;
     struct index_directory *parent;
     struct index_directory *next; /* in a listing or on a stack */
     dev_t device;
@@ -179,11 +180,13 @@ struct index_result {
     struct index_groups groups; /* merged */
     uint64_t read_ns;           /* walking and reading */
     uint64_t total_ns;          /* and searching duplicates */
+    char message[256];          /* why it failed, where an errno does not say it all */
 };
 
 /* Each gives 0 or an errno; the run must have been initialised. */
 int index_sequential(struct index_result *result);
 int index_on_plain_pool(struct index_result *result, int thread_count);
+int index_on_library(struct index_result *result, int thread_count);
 
 /* Ends what one of them has begun. */
 void index_result_deinit(struct index_result *result);

@@ -32,6 +32,8 @@ int index_run_program(const struct index_options *options, struct index_result *
         return index_sequential(result);
     case INDEX_PLAIN:
         return index_on_plain_pool(result, (int)options->threads);
+    case INDEX_LIBRARY:
+        return index_on_library(result, (int)options->threads);
     default:
         return EINVAL;
     }
@@ -104,7 +106,8 @@ static int run_once(const struct index_options *options, struct event_log *log,
     index_progress_stop(progress);
     event_log_message(log, "index.ended", error == 0 ? "" : strerror(error));
     if (error != 0) {
-        fprintf(stderr, "at-bench index: %s\n", strerror(error));
+        fprintf(stderr, "at-bench index: %s\n",
+                result->message[0] ? result->message : strerror(error));
         index_result_deinit(result);
     }
     return error;
@@ -134,7 +137,7 @@ static int report(const struct index_options *options, const struct index_result
 
 int index_command(int argument_count, char **arguments) {
     struct index_options options = {
-        .program_name = "plain",
+        .program_name = "library",
         .threads = command_cpu_count(),
         .group_count = 5,
         .repeat = 3,

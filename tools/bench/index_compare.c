@@ -2,6 +2,7 @@
 #include "index_options.h"
 
 #include "clock.h"
+#include "machine_load.h"
 #include "statistics.h"
 
 #include <errno.h>
@@ -118,7 +119,9 @@ int index_compare(const struct index_options *options, const atomic_bool *stop,
                   struct index_comparison *comparison) {
     double sequential[MAX_REPEAT], parallel[MAX_REPEAT], copies[MAX_REPEAT];
     uint64_t time;
+    struct machine_load load;
     memset(comparison, 0, sizeof(*comparison));
+    machine_load_start(&load);
     for (long i = 0; i < options->repeat; i++) {
         if (atomic_load_explicit(stop, memory_order_relaxed))
             return ECANCELED;
@@ -135,6 +138,7 @@ int index_compare(const struct index_options *options, const atomic_bool *stop,
     }
     size_t count = (size_t)options->repeat;
     comparison->repeat = options->repeat;
+    comparison->others = machine_load_others(&load);
     comparison->sequential_ns = (uint64_t)median_of(sequential, count);
     comparison->parallel_ns = (uint64_t)median_of(parallel, count);
     if (options->limits)

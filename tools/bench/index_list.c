@@ -14,6 +14,7 @@ struct index_directory *index_root(struct index_worker *worker) {
         return NULL;
     memset(root, 0, sizeof(*root));
     strcpy(root->path, ".");
+    root->run = worker->run;
     worker->totals.directories++;
     return root;
 }
@@ -40,6 +41,7 @@ static bool add_directory(struct index_worker *worker, struct index_directory *p
         index_allocate(worker, sizeof(*child) + parent_length + name_length);
     if (!child)
         return false;
+    child->run = worker->run;
     child->parent = parent;
     child->next = listing->directories;
     if (parent_length > 0) {

@@ -29,6 +29,7 @@ struct index_comparison {
     uint64_t sequential_ns;
     uint64_t parallel_ns;
     uint64_t copies_ns;
+    double others; /* CPUs that other programs used meanwhile */
     long repeat;
 };
 

@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 /* The same job as people write it on a pool of their own: one task a directory, one a batch of
- * files; nothing is returned, so errors are noted where they happen and the end is a counter. */
+ * files; nothing is returned, so errors are noted where they happen, and a pool that has nothing
+ * left to do is the end. */
 struct plain_index {
     struct index_run *run;
     struct plain_pool *pool;

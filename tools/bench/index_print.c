@@ -74,6 +74,7 @@ static void print_times(const struct index_options *options, const struct index_
     double speedup = sequential / (double)comparison->parallel_ns;
     printf("Warm, medians of %ld: sequential program %.3f s, this one %.3f s: speed-up %.2f\n",
            comparison->repeat, sequential / 1e9, (double)comparison->parallel_ns / 1e9, speedup);
+    printf("(others used %.2f CPUs of this machine meanwhile)\n", comparison->others);
     if (comparison->copies_ns == 0)
         return;
     double reach = (double)options->threads * sequential / (double)comparison->copies_ns;
@@ -123,10 +124,10 @@ static json_t *make_comparison(const struct index_options *options,
         return json_null();
     double sequential = (double)comparison->sequential_ns;
     double speedup = sequential / (double)comparison->parallel_ns;
-    json_t *object =
-        json_pack("{sI sI sI sf}", "repeat", (json_int_t)comparison->repeat, "sequential_ns",
-                  (json_int_t)comparison->sequential_ns, "parallel_ns",
-                  (json_int_t)comparison->parallel_ns, "speedup", speedup);
+    json_t *object = json_pack("{sI sI sI sf}", "repeat", (json_int_t)comparison->repeat,
+                               "sequential_ns", (json_int_t)comparison->sequential_ns,
+                               "parallel_ns", (json_int_t)comparison->parallel_ns, "speedup",
+                               speedup, "others_cpus", comparison->others);
     if (comparison->copies_ns > 0) {
         double reach = (double)options->threads * sequential / (double)comparison->copies_ns;
         json_object_set_new(object, "copies_ns", json_integer((json_int_t)comparison->copies_ns));

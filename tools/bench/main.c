@@ -17,6 +17,7 @@ static const struct {
     {"list", list_command, "list the benchmarks"},
     {"run", run_command, "run benchmarks against the peers"},
     {"limits", limits_command, "measure what this machine can do"},
+    {"idle", idle_command, "measure what an idle pool costs"},
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "peer.h"
 
+#include <asynctools/future.h>
 #include <asynctools/pool.h>
 
 #include <stdio.h>
 #include <stdlib.h>
+
+/* The library itself, in its two forms: fire and forget, and with a future for each task. */
 
 static void *create(int workers) {
     at_pool *pool;
@@ -15,14 +18,24 @@ static void *create(int workers) {
     return pool;
 }
 
-static void end_refused(void) {
-    fprintf(stderr, "at-bench: %s\n", at_error_message(at_error_last()));
-    exit(1);
+static void submit(void *pool, peer_run_fn run, void *argument) {
+    if (at_pool_start(pool, run, argument) != AT_OK) {
+        fprintf(stderr, "at-bench: %s\n", at_error_message(at_error_last()));
+        exit(1);
+    }
 }
 
-static void submit(void *pool, peer_run_fn run, void *argument) {
-    if (at_pool_start(pool, run, argument) != AT_OK)
-        end_refused();
+static void submit_future(void *pool, peer_run_fn run, void *argument) {
+    at_future_release(at_pool_submit(pool, run, argument));
+}
+
+static void round_trip(void *pool, peer_run_fn run, void *argument) {
+    at_future *future = at_pool_submit(pool, run, argument);
+    if (at_future_wait(future, AT_FOREVER, NULL) != AT_OK) {
+        fprintf(stderr, "at-bench: %s\n", at_error_message(at_future_error(future)));
+        exit(1);
+    }
+    at_future_release(future);
 }
 
 static void destroy(void *pool) {
@@ -34,5 +47,14 @@ const struct peer peer_library = {
     .is_library = true,
     .create = create,
     .submit = submit,
+    .destroy = destroy,
+};
+
+const struct peer peer_library_future = {
+    .name = "asynctools future",
+    .is_library = true,
+    .create = create,
+    .submit = submit_future,
+    .round_trip = round_trip,
     .destroy = destroy,
 };

@@ -5,6 +5,7 @@
 
 const struct peer *const peers[] = {
     &peer_library,
+    &peer_library_future,
     &peer_plain,
 #ifdef PEER_TBB
     &peer_tbb_group,

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include "commands.h"
+
+#include "arguments.h"
+#include "peers/peer.h"
+#include "tasks.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EXIT_WRONG_ARGUMENT = 2, WARM_UP_TASKS = 1000, SETTLE_NS = 200000000 };
+
+struct idle_figures {
+    double resident_kib; /* with the pool, beyond the same process before it */
+    double rest_ms;      /* user + system time while nothing happens */
+    long switches;       /* context switches meanwhile */
+};
+
+/* Gives the bytes of this process that are in memory, or 0. */
+static double read_resident_kib(void) {
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%*d %ld", &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE) / 1024;
+}
+
+static void sleep_ns(long long ns) {
+    struct timespec left = {.tv_sec = (time_t)(ns / 1000000000),
+                            .tv_nsec = (long)(ns % 1000000000)};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
+}
+
+static double add_times(const struct rusage *usage) {
+    return (double)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1e3 +
+           (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e3;
+}
+
+/* Runs in a process of its own, so that a peer is not charged for another one's memory. */
+static bool measure_idle(const struct peer *peer, int workers, long seconds,
+                         struct idle_figures *figures) {
+    struct rusage before, after;
+    tasks_reset();
+    tasks_count();
+    double resident = read_resident_kib();
+    resident = read_resident_kib();
+    void *pool = peer->create(workers);
+    if (!pool)
+        return false;
+    struct tasks_burst burst = {.peer = peer,
+                                .pool = pool,
+                                .producers = 1,
+                                .tasks = WARM_UP_TASKS,
+                                .total = WARM_UP_TASKS,
+                                .run = tasks_run_empty};
+    tasks_run_burst(&burst);
+    sleep_ns(SETTLE_NS);
+    figures->resident_kib = read_resident_kib() - resident;
+    getrusage(RUSAGE_SELF, &before);
+    sleep_ns((long long)seconds * 1000000000);
+    getrusage(RUSAGE_SELF, &after);
+    figures->rest_ms = add_times(&after) - add_times(&before);
+    figures->switches = after.ru_nvcsw + after.ru_nivcsw - before.ru_nvcsw - before.ru_nivcsw - 1;
+    peer->destroy(pool);
+    return true;
+}
+
+static bool measure_in_child(const struct peer *peer, int workers, long seconds,
+                             struct idle_figures *figures) {
+    int ends[2], status = 1;
+    if (pipe(ends) != 0)
+        return false;
+    pid_t child = fork();
+    if (child == 0) {
+        bool well = measure_idle(peer, workers, seconds, figures) &&
+                    write(ends[1], figures, sizeof(*figures)) == (ssize_t)sizeof(*figures);
+        _exit(well ? 0 : 1);
+    }
+    close(ends[1]);
+    bool well = child > 0 && read(ends[0], figures, sizeof(*figures)) == (ssize_t)sizeof(*figures);
+    close(ends[0]);
+    if (child > 0)
+        waitpid(child, &status, 0);
+    return well && status == 0;
+}
+
+int idle_command(int argument_count, char **arguments) {
+    long seconds = 10, workers = 2;
+    bool library_only = false;
+    const char *none[1];
+    const struct option_spec specs[] = {
+        {"--seconds", "N", OPTION_COUNT, &seconds, 1, 3600, "time of rest; default: 10"},
+        {"--workers", "N", OPTION_COUNT, &workers, 1, 256, "workers of each pool; default: 2"},
+        {"--library", NULL, OPTION_FLAG, &library_only, 0, 0, "leave the peers out"},
+    };
+    const struct command_spec command = {
+        .name = "idle",
+        .usage = "",
+        .help = "Measures what an idle pool costs: CPU time, and memory beyond an empty program.",
+        .options = specs,
+        .option_count = sizeof(specs) / sizeof(specs[0])};
+    enum arguments_result parsed = arguments_parse(&command, argument_count, arguments, none);
+    if (parsed != ARGUMENTS_OK)
+        return parsed == ARGUMENTS_HELP ? 0 : EXIT_WRONG_ARGUMENT;
+    printf("%-28s %14s %12s %14s\n", "", "CPU ms", "switches", "resident KiB");
+    for (size_t i = 0; peers[i]; i++) {
+        struct idle_figures figures;
+        if (library_only && !peers[i]->is_library)
+            continue;
+        fflush(stdout);
+        if (!measure_in_child(peers[i], (int)workers, seconds, &figures)) {
+            fprintf(stderr, "at-bench idle: %s cannot be measured\n", peers[i]->name);
+            return 1;
+        }
+        printf("%-28s %14.3f %12ld %14.0f\n", peers[i]->name, figures.rest_ms, figures.switches,
+               figures.resident_kib);
+    }
+    return 0;
+}
