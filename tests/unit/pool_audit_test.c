@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rule S5: accepted = succeeded + failed + cancelled + pending + running. */
+#include "support/tasks.h"
+#include "support/test.h"
+
+#include <string.h>
+
+TestSuite(pool_audit, .timeout = 60);
+
+Test(pool_audit, of_a_new_pool_is_zero) {
+    at_pool_audit_result audit;
+    memset(&audit, 0xff, sizeof audit);
+    at_pool *pool = create_pool(2);
+    at_pool_audit(pool, &audit);
+    cr_expect(audit.balanced);
+    cr_expect_eq(audit.accepted, 0);
+    cr_expect_eq(audit.succeeded, 0);
+    cr_expect_eq(audit.failed, 0);
+    cr_expect_eq(audit.cancelled, 0);
+    cr_expect_eq(audit.pending, 0);
+    cr_expect_eq(audit.running, 0);
+    destroy_pool(pool);
+}
+
+/* Rule S5: pending and running are measured. */
+Test(pool_audit, pending_and_running_are_counted) {
+    struct gate gate = GATE_CLOSED;
+    struct tally tally = {0};
+    at_pool_audit_result audit;
+    at_pool *pool = create_pool(2);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(at_pool_start(pool, gate_pass, &gate), AT_OK);
+    gate_await(&gate, 2);
+    for (uint64_t pending = 0; pending < 300; pending++) {
+        at_pool_audit(pool, &audit);
+        cr_assert(audit.balanced);
+        cr_assert_eq(audit.accepted, pending + 2);
+        cr_assert_eq(audit.running, 2);
+        cr_assert_eq(audit.pending, pending);
+        cr_assert_eq(at_pool_start(pool, tally_run, &tally), AT_OK);
+    }
+    gate_open(&gate);
+    cr_expect_eq(destroy_pool(pool).succeeded, 302);
+}
+
+static void *fail_plainly(void *unused) {
+    (void)unused;
+    return at_fail(AT_ERROR_IO, "on purpose");
+}
+
+Test(pool_audit, outcomes_are_counted) {
+    struct tally tally = {0};
+    at_pool *pool = create_pool(2);
+    at_future *futures[20];
+    for (int i = 0; i < 20; i++)
+        futures[i] = i % 2 ? at_pool_submit(pool, tally_run, &tally)
+                           : at_pool_submit(pool, fail_plainly, NULL);
+    for (int i = 0; i < 20; i++) {
+        expect_outcome(futures[i], i % 2 ? AT_OK : AT_ERROR_IO);
+        at_future_release(futures[i]);
+    }
+    at_pool_audit_result audit = destroy_pool(pool);
+    cr_expect_eq(audit.accepted, 20);
+    cr_expect_eq(audit.succeeded, 10);
+    cr_expect_eq(audit.failed, 10);
+}
+
+static void *wait_for_child(void *argument) {
+    at_future *child = at_pool_submit(at_pool_current(), tally_run, argument);
+    at_status status = at_future_wait(child, AT_FOREVER, NULL);
+    at_future_release(child);
+    AT_TRY(status);
+    return NULL;
+}
+
+/* A task that was run in place of a wait counts once. */
+Test(pool_audit, claimed_tasks_count_once) {
+    struct tally tally = {0};
+    at_pool *pool = create_pool(1);
+    for (int i = 0; i < 100; i++)
+        cr_assert_eq(at_pool_start(pool, wait_for_child, &tally), AT_OK);
+    at_pool_audit_result audit = destroy_pool(pool);
+    cr_expect_eq(audit.accepted, 200);
+    cr_expect_eq(audit.succeeded, 200);
+    cr_expect_eq(tally_runs(&tally), 100);
+}
+
+static void *wait_for_future(void *future) {
+    AT_TRY(at_future_wait(future, AT_FOREVER, NULL));
+    return NULL;
+}
+
+/* A task that waits is running. */
+Test(pool_audit, waiting_tasks_are_running) {
+    at_pool_audit_result audit;
+    at_future *future;
+    at_pool *pool = create_pool(1);
+    at_promise *promise = create_promise(pool, &future);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(at_pool_start(pool, wait_for_future, future), AT_OK);
+    do
+        at_pool_audit(pool, &audit);
+    while (audit.running < 3);
+    cr_expect(audit.balanced);
+    cr_expect_eq(audit.pending, 0);
+    cr_expect_eq(audit.accepted, 3);
+    cr_expect_eq(at_promise_set(promise, NULL, NULL), AT_OK);
+    at_promise_destroy(promise);
+    cr_expect_eq(destroy_pool(pool).succeeded, 3);
+    at_future_release(future);
+}
