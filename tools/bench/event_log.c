@@ -55,8 +55,11 @@ static void write_line(struct event_log *log, const char *level, const char *eve
 
 void event_log_problem(struct event_log *log, const char *problem, const char *path,
                        const char *why) {
-    if (log)
-        write_line(log, "warn", problem, json_pack("{ss* ss*}", "path", path, "why", why));
+    char event[64];
+    if (!log)
+        return;
+    snprintf(event, sizeof(event), "index.%s", problem);
+    write_line(log, "warn", event, json_pack("{ss* ss*}", "path", path, "why", why));
 }
 
 void event_log_progress(struct event_log *log, uint64_t files, uint64_t found, uint64_t bytes) {
