@@ -8,8 +8,10 @@
 #include <asynctools/cpu.h>
 #include <asynctools/error.h>
 #include <asynctools/executor.h>
+#include <asynctools/field.h>
 #include <asynctools/future.h>
 #include <asynctools/limits.h>
+#include <asynctools/log.h>
 #include <asynctools/memory.h>
 #include <asynctools/outcome.h>
 #include <asynctools/pool.h>

@@ -3,19 +3,31 @@
 
 #include "pool/pool.h"
 
+#include <asynctools/log.h>
+
 void ati_report_dropped_error(at_error *error) {
+    if (at_error_status(error) != AT_ERROR_CANCELLED)
+        at_log_error(at_logger_default(), "error.dropped", at_kv_error(error));
     at_error_release(error);
 }
 
 void ati_report_pool_started(const at_pool *pool) {
-    (void)pool;
+    at_log_info(at_logger_default(), "pool.started", at_kv("pool", pool->name),
+                at_kv("threads", pool->thread_count));
 }
 
-void ati_report_pool_stopped(const at_pool *pool) {
-    (void)pool;
+void ati_report_pool_stopped(at_pool *pool) {
+    at_pool_audit_result audit;
+    at_pool_audit(pool, &audit);
+    at_log_info(at_logger_default(), "pool.stopped", at_kv("pool", pool->name),
+                at_kv("succeeded", audit.succeeded), at_kv("failed", audit.failed),
+                at_kv("cancelled", audit.cancelled));
 }
 
 void ati_report_shutdown_slow(at_pool *pool, int64_t waited_seconds) {
-    (void)pool;
-    (void)waited_seconds;
+    at_pool_audit_result audit;
+    at_pool_audit(pool, &audit);
+    at_log_warn(at_logger_default(), "pool.shutdown_slow", at_kv("pool", pool->name),
+                at_kv("waited_s", waited_seconds), at_kv("running", audit.running),
+                at_kv("pending", audit.pending));
 }

@@ -11,7 +11,7 @@
 void ati_report_dropped_error(at_error *error);
 
 void ati_report_pool_started(const at_pool *pool);
-void ati_report_pool_stopped(const at_pool *pool);
+void ati_report_pool_stopped(at_pool *pool);
 void ati_report_shutdown_slow(at_pool *pool, int64_t waited_seconds);
 
 #endif

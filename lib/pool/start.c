@@ -188,7 +188,7 @@ static at_status push_outside(at_pool *pool, const start_batch *batch) {
     /* Inside the lock: the task may end, and with it the pool, as soon as the shard is closed. */
     if (edge)
         ati_idle_notify(pool, &pool->idle);
-    ati_injector_close(shard);
+    ati_injector_close(&pool->injector, shard);
     return status == AT_OK ? AT_OK : refuse(pool, status);
 }
 

@@ -8,14 +8,14 @@
 #include "pool/pool.h"
 #include "pool/report.h"
 
+#include <sched.h>
 #include <string.h>
 
 enum {
     batch_limit = 64,       /* works taken from the injector at once */
     deque_room = 256,       /* places a deque starts with, at least batch_limit */
     fairness_interval = 61, /* every so many picks the oldest and the outside come first */
-    search_rounds = 32,     /* looks at every queue before a worker sleeps: some 10 microseconds */
-    search_pause = 16,      /* pauses between two looks */
+    search_rounds = 16,     /* looks at every queue before a worker sleeps: some 10 microseconds */
     nesting_limit = 64,     /* tasks on one stack */
     nesting_stack = 32 * 1024, /* bytes of stack that must be left for one more */
 };
@@ -194,8 +194,7 @@ static bool search(ati_worker *worker, ati_work *work) {
         if (take_injected(worker, work) || ati_overflow_take(worker->pool, work) ||
             steal(worker, work))
             return true;
-        for (int i = 0; i < search_pause; i++)
-            ati_cpu_relax();
+        sched_yield();
     }
     return false;
 }

@@ -4,9 +4,13 @@
  * Each shard is a linked list of blocks between two locks, one for the end that is pushed to and
  * one for the end that is taken from, so that producers and consumers never wait for each other
  * (M. M. Michael, M. L. Scott, "Simple, Fast, and Practical Non-Blocking and Blocking Concurrent
- * Queue Algorithms", PODC 1996, the two-lock queue; here with arrays for nodes). Both locks are
- * tried, not waited for, as long as another shard is free. Works travel by value in blocks: one
- * line holds two, and the CPU fetches the next line ahead, which a list of nodes defeats.
+ * Queue Algorithms", PODC 1996: the two-lock queue, here with arrays for nodes). The locks are
+ * tried, not waited for; a producer that finds every shard held waits for the last one, which has
+ * an ordinary lock. Works travel by value in blocks: one cache line holds two, and the CPU fetches
+ * the next line ahead, which a list of nodes defeats.
+ *
+ * Cost of a push: two locked instructions, the lock and the store that publishes; the release of
+ * the lock is a plain store.
  *
  * Fields: see injector.h. A work's place belongs to the holder of push_lock until `pushed` counts
  * it, then to the holder of take_lock until `taken` counts it. A block's `next` is written by the
@@ -30,7 +34,10 @@
 
 #include <string.h>
 
-enum { block_capacity = 127 }; /* a block is a page with the allocator's own words */
+enum {
+    block_capacity = 127,  /* a block is a page with the allocator's own words */
+    prefetch_distance = 6, /* works */
+};
 
 struct ati_injector_block {
     ati_injector_block *next; /* written under push_lock, read under take_lock */
@@ -38,7 +45,7 @@ struct ati_injector_block {
 };
 
 bool ati_injector_init(ati_injector *injector, uint32_t shard_count) {
-    size_t size = shard_count * sizeof *injector->shards;
+    size_t size = (shard_count + 1) * sizeof *injector->shards;
     injector->shards = ati_allocate_aligned(size, ATI_CACHE_LINE);
     if (!injector->shards)
         return false;
@@ -56,13 +63,13 @@ static void release_blocks(ati_injector_block *block) {
 }
 
 void ati_injector_deinit(ati_injector *injector) {
-    for (uint32_t i = 0; i < injector->shard_count; i++) {
+    for (uint32_t i = 0; i <= injector->shard_count; i++) {
         ati_injector_shard *shard = &injector->shards[i];
         ati_release(atomic_load_explicit(&shard->spare, memory_order_relaxed),
                     sizeof(ati_injector_block));
         release_blocks(shard->head);
     }
-    ati_release(injector->shards, injector->shard_count * sizeof *injector->shards);
+    ati_release(injector->shards, (injector->shard_count + 1) * sizeof *injector->shards);
     *injector = (ati_injector){0};
 }
 
@@ -77,16 +84,18 @@ ati_injector_shard *ati_injector_open(ati_injector *injector) {
     uint32_t home = number_thread();
     for (uint32_t i = 0; i <= mask; i++) {
         ati_injector_shard *shard = &injector->shards[(home + i) & mask];
-        if (ati_lock_try(&shard->push_lock))
+        if (ati_try_lock_acquire(&shard->push_lock))
             return shard;
     }
-    ati_injector_shard *shard = &injector->shards[home & mask];
-    ati_lock_acquire(&shard->push_lock);
-    return shard;
+    ati_lock_acquire(&injector->last_lock);
+    return &injector->shards[injector->shard_count];
 }
 
-void ati_injector_close(ati_injector_shard *shard) {
-    ati_lock_release(&shard->push_lock);
+void ati_injector_close(ati_injector *injector, ati_injector_shard *shard) {
+    if (shard == &injector->shards[injector->shard_count])
+        ati_lock_release(&injector->last_lock);
+    else
+        ati_try_lock_release(&shard->push_lock);
 }
 
 static ati_injector_block *get_block(ati_injector_shard *shard) {
@@ -138,7 +147,10 @@ void ati_injector_write(ati_injector_shard *shard, const ati_work *work) {
         shard->tail = shard->tail->next;
         shard->tail_index = 0;
     }
-    shard->tail->works[shard->tail_index++] = *work;
+    ati_work *place = &shard->tail->works[shard->tail_index++];
+    *place = *work;
+    /* A consumer read the next lines last: ask for them before they are written. */
+    __builtin_prefetch(place + prefetch_distance, 1);
 }
 
 bool ati_injector_publish(ati_injector_shard *shard, size_t count) {
@@ -187,15 +199,15 @@ static size_t copy_works(ati_injector_shard *shard, ati_work *works, size_t limi
 
 ati_injector_shard *ati_injector_begin_take(ati_injector *injector, uint32_t first, ati_work *works,
                                             size_t limit, size_t *count) {
-    uint32_t mask = injector->shard_count - 1;
-    for (uint32_t i = 0; i <= mask; i++) {
-        ati_injector_shard *shard = &injector->shards[(first + i) & mask];
-        if (count_queued(shard) == 0 || !ati_lock_try(&shard->take_lock))
+    uint32_t total = injector->shard_count + 1;
+    for (uint32_t i = 0; i < total; i++) {
+        ati_injector_shard *shard = &injector->shards[(first + i) % total];
+        if (count_queued(shard) == 0 || !ati_try_lock_acquire(&shard->take_lock))
             continue;
         *count = copy_works(shard, works, limit);
         if (*count > 0)
             return shard;
-        ati_lock_release(&shard->take_lock);
+        ati_try_lock_release(&shard->take_lock);
     }
     return NULL;
 }
@@ -206,33 +218,33 @@ void ati_injector_end_take(ati_injector_shard *shard, size_t count) {
      * the works were published elsewhere. Pairs with: seq_cst load in count_queued(). If relaxed:
      * more is taken than pushed, or a work is seen nowhere. */
     atomic_store_explicit(&shard->taken, taken, memory_order_release);
-    ati_lock_release(&shard->take_lock);
+    ati_try_lock_release(&shard->take_lock);
 }
 
 uint64_t ati_injector_size(const ati_injector *injector) {
     uint64_t size = 0;
-    for (uint32_t i = 0; i < injector->shard_count; i++)
+    for (uint32_t i = 0; i <= injector->shard_count; i++)
         size += count_queued(&injector->shards[i]);
     return size;
 }
 
 uint64_t ati_injector_pushed(const ati_injector *injector) {
     uint64_t pushed = 0;
-    for (uint32_t i = 0; i < injector->shard_count; i++)
+    for (uint32_t i = 0; i <= injector->shard_count; i++)
         pushed += atomic_load_explicit(&injector->shards[i].pushed, memory_order_relaxed);
     return pushed;
 }
 
 bool ati_injector_is_empty(const ati_injector *injector) {
-    for (uint32_t i = 0; i < injector->shard_count; i++)
+    for (uint32_t i = 0; i <= injector->shard_count; i++)
         if (count_queued(&injector->shards[i]) != 0)
             return false;
     return true;
 }
 
 void ati_injector_settle(ati_injector *injector) {
-    for (uint32_t i = 0; i < injector->shard_count; i++) {
-        ati_lock_acquire(&injector->shards[i].push_lock);
-        ati_lock_release(&injector->shards[i].push_lock);
-    }
+    for (uint32_t i = 0; i < injector->shard_count; i++)
+        ati_try_lock_settle(&injector->shards[i].push_lock);
+    ati_lock_acquire(&injector->last_lock);
+    ati_lock_release(&injector->last_lock);
 }

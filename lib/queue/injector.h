@@ -16,12 +16,12 @@ typedef struct ati_injector_block ati_injector_block;
 
 typedef struct ati_injector_shard {
     /* The producers' line. */
-    _Alignas(ATI_CACHE_LINE) ati_lock push_lock; /* guards tail and tail_index; never nests */
+    _Alignas(ATI_CACHE_LINE) ati_try_lock push_lock; /* guards tail, tail_index */
     uint32_t tail_index;                         /* next free place in tail */
     ati_injector_block *tail;
     _Atomic uint64_t pushed; /* works ever pushed; written under push_lock */
     /* The consumers' line. */
-    _Alignas(ATI_CACHE_LINE) ati_lock take_lock; /* guards head and head_index; never nests */
+    _Alignas(ATI_CACHE_LINE) ati_try_lock take_lock; /* guards head, head_index */
     uint32_t head_index;                         /* next full place in head */
     ati_injector_block *head;
     _Atomic uint64_t taken; /* works ever taken; written under take_lock */
@@ -30,17 +30,18 @@ typedef struct ati_injector_shard {
 } ati_injector_shard;
 
 typedef struct ati_injector {
-    ati_injector_shard *shards;
-    uint32_t shard_count; /* a power of two */
+    ati_injector_shard *shards; /* shard_count, and one more that is waited for */
+    uint32_t shard_count;       /* a power of two */
+    ati_lock last_lock;         /* for pushing to the last shard, when all others are held */
 } ati_injector;
 
 bool ati_injector_init(ati_injector *injector, uint32_t shard_count); /* false: no memory */
 void ati_injector_deinit(ati_injector *injector);                     /* nobody uses it any more */
 
-/* Opens a shard for pushing: locks one that is free, from the calling thread's own on; waits only
- * if all are held. Close it soon. */
+/* Opens a shard for pushing: one that is free, from the calling thread's own on; waits only if all
+ * are held. Close it soon; the last access of close is what lets others in. */
 ati_injector_shard *ati_injector_open(ati_injector *injector);
-void ati_injector_close(ati_injector_shard *shard);
+void ati_injector_close(ati_injector *injector, ati_injector_shard *shard);
 
 /* Makes room for `count` works in an open shard. False: no memory, nothing has changed. */
 bool ati_injector_reserve(ati_injector_shard *shard, size_t count);
@@ -64,7 +65,7 @@ uint64_t ati_injector_size(const ati_injector *injector);
 uint64_t ati_injector_pushed(const ati_injector *injector);
 bool ati_injector_is_empty(const ati_injector *injector);
 
-/* Waits until every push that has begun is done: opens and closes each shard. */
+/* Waits until every push that has begun is done. */
 void ati_injector_settle(ati_injector *injector);
 
 #endif

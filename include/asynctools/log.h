@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_LOG_H
+#define ASYNCTOOLS_LOG_H
+
+#include <asynctools/attributes.h>
+#include <asynctools/clock.h>
+#include <asynctools/field.h>
+#include <asynctools/status.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+AT_DECLARATIONS_BEGIN
+
+/* A logger that writes one JSON object a line. The calling thread encodes the line into a ring of
+ * its own and goes on; one thread of the logger takes the lines out, in the order of their times,
+ * and gives them to the sinks. Keys, in this order:
+ *
+ *     ts level event logger operation operation_id trace_id, fields, error.*, thread source _cut
+ *
+ * A line is valid UTF-8 JSON of at most 8 KiB, whatever it is given: bad UTF-8 becomes U+FFFD, NaN
+ * and infinities become strings, long values are cut and their keys listed in `_cut`, keys that are
+ * reserved or there already get a suffix (_2, _3, ...).
+ *
+ * After process_fork the child writes its lines itself, each with one write(2). After exit() has
+ * drained the loggers, so does the rest of the process. */
+typedef struct at_logger at_logger;
+
+typedef enum at_log_level {
+    AT_LOG_DEFAULT = 0, /* in options: info */
+    AT_LOG_TRACE,
+    AT_LOG_DEBUG,
+    AT_LOG_INFO,
+    AT_LOG_WARN,
+    AT_LOG_ERROR,
+    AT_LOG_FATAL, /* the call returns when the line is written; nothing else ends by it */
+    AT_LOG_OFF,   /* as a logger's level: nothing is written */
+} at_log_level;
+
+/* Where a logger writes to, and how much room it takes. */
+typedef struct at_logger_options {
+    const char *name;       /* copied, the value of `logger`; default: the key is left out */
+    at_log_level level;     /* the lowest level that is written; default: AT_LOG_INFO */
+    const char *path;       /* copied: lines are appended to this file; default: no file */
+    bool use_stderr;        /* lines go to stderr: readable on a terminal, else JSON; default: only
+                               if there is no other sink */
+    int64_t memory_bytes;   /* so many bytes of the last lines are kept in memory, at most 1 GiB;
+                               default: none */
+    int64_t ring_bytes;     /* of each thread's ring, a power of two, 32 KiB to 16 MiB; default:
+                               64 KiB */
+    int64_t max_ring_bytes; /* of all rings, at most 1 GiB; further threads share one ring;
+                               AT_NONE: all do; default: 32 MiB */
+    uint64_t reserved[4];
+} at_logger_options;
+
+/** Creates a logger: opens its file and starts its thread.
+ *  Threads:   any.      Blocks: never for long (it opens a file and starts a thread).
+ *  Ownership: returns owned; at_logger_destroy ends it. Copies `options`.
+ *  Errors:    AT_ERROR_INVALID (names the member), AT_ERROR_NO_MEMORY, AT_ERROR_NOT_FOUND,
+ *             AT_ERROR_PERMISSION or AT_ERROR_IO for the file, AT_ERROR_SYSTEM when the thread
+ *             cannot be started: nothing is left behind and `*logger` is untouched. */
+AT_API AT_NODISCARD at_status at_logger_create(at_logger **logger,
+                                               const at_logger_options *options);
+
+/** Writes what was logged, ends the logger's thread and frees the logger. If it is the default
+ *  logger, there is none afterwards. Lines that a sink does not take are given up and counted, and
+ *  stderr gets one line that says so.
+ *  Threads:   any, when nobody else uses the logger.
+ *  Blocks:    until the lines are written.
+ *  Ownership: takes `logger`; NULL is allowed. */
+AT_API void at_logger_destroy(at_logger *logger);
+
+/** Waits until every line whose call happened before this one has been written to all sinks.
+ *  Threads:   any.
+ *  Blocks:    until the lines are written, or `deadline`.
+ *  Errors:    AT_ERROR_TIMED_OUT; AT_ERROR_IO when a sink refuses lines: they are kept as far as
+ *             there is room, and tried again. */
+AT_API AT_NODISCARD at_status at_logger_flush(at_logger *logger, at_deadline deadline);
+
+/** Sets the lowest level that is written, from now on and in all threads.
+ *  Threads:   any.      Blocks: never.
+ *  Errors:    AT_ERROR_INVALID; AT_LOG_DEFAULT is info. */
+AT_API AT_NODISCARD at_status at_logger_set_level(at_logger *logger, at_log_level level);
+
+/** Gives the lowest level that is written.
+ *  Threads:   any.      Blocks: never. */
+AT_API at_log_level at_logger_level(const at_logger *logger);
+
+/** Names a level as lines do: "info"; "unknown" for what is not a level.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: returns borrowed, valid for ever. */
+AT_API const char *at_log_level_name(at_log_level level);
+
+/** Gives the process's default logger, which the library itself logs to; NULL if there is none.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: returns borrowed, until that logger is destroyed. */
+AT_API at_logger *at_logger_default(void);
+
+/** Makes `logger` the default logger; NULL: there is none.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: borrows `logger` until another one is set or it is destroyed. */
+AT_API void at_logger_set_default(at_logger *logger);
+
+/* What became of all lines. Each line that was logged is in `written` or in `dropped`; what the
+ * logger says about itself (log.dropped, log.write_failed) is in neither. */
+typedef struct at_logger_statistics {
+    uint64_t written;             /* lines given to the sinks */
+    uint64_t bytes;               /* of those lines */
+    uint64_t dropped[AT_LOG_OFF]; /* by level: lines for which there was no room */
+    uint64_t lost;                /* of the written: lines that a sink gave up, counted by sink */
+    uint64_t write_errors;        /* failed attempts of the sinks */
+    uint64_t ring_count;          /* rings now */
+    uint64_t reserved[4];
+} at_logger_statistics;
+
+/** Counts what became of the lines. Exact when no line is being logged.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: fills `statistics`. */
+AT_API void at_logger_get_statistics(at_logger *logger, at_logger_statistics *statistics);
+
+/** Copies the lines that the memory sink holds, oldest first; at_logger_flush first makes sure that
+ *  it has them.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: `*lines` is returned owned, a NUL-terminated text; at_logger_memory_release ends it.
+ *  Errors:    AT_ERROR_NOT_FOUND without a memory sink; AT_ERROR_NO_MEMORY. */
+AT_API AT_NODISCARD at_status at_logger_memory_lines(at_logger *logger, char **lines);
+
+/** Frees what at_logger_memory_lines gave.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: takes `lines`; NULL is allowed. */
+AT_API void at_logger_memory_release(char *lines);
+
+/** Empties the memory sink, if there is one.
+ *  Threads:   any.      Blocks: never. */
+AT_API void at_logger_memory_clear(at_logger *logger);
+
+/* One line, for callers that the macros below do not serve. */
+typedef struct at_log_line {
+    at_log_level level;     /* trace to fatal; anything else counts as error */
+    const char *event;      /* what happened: a name, not a sentence */
+    const char *site;       /* AT_SITE(""), or NULL: without `source` */
+    const at_field *fields; /* `field_count` of them */
+    size_t field_count;
+} at_log_line;
+
+/** Writes a line, whatever the logger's level (at_log_enabled is the caller's test). Without a
+ *  logger it goes to stderr at once. May be called by a signal handler only when the handler cannot
+ *  have interrupted the library; a call that interrupts a log call is dropped and counted.
+ *  Threads:   any.
+ *  Blocks:    never for long: into a full ring, lines up to info are dropped and counted, warn and
+ *             error wait 10 ms at most before they are; fatal waits until it is written, 5 seconds
+ *             at most, and goes to stderr then.
+ *  Ownership: borrows everything for the call.
+ *  Ordering:  the lines of one thread stay in order. */
+AT_API void at_log_write(at_logger *logger, const at_log_line *line);
+
+AT_DECLARATIONS_END
+
+#include <asynctools/inline/log_level.h>
+
+/* Write a line of fields: at_log_info(logger, "batch.completed", at_kv("rows", rows), ...). Nothing
+ * but `logger` is evaluated unless the level is on. `logger` may be NULL: warn and above then go to
+ * stderr at once. See at_log_write. */
+#define at_log_trace(logger, ...) AT_LOG_LINE_(logger, AT_LOG_TRACE, __VA_ARGS__)
+#define at_log_debug(logger, ...) AT_LOG_LINE_(logger, AT_LOG_DEBUG, __VA_ARGS__)
+#define at_log_info(logger, ...) AT_LOG_LINE_(logger, AT_LOG_INFO, __VA_ARGS__)
+#define at_log_warn(logger, ...) AT_LOG_LINE_(logger, AT_LOG_WARN, __VA_ARGS__)
+#define at_log_error(logger, ...) AT_LOG_LINE_(logger, AT_LOG_ERROR, __VA_ARGS__)
+#define at_log_fatal(logger, ...) AT_LOG_LINE_(logger, AT_LOG_FATAL, __VA_ARGS__)
+
+#if defined(__cplusplus)
+
+template <typename... fields_>
+inline void at_log_write_fields_(at_logger *logger, at_log_level level, const char *site,
+                                 const char *event, const fields_ &...fields) {
+    const at_field list[] = {at_field(), fields...};
+    const at_log_line line = {level, event, site, list + 1, sizeof...(fields)};
+    at_log_write(logger, &line);
+}
+
+#define AT_LOG_LINE_(logger_, level_, ...)                                                         \
+    do {                                                                                           \
+        at_logger *at_log_logger_ = (logger_);                                                     \
+        if (at_log_enabled(at_log_logger_, level_))                                                \
+            at_log_write_fields_(at_log_logger_, level_, AT_SITE(""), __VA_ARGS__);                \
+    } while (0)
+
+#else
+
+/* __VA_ARGS__ is the event and its fields. The array begins with an unused field, because C has no
+ * empty ones, and the commas behind it are those of an initialiser. */
+#define AT_LOG_EVENT_(event_, ...) (event_)
+#define AT_LOG_FIELDS_(event_, ...) __VA_ARGS__
+#define AT_LOG_LINE_(logger_, level_, ...)                                                         \
+    do {                                                                                           \
+        at_logger *at_log_logger_ = (logger_);                                                     \
+        if (at_log_enabled(at_log_logger_, level_)) {                                              \
+            const at_field at_log_fields_[] = {{0}, AT_LOG_FIELDS_(__VA_ARGS__, )};                \
+            const at_log_line at_log_line_ = {                                                     \
+                .level = level_,                                                                   \
+                .event = AT_LOG_EVENT_(__VA_ARGS__, ),                                             \
+                .site = AT_SITE(""),                                                               \
+                .fields = at_log_fields_ + 1,                                                      \
+                .field_count = sizeof at_log_fields_ / sizeof at_log_fields_[0] - 1,               \
+            };                                                                                     \
+            at_log_write(at_log_logger_, &at_log_line_);                                           \
+        }                                                                                          \
+    } while (0)
+
+#endif
+
+#endif

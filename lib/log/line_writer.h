@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_LOG_LINE_WRITER_H
+#define ASYNCTOOLS_LOG_LINE_WRITER_H
+
+/* Writes whole lines to a file descriptor. What cannot be written now (no space, a full pipe) is
+ * kept and tried again; past the room for that, whole lines are given up and counted. Nothing ever
+ * goes between the parts of a line that was written in part. */
+#include "log/sink.h"
+
+#include <asynctools/clock.h>
+
+typedef struct ati_line_writer {
+    int descriptor;
+    bool torn;            /* what is kept begins in the middle of a line */
+    at_deadline next_try; /* CLOCK_MONOTONIC: after an error, not before this */
+    size_t room;
+    char *kept; /* `room` bytes, of which sink->kept are used */
+} ati_line_writer;
+
+/* False: no memory. */
+bool ati_line_writer_init(ati_line_writer *writer, int descriptor);
+void ati_line_writer_deinit(ati_line_writer *writer);
+
+/* What a sink does; the results are counted in `sink`. */
+void ati_line_writer_write(ati_line_writer *writer, ati_log_sink *sink, const char *lines,
+                           size_t size);
+void ati_line_writer_settle(ati_line_writer *writer, ati_log_sink *sink, bool now);
+void ati_line_writer_fork(ati_line_writer *writer, ati_log_sink *sink, ati_fork_phase phase);
+
+/* A last attempt; lines that remain are given up. */
+void ati_line_writer_finish(ati_line_writer *writer, ati_log_sink *sink);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_LOG_SINK_H
+#define ASYNCTOOLS_LOG_SINK_H
+
+/* Where lines go. The calls of one sink never overlap: whoever makes them holds the logger's
+ * write_lock (or is alone). A sink may be slow; it never calls the logger. */
+#include "base/atomic.h"
+
+#include <asynctools/status.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct ati_log_sink ati_log_sink;
+
+typedef enum ati_fork_phase {
+    ATI_FORK_PREPARE,
+    ATI_FORK_PARENT,
+    ATI_FORK_CHILD,
+} ati_fork_phase;
+
+typedef struct ati_log_sink_kind {
+    const char *name;
+    /* Takes whole lines. What it cannot write it keeps or gives up (`lost`). */
+    void (*write)(ati_log_sink *sink, const char *lines, size_t size);
+    /* Tries again to write what it kept, now rather than when it is due if `now`. */
+    void (*settle)(ati_log_sink *sink, bool now);
+    /* A last attempt: what cannot be written is given up. */
+    void (*finish)(ati_log_sink *sink);
+    /* Around process_fork. In the child, what was kept is the parent's. */
+    void (*fork)(ati_log_sink *sink, ati_fork_phase phase);
+    void (*destroy)(ati_log_sink *sink);
+} ati_log_sink_kind;
+
+struct ati_log_sink {
+    const ati_log_sink_kind *kind;
+    size_t kept;        /* bytes that wait to be written */
+    int error_number;   /* of the last failed attempt; 0: the last one succeeded */
+    ati_counter errors; /* failed attempts */
+    ati_counter lost;   /* lines given up */
+};
+
+/* Writes lines to a file or to stderr. NULL with the error slot filled: it cannot. */
+ati_log_sink *ati_log_sink_file_create(const char *path);
+ati_log_sink *ati_log_sink_stderr_create(void);
+
+/* Keeps the last `size` bytes of lines in memory. */
+ati_log_sink *ati_log_sink_memory_create(size_t size);
+
+/* A copy of the lines in memory, to be released by ati_release_text; NULL: out of memory. */
+char *ati_log_sink_memory_lines(ati_log_sink *sink);
+void ati_log_sink_memory_clear(ati_log_sink *sink);
+
+/* How many lines these bytes have. */
+size_t ati_log_count_lines(const char *lines, size_t size);
+
+#endif
