@@ -85,7 +85,7 @@ static void add_many(void) {
         snprintf(name, sizeof(name), "tree/many/%d", i);
         add_file(name, name, strlen(name));
     }
-    char path[600] = "tree/deep";
+    char path[300] = "tree/deep";
     add_directory(path);
     for (int i = 0; i < 60; i++) {
         strcat(path, "/d");
