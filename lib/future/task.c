@@ -10,11 +10,17 @@ const char *ati_future_task_name(const at_future *future) {
     return *future->name ? future->name : ati_site_name(future->site);
 }
 
+void ati_call_drop(at_drop_fn drop, void *value) {
+    if (ati_worker_current)
+        ati_worker_announce(ati_worker_current);
+    drop(value);
+}
+
 void ati_future_drop_argument(at_future *future) {
     at_drop_fn drop = future->argument_drop;
     future->argument_drop = NULL;
     if (drop)
-        drop(future->argument);
+        ati_call_drop(drop, future->argument);
 }
 
 void ati_future_drop_source(at_future *future) {
@@ -51,8 +57,6 @@ static void *run_queued(void *argument) {
         ati_completions list = {0};
         ati_future_run(future, &list);
         ati_completions_run(&list);
-        if (worker)
-            worker->quiet = ATI_QUIET_NO;
     } else if (worker) {
         ati_counter_add(&worker->counts.tombstones, 1);
     }
@@ -75,10 +79,11 @@ static at_error *start_node(at_future *future) {
 
 void ati_future_start(at_future *future, ati_completions *list) {
     future->node.work = (ati_work){.run = run_queued, .argument = future};
-    /* ORDER future.claim: release. Publishes what is to be run.
-     * Pairs with: acquire in ati_future_claim(). If relaxed: a waiter that claims the task reads an
-     * unwritten function. */
-    atomic_fetch_or_explicit(&future->state, ATI_PHASE_QUEUED, memory_order_release);
+    if (atomic_load_explicit(&future->state, memory_order_relaxed) != ATI_PHASE_QUEUED)
+        /* ORDER future.claim: release. Publishes what is to be run.
+         * Pairs with: acquire in ati_future_claim(). If relaxed: a waiter that claims the task
+         * reads an unwritten function. */
+        atomic_fetch_or_explicit(&future->state, ATI_PHASE_QUEUED, memory_order_release);
     at_error *error = start_node(future);
     if (!error)
         return;
