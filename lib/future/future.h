@@ -163,8 +163,8 @@ void ati_future_start(at_future *future, ati_completions *list);
 /* Makes a queued future a running one; only the one that succeeds may run it. */
 bool ati_future_claim(at_future *future);
 
-/* Runs a claimed future on this thread and completes it into `list`. */
-void ati_future_run(at_future *future, ati_completions *list);
+/* Runs a claimed future on this thread and completes it, and what follows from that. */
+void ati_future_run(at_future *future);
 
 /* Calls the user's drop function outside any task. */
 void ati_call_drop(at_drop_fn drop, void *value);

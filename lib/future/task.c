@@ -54,9 +54,7 @@ static void *run_queued(void *argument) {
     at_future *future = argument;
     ati_worker *worker = worker_of(future);
     if (ati_future_claim(future)) {
-        ati_completions list = {0};
-        ati_future_run(future, &list);
-        ati_completions_run(&list);
+        ati_future_run(future);
     } else if (worker) {
         ati_counter_add(&worker->counts.tombstones, 1);
     }
@@ -129,6 +127,15 @@ static at_status take_result(at_future *future, ati_frame *frame, void *returned
     return status;
 }
 
+/* Completes the future and what follows from it; only then the source goes, because dropping its
+ * value may take long. */
+static void finish(at_future *future, const ati_result *result) {
+    ati_completions list = {0};
+    ati_future_complete(future, result, &list);
+    ati_completions_run(&list);
+    ati_future_drop_source(future);
+}
+
 static void fire_forward(ati_registration *registration, at_future *source, ati_completions *list) {
     at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
     ati_result result = ati_result_of(source);
@@ -138,22 +145,24 @@ static void fire_forward(ati_registration *registration, at_future *source, ati_
 }
 
 /* The future goes on with the outcome of `next`, which it takes. */
-static void continue_with(at_future *future, at_future *next, ati_completions *list) {
+static void continue_with(at_future *future, at_future *next) {
+    ati_completions list = {0};
     if (next == future) {
         at_error *error = ati_error_create(future->site, NULL, AT_ERROR_DEADLOCK,
                                            "a task cannot continue with its own future");
-        ati_future_complete(future, &(ati_result){.error = error}, list);
         at_future_release(next);
+        finish(future, &(ati_result){.error = error});
         return;
     }
     ati_future_drop_source(future);
     future->source = next;
     future->registration.fire = fire_forward;
     at_future_retain(future); /* for the list of `next` */
-    ati_future_attach(next, &future->registration, list);
+    ati_future_attach(next, &future->registration, &list);
+    ati_completions_run(&list);
 }
 
-void ati_future_run(at_future *future, ati_completions *list) {
+void ati_future_run(at_future *future) {
     ati_worker *worker = worker_of(future);
     ati_task_run run;
     ati_task_begin(worker, &run, future->context);
@@ -177,10 +186,8 @@ void ati_future_run(at_future *future, ati_completions *list) {
     ati_task_end(worker, &run, status);
     if (worker && worker->depth == 0)
         worker->quiet = ATI_QUIET_FIRST;
-    if (next) {
-        continue_with(future, next, list);
-    } else {
-        ati_future_complete(future, &result, list);
-        ati_future_drop_source(future);
-    }
+    if (next)
+        continue_with(future, next);
+    else
+        finish(future, &result);
 }
