@@ -47,8 +47,9 @@ static at_future *attach(at_future *source, at_future *future,
     future->argument_drop = options->drop;
     future->source = source;
     future->registration.fire = fire_continuation;
+    atomic_init(&future->references, 2); /* one for the source's list; nobody else has it yet */
     ati_completions list = {0};
-    ati_future_attach(source, &at_future_retain(future)->registration, &list);
+    ati_future_attach(source, &future->registration, &list);
     ati_completions_run(&list);
     return future;
 }

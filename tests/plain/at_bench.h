@@ -56,8 +56,8 @@ static inline void at_bench_end(void) {
 }
 
 static inline const char *at_bench_path(const char *name) {
-    static char paths[8][PATH_MAX];
-    static int next;
+    static _Thread_local char paths[8][PATH_MAX];
+    static _Thread_local int next;
     char *path = paths[next++ % 8];
     snprintf(path, PATH_MAX, "%s/%s", at_bench_folder, name);
     return path;

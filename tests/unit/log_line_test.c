@@ -186,7 +186,7 @@ Test(log_line, cut_text_ends_with_a_whole_character) {
 Test(log_line, ten_thousand_fields) {
     enum { count = 10000 };
     at_field *fields = malloc(count * sizeof *fields);
-    char(*keys)[8] = malloc(count * sizeof *keys);
+    char(*keys)[16] = malloc(count * sizeof *keys);
     for (int i = 0; i < count; i++) {
         snprintf(keys[i], sizeof keys[i], "k%d", i);
         fields[i] = at_kv(keys[i], i);

@@ -3,6 +3,7 @@
 
 #include "arguments.h"
 #include "index_options.h"
+#include "messages.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -97,7 +98,7 @@ static int run_once(const struct index_options *options, at_logger *log,
     int error = index_run_init(&result->run, options->directory, log, &stop_asked);
     if (error != 0) {
         fprintf(stderr, "at-bench index: cannot open %s: %s\n", options->directory,
-                strerror(error));
+                describe_errno(error));
         return error;
     }
     at_log_info(log, "index.started", at_kv("directory", options->directory),
@@ -107,10 +108,10 @@ static int run_once(const struct index_options *options, at_logger *log,
     index_progress_stop(progress);
     at_log_info(log, "index.ended", at_kv("files", result->totals.files),
                 at_kv("bytes", result->totals.bytes), at_kv("ns", result->total_ns),
-                at_kv("error", error == 0 ? "" : strerror(error)));
+                at_kv("error", error == 0 ? "" : describe_errno(error)));
     if (error != 0) {
         fprintf(stderr, "at-bench index: %s\n",
-                result->message[0] ? result->message : strerror(error));
+                result->message[0] ? result->message : describe_errno(error));
         index_result_deinit(result);
     }
     return error;
@@ -122,7 +123,7 @@ static int report(const struct index_options *options, const struct index_result
     if (!options->no_compare && !atomic_load_explicit(&stop_asked, memory_order_relaxed)) {
         int error = index_compare(options, &stop_asked, &comparison);
         if (error != 0 && error != ECANCELED)
-            fprintf(stderr, "at-bench index: the comparison failed: %s\n", strerror(error));
+            fprintf(stderr, "at-bench index: the comparison failed: %s\n", describe_errno(error));
     }
     int verified = options->verify ? index_verify(result, &stop_asked) : 0;
     if (options->json)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "index_worker.h"
+#include "messages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -140,10 +141,10 @@ void index_note_directory(struct index_worker *worker, const struct index_direct
     if (error == ELOOP || error == ENOTDIR)
         index_note(worker, INDEX_LINK_LOOP, directory, NULL, "directory inside itself");
     else if (error == ENOENT)
-        index_note(worker, INDEX_VANISHED, directory, NULL, strerror(error));
+        index_note(worker, INDEX_VANISHED, directory, NULL, describe_errno(error));
     else
         index_note(worker, error == ENOMEM ? INDEX_FAILED : INDEX_UNREADABLE, directory, NULL,
-                   strerror(error));
+                   describe_errno(error));
 }
 
 struct index_totals index_sum(const struct index_run *run) {

@@ -2,6 +2,7 @@
 #include "benchmarks.h"
 
 #include "clock.h"
+#include "messages.h"
 #include "statistics.h"
 #include "tasks.h"
 
@@ -166,8 +167,7 @@ static uint64_t run_threads(const struct log_program *program, int threads, long
             all[i].period_ns = (uint64_t)threads * 1000000000u / PACED_LINES;
         }
         if (pthread_create(&all[i].thread, NULL, run_log_thread, &all[i]) != 0) {
-            fprintf(stderr, "at-bench: cannot start a thread\n");
-            exit(1);
+            give_up("cannot start a thread");
         }
     }
     pthread_barrier_wait(&gate);
