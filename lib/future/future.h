@@ -46,6 +46,14 @@ typedef enum ati_future_kind {
     ATI_FUTURE_PLAIN, /* completed from outside: promise, combinator */
 } ati_future_kind;
 
+/* What a future runs, by its kind. */
+typedef union ati_function {
+    at_run_fn task;
+    at_then_fn then;
+    at_recover_fn recover;
+    at_finally_fn finally;
+} ati_function;
+
 struct at_future {
     _Atomic uint32_t references; /* holders; the queue and the source hold one too */
     _Atomic uint32_t state;      /* phase and sleepers; futex */
@@ -67,12 +75,7 @@ struct at_future {
     at_error *error;
 
     /* What it runs. Written before it is queued. */
-    union {
-        at_run_fn task;
-        at_then_fn then;
-        at_recover_fn recover;
-        at_finally_fn finally;
-    } run;
+    ati_function run;
     void *argument; /* of a task, or the context of a continuation */
     at_drop_fn argument_drop;
     const char *site;
