@@ -50,8 +50,8 @@ static inline bool ati_try_lock_acquire(ati_try_lock *lock) {
     /* ORDER try_lock.held: acquire. Sees what the last holder wrote.
      * Pairs with: release in ati_try_lock_release(). If relaxed: the section reads stale data. */
     return atomic_load_explicit(&lock->held, memory_order_relaxed) == 0 &&
-           atomic_compare_exchange_strong_explicit(&lock->held, &expected, 1,
-                                                   memory_order_acquire, memory_order_relaxed);
+           atomic_compare_exchange_strong_explicit(&lock->held, &expected, 1, memory_order_acquire,
+                                                   memory_order_relaxed);
 }
 
 static inline void ati_try_lock_release(ati_try_lock *lock) {

@@ -5,6 +5,14 @@
 #include "base/frame.h"
 #include "future/future.h"
 
+/* Which continuation is asked for, and by which call. */
+typedef struct continuation {
+    ati_future_kind kind;
+    const char *call;
+    const char *site;
+    ati_function run;
+} continuation;
+
 /* Whether the function of `future` is to be called for the outcome of its source. */
 static bool wants(const at_future *future, const at_future *source) {
     switch (future->kind) {
@@ -40,30 +48,18 @@ static void give_up(at_future *source, const at_continuation_options *options) {
     at_future_release(source);
 }
 
-static at_future *attach(at_future *source, at_future *future,
-                         const at_continuation_options *options) {
-    future->runs_on_cancelled = options->on_cancelled;
-    future->argument = options->context;
-    future->argument_drop = options->drop;
-    future->source = source;
-    future->registration.fire = fire_continuation;
-    ati_completions list = {0};
-    ati_future_attach(source, &at_future_retain(future)->registration, &list);
-    ati_completions_run(&list);
-    return future;
-}
-
 /* Makes the future of a continuation; NULL if it cannot be, then `*failed` is what to return. */
-static at_future *create(ati_future_kind kind, const char *site, at_future *source,
+static at_future *create(const continuation *wanted, at_future *source,
                          const at_continuation_options *options, at_future **failed) {
     at_executor *executor = options->executor ? options->executor : source->executor;
     if (!executor) { /* the out-of-memory future: there is nowhere to run anything */
         *failed = ati_future_no_memory();
     } else if (!ati_all_zero(options->reserved, sizeof options->reserved)) {
-        *failed = ati_future_failed(
-            executor, ati_error_create(site, NULL, AT_ERROR_INVALID, "`reserved` is not zero"));
+        *failed = ati_future_failed(executor,
+                                    ati_error_create(wanted->site, NULL, AT_ERROR_INVALID,
+                                                     "%s: `reserved` is not zero", wanted->call));
     } else {
-        at_future *future = ati_future_create(kind, executor, site, options->name);
+        at_future *future = ati_future_create(wanted->kind, executor, wanted->site, options->name);
         if (future)
             return future;
         *failed = ati_future_no_memory();
@@ -72,48 +68,46 @@ static at_future *create(ati_future_kind kind, const char *site, at_future *sour
     return NULL;
 }
 
-static const at_continuation_options no_options = {0};
-
-at_future *at_future_then_with_at(const char *site, at_future *source, at_then_fn run,
-                                  const at_continuation_options *options) {
-    ATI_CALLER_CHECK(source, "at_future_then", "`source` is NULL");
-    ATI_CALLER_CHECK(run, "at_future_then", "`run` is NULL");
+static at_future *attach(const continuation *wanted, at_future *source,
+                         const at_continuation_options *options) {
+    ATI_CALLER_CHECK(source, wanted->call, "`source` is NULL");
+    ATI_CALLER_CHECK(wanted->run.task, wanted->call, "`run` is NULL");
+    static const at_continuation_options no_options = {0};
     if (!options)
         options = &no_options;
     at_future *failed;
-    at_future *future = create(ATI_FUTURE_THEN, site, source, options, &failed);
+    at_future *future = create(wanted, source, options, &failed);
     if (!future)
         return failed;
-    future->run.then = run;
-    return attach(source, future, options);
+    future->run = wanted->run;
+    future->runs_on_cancelled = options->on_cancelled;
+    future->argument = options->context;
+    future->argument_drop = options->drop;
+    future->source = source;
+    future->registration.fire = fire_continuation;
+    atomic_init(&future->references, 2); /* one for the source's list; nobody else has it yet */
+    ati_completions list = {0};
+    ati_future_attach(source, &future->registration, &list);
+    ati_completions_run(&list);
+    return future;
+}
+
+at_future *at_future_then_with_at(const char *site, at_future *source, at_then_fn run,
+                                  const at_continuation_options *options) {
+    const continuation wanted = {ATI_FUTURE_THEN, "at_future_then", site, {.then = run}};
+    return attach(&wanted, source, options);
 }
 
 at_future *at_future_recover_with_at(const char *site, at_future *source, at_recover_fn run,
                                      const at_continuation_options *options) {
-    ATI_CALLER_CHECK(source, "at_future_recover", "`source` is NULL");
-    ATI_CALLER_CHECK(run, "at_future_recover", "`run` is NULL");
-    if (!options)
-        options = &no_options;
-    at_future *failed;
-    at_future *future = create(ATI_FUTURE_RECOVER, site, source, options, &failed);
-    if (!future)
-        return failed;
-    future->run.recover = run;
-    return attach(source, future, options);
+    const continuation wanted = {ATI_FUTURE_RECOVER, "at_future_recover", site, {.recover = run}};
+    return attach(&wanted, source, options);
 }
 
 at_future *at_future_finally_with_at(const char *site, at_future *source, at_finally_fn run,
                                      const at_continuation_options *options) {
-    ATI_CALLER_CHECK(source, "at_future_finally", "`source` is NULL");
-    ATI_CALLER_CHECK(run, "at_future_finally", "`run` is NULL");
-    if (!options)
-        options = &no_options;
-    at_future *failed;
-    at_future *future = create(ATI_FUTURE_FINALLY, site, source, options, &failed);
-    if (!future)
-        return failed;
-    future->run.finally = run;
-    return attach(source, future, options);
+    const continuation wanted = {ATI_FUTURE_FINALLY, "at_future_finally", site, {.finally = run}};
+    return attach(&wanted, source, options);
 }
 
 at_future *at_future_then_at(const char *site, at_future *source, at_then_fn run, void *context) {

@@ -98,7 +98,7 @@ static void free_future(at_future *future) {
     report_unread_error(future);
     bool taken = atomic_load_explicit(&future->value_was_taken, memory_order_relaxed);
     if (future->value && future->drop && !future->owner && !taken)
-        future->drop(future->value);
+        ati_call_drop(future->drop, future->value);
     at_error_release(future->error);
     ati_future_drop_argument(future);
     at_future_release(future->owner);
@@ -187,7 +187,7 @@ ati_result ati_result_of(at_future *source) {
 
 static void drop_result(const ati_result *result) {
     if (result->value && result->drop && !result->owner)
-        result->drop(result->value);
+        ati_call_drop(result->drop, result->value);
     at_future_release(result->owner);
     at_error_release(result->error);
 }
@@ -208,6 +208,18 @@ static void append(ati_completions *list, at_future *future) {
     list->last = future;
 }
 
+/* Under the lock: takes the oldest registration off the list; NULL: there is none. */
+static ati_registration *unlink_first(at_future *future) {
+    ati_registration *registration = future->first;
+    if (!registration)
+        return NULL;
+    future->first = registration->next;
+    if (future->first)
+        future->first->previous = NULL;
+    registration->linked = false;
+    return registration;
+}
+
 bool ati_future_complete(at_future *future, const ati_result *result, ati_completions *list) {
     ati_lock_acquire(&future->lock);
     uint32_t state = atomic_load_explicit(&future->state, memory_order_relaxed);
@@ -216,15 +228,14 @@ bool ati_future_complete(at_future *future, const ati_result *result, ati_comple
         drop_result(result);
         return false;
     }
-    bool fires = future->first != NULL;
-    future->firing = fires;
     future->value = result->value;
     future->drop = result->drop;
     future->owner = result->owner;
     future->error = result->error;
-    /* ORDER future.state: release. Publishes the outcome.
-     * Pairs with: acquire in ati_future_phase() and at_future_wait(). If relaxed: a reader sees an
-     * unwritten outcome. */
+    future->firing = unlink_first(future);
+    bool fires = future->firing;
+    /* ORDER future.state: acq_rel. Publishes the outcome.
+     * Pairs with: acquire in ati_future_phase(). If relaxed: a reader sees an unwritten outcome. */
     state = atomic_exchange_explicit(&future->state, phase_of(result), memory_order_acq_rel);
     ati_lock_release(&future->lock);
     if (state & ATI_STATE_SLEEPERS)
@@ -235,21 +246,11 @@ bool ati_future_complete(at_future *future, const ati_result *result, ati_comple
 }
 
 static void fire_registrations(at_future *future, ati_completions *list) {
-    for (;;) {
+    while (future->firing) {
+        future->firing->fire(future->firing, future, list);
         ati_lock_acquire(&future->lock);
-        ati_registration *registration = future->first;
-        if (registration) {
-            future->first = registration->next;
-            if (future->first)
-                future->first->previous = NULL;
-            registration->linked = false;
-        } else {
-            future->firing = false;
-        }
+        future->firing = unlink_first(future);
         ati_lock_release(&future->lock);
-        if (!registration)
-            return;
-        registration->fire(registration, future, list);
     }
 }
 

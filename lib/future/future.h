@@ -46,6 +46,14 @@ typedef enum ati_future_kind {
     ATI_FUTURE_PLAIN, /* completed from outside: promise, combinator */
 } ati_future_kind;
 
+/* What a future runs, by its kind. */
+typedef union ati_function {
+    at_run_fn task;
+    at_then_fn then;
+    at_recover_fn recover;
+    at_finally_fn finally;
+} ati_function;
+
 struct at_future {
     _Atomic uint32_t references; /* holders; the queue and the source hold one too */
     _Atomic uint32_t state;      /* phase and sleepers; futex */
@@ -57,7 +65,8 @@ struct at_future {
     at_executor *executor;  /* retained; NULL only in the static out-of-memory future */
     ati_registration *first;
     ati_registration *last;
-    bool firing; /* done, and its registrations are being fired; under lock */
+    ati_registration *firing; /* taken off the list and being fired, once done; written under lock
+                                 by the one who fires */
 
     /* The outcome: written by who completes, before the phase; then read by all. */
     void *value;
@@ -66,12 +75,7 @@ struct at_future {
     at_error *error;
 
     /* What it runs. Written before it is queued. */
-    union {
-        at_run_fn task;
-        at_then_fn then;
-        at_recover_fn recover;
-        at_finally_fn finally;
-    } run;
+    ati_function run;
     void *argument; /* of a task, or the context of a continuation */
     at_drop_fn argument_drop;
     const char *site;
@@ -155,15 +159,18 @@ bool ati_future_detach(at_future *source, ati_registration *registration);
 
 /* -- Running (task.c) -- */
 
-/* Starts the task of a waiting future on its executor; takes over one reference. If that fails, the
- * future is completed with the error. */
+/* Starts the task of a waiting (or fresh and marked queued) future on its executor; takes over one
+ * reference. If that fails, the future is completed with the error. */
 void ati_future_start(at_future *future, ati_completions *list);
 
 /* Makes a queued future a running one; only the one that succeeds may run it. */
 bool ati_future_claim(at_future *future);
 
-/* Runs a claimed future on this thread and completes it into `list`. */
-void ati_future_run(at_future *future, ati_completions *list);
+/* Runs a claimed future on this thread and completes it, and what follows from that. */
+void ati_future_run(at_future *future);
+
+/* Calls the user's drop function outside any task. */
+void ati_call_drop(at_drop_fn drop, void *value);
 
 /* Releases the argument of a task or the context of a continuation, once. */
 void ati_future_drop_argument(at_future *future);

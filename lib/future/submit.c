@@ -15,8 +15,11 @@ static at_future *submit(const char *site, at_pool *pool, const at_task_options 
     future->run.task = options->run;
     future->argument = options->argument;
     future->argument_drop = options->drop;
+    /* Nobody else has it yet: one reference for the queue and the phase need no atomic step. */
+    atomic_init(&future->references, 2);
+    atomic_init(&future->state, ATI_PHASE_QUEUED);
     ati_completions list = {0};
-    ati_future_start(at_future_retain(future), &list);
+    ati_future_start(future, &list);
     ati_completions_run(&list);
     return future;
 }

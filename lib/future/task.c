@@ -10,11 +10,17 @@ const char *ati_future_task_name(const at_future *future) {
     return *future->name ? future->name : ati_site_name(future->site);
 }
 
+void ati_call_drop(at_drop_fn drop, void *value) {
+    if (ati_worker_current)
+        ati_worker_announce(ati_worker_current);
+    drop(value);
+}
+
 void ati_future_drop_argument(at_future *future) {
     at_drop_fn drop = future->argument_drop;
     future->argument_drop = NULL;
     if (drop)
-        drop(future->argument);
+        ati_call_drop(drop, future->argument);
 }
 
 void ati_future_drop_source(at_future *future) {
@@ -48,11 +54,7 @@ static void *run_queued(void *argument) {
     at_future *future = argument;
     ati_worker *worker = worker_of(future);
     if (ati_future_claim(future)) {
-        ati_completions list = {0};
-        ati_future_run(future, &list);
-        ati_completions_run(&list);
-        if (worker)
-            worker->quiet = ATI_QUIET_NO;
+        ati_future_run(future);
     } else if (worker) {
         ati_counter_add(&worker->counts.tombstones, 1);
     }
@@ -75,10 +77,11 @@ static at_error *start_node(at_future *future) {
 
 void ati_future_start(at_future *future, ati_completions *list) {
     future->node.work = (ati_work){.run = run_queued, .argument = future};
-    /* ORDER future.claim: release. Publishes what is to be run.
-     * Pairs with: acquire in ati_future_claim(). If relaxed: a waiter that claims the task reads an
-     * unwritten function. */
-    atomic_fetch_or_explicit(&future->state, ATI_PHASE_QUEUED, memory_order_release);
+    if (atomic_load_explicit(&future->state, memory_order_relaxed) != ATI_PHASE_QUEUED)
+        /* ORDER future.claim: release. Publishes what is to be run.
+         * Pairs with: acquire in ati_future_claim(). If relaxed: a waiter that claims the task
+         * reads an unwritten function. */
+        atomic_fetch_or_explicit(&future->state, ATI_PHASE_QUEUED, memory_order_release);
     at_error *error = start_node(future);
     if (!error)
         return;
@@ -124,6 +127,15 @@ static at_status take_result(at_future *future, ati_frame *frame, void *returned
     return status;
 }
 
+/* Completes the future and what follows from it; only then the source goes, because dropping its
+ * value may take long. */
+static void finish(at_future *future, const ati_result *result) {
+    ati_completions list = {0};
+    ati_future_complete(future, result, &list);
+    ati_completions_run(&list);
+    ati_future_drop_source(future);
+}
+
 static void fire_forward(ati_registration *registration, at_future *source, ati_completions *list) {
     at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
     ati_result result = ati_result_of(source);
@@ -133,22 +145,24 @@ static void fire_forward(ati_registration *registration, at_future *source, ati_
 }
 
 /* The future goes on with the outcome of `next`, which it takes. */
-static void continue_with(at_future *future, at_future *next, ati_completions *list) {
+static void continue_with(at_future *future, at_future *next) {
+    ati_completions list = {0};
     if (next == future) {
         at_error *error = ati_error_create(future->site, NULL, AT_ERROR_DEADLOCK,
                                            "a task cannot continue with its own future");
-        ati_future_complete(future, &(ati_result){.error = error}, list);
         at_future_release(next);
+        finish(future, &(ati_result){.error = error});
         return;
     }
     ati_future_drop_source(future);
     future->source = next;
     future->registration.fire = fire_forward;
     at_future_retain(future); /* for the list of `next` */
-    ati_future_attach(next, &future->registration, list);
+    ati_future_attach(next, &future->registration, &list);
+    ati_completions_run(&list);
 }
 
-void ati_future_run(at_future *future, ati_completions *list) {
+void ati_future_run(at_future *future) {
     ati_worker *worker = worker_of(future);
     ati_task_run run;
     ati_task_begin(worker, &run, future->context);
@@ -172,10 +186,8 @@ void ati_future_run(at_future *future, ati_completions *list) {
     ati_task_end(worker, &run, status);
     if (worker && worker->depth == 0)
         worker->quiet = ATI_QUIET_FIRST;
-    if (next) {
-        continue_with(future, next, list);
-    } else {
-        ati_future_complete(future, &result, list);
-        ati_future_drop_source(future);
-    }
+    if (next)
+        continue_with(future, next);
+    else
+        finish(future, &result);
 }

@@ -50,9 +50,7 @@ static bool run_in_place(ati_worker *worker, at_future *future, at_deadline dead
         !ati_worker_may_nest(worker) || !ati_future_claim(future))
         return false;
     ati_counter_add(&worker->counts.claimed, 1);
-    ati_completions list = {0};
-    ati_future_run(future, &list);
-    ati_completions_run(&list);
+    ati_future_run(future);
     return true;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/futex.h"
+#include "log/quiet_pipe.h"
 
 #include <limits.h>
 
@@ -107,8 +108,13 @@ static void reach_flush(at_logger *logger, uint64_t flush, bool failed) {
 }
 
 at_status ati_log_flush(at_logger *logger, at_deadline deadline) {
-    if (atomic_load_explicit(&logger->mode, memory_order_relaxed) == ATI_LOG_FORKED)
-        return settle_sinks(logger, true) == KEPT_NOTHING ? AT_OK : AT_ERROR_IO;
+    if (atomic_load_explicit(&logger->mode, memory_order_relaxed) == ATI_LOG_FORKED) {
+        ati_quiet_pipe quiet;
+        ati_quiet_pipe_begin(&quiet);
+        kept_state kept = settle_sinks(logger, true);
+        ati_quiet_pipe_end(&quiet);
+        return kept == KEPT_NOTHING ? AT_OK : AT_ERROR_IO;
+    }
     /* ORDER logger.flush_wanted: seq_cst. The caller's lines come before it; and it comes before
      * the look whether the backend sleeps.
      * Pairs with: seq_cst in wanted_flush(). If relaxed: the barrier overtakes a line. If release:

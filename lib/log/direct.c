@@ -2,12 +2,10 @@
 #include "log/logger.h"
 
 #include "base/clock.h"
+#include "log/quiet_pipe.h"
 #include "log/readable.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Lines that the calling thread writes itself: in a forked child, after exit() has drained, and
@@ -16,40 +14,6 @@
 enum {
     exit_wait_ms = 1000, /* for a backend or a sink that is stuck while the process ends */
 };
-
-/* A pipe that nobody reads must not end the process because of a log line: SIGPIPE is blocked
- * around the write, and taken back if the write raised it. */
-typedef struct quiet_pipe {
-    sigset_t before;
-    bool pending_before;
-} quiet_pipe;
-
-static void pipe_set(sigset_t *set) {
-    sigemptyset(set);
-    sigaddset(set, SIGPIPE);
-}
-
-static bool pipe_is_pending(void) {
-    sigset_t pending;
-    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
-}
-
-static void begin_quiet_pipe(quiet_pipe *quiet) {
-    sigset_t pipe_only;
-    pipe_set(&pipe_only);
-    quiet->pending_before = pipe_is_pending();
-    pthread_sigmask(SIG_BLOCK, &pipe_only, &quiet->before);
-}
-
-static void end_quiet_pipe(const quiet_pipe *quiet) {
-    if (!quiet->pending_before && pipe_is_pending()) {
-        sigset_t pipe_only;
-        pipe_set(&pipe_only);
-        const struct timespec at_once = {0, 0};
-        sigtimedwait(&pipe_only, NULL, &at_once);
-    }
-    pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
-}
 
 void ati_log_give_to_sinks(at_logger *logger, const ati_log_sink *but, const char *lines,
                            size_t size) {
@@ -71,10 +35,10 @@ bool ati_log_write_direct(at_logger *logger, ati_log_thread *thread, const at_lo
                                   memory_order_relaxed);
         return false;
     }
-    quiet_pipe quiet;
-    begin_quiet_pipe(&quiet);
+    ati_quiet_pipe quiet;
+    ati_quiet_pipe_begin(&quiet);
     ati_log_give_to_sinks(logger, NULL, bytes, size);
-    end_quiet_pipe(&quiet);
+    ati_quiet_pipe_end(&quiet);
     ati_counter_add(&logger->written, 1);
     ati_counter_add(&logger->bytes, size);
     ati_lock_release(&logger->write_lock);
@@ -91,8 +55,8 @@ void ati_log_write_stderr(ati_line_thread *thread, const at_log_line *line) {
         size = ati_readable_line(text, bytes, size);
         from = text;
     }
-    quiet_pipe quiet;
-    begin_quiet_pipe(&quiet);
+    ati_quiet_pipe quiet;
+    ati_quiet_pipe_begin(&quiet);
     while (size > 0) {
         ssize_t done = write(STDERR_FILENO, from, size);
         if (done < 0 && errno != EINTR)
@@ -102,5 +66,5 @@ void ati_log_write_stderr(ati_line_thread *thread, const at_log_line *line) {
             size -= (size_t)done;
         }
     }
-    end_quiet_pipe(&quiet);
+    ati_quiet_pipe_end(&quiet);
 }

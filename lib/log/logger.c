@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "log/quiet_pipe.h"
 
 #include <signal.h>
 #include <string.h>
@@ -172,7 +173,10 @@ static void stop_backend(at_logger *logger) {
 static void finish_sink(at_logger *logger, ati_log_sink *sink) {
     int reason = sink->error_number;
     uint64_t lost_before = ati_counter_read(&sink->lost);
+    ati_quiet_pipe quiet;
+    ati_quiet_pipe_begin(&quiet);
     sink->kind->finish(sink);
+    ati_quiet_pipe_end(&quiet);
     uint64_t lost = ati_counter_read(&sink->lost);
     if (lost == lost_before)
         return;

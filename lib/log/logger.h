@@ -105,6 +105,7 @@ struct at_logger {
     ati_line_thread backend_line;
     uint64_t reported_dropped[AT_LOG_OFF];
     bool reported_failure[ATI_LOG_SINKS_MAX];
+    uint64_t reported_errors[ATI_LOG_SINKS_MAX];
 
     /* The registry's, under its lock. */
     at_logger *next_logger;

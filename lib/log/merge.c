@@ -31,9 +31,12 @@ static ati_log_ring *first_ring(at_logger *logger) {
     return atomic_load_explicit(&logger->rings, memory_order_acquire);
 }
 
-/* Gives room back to the ring's thread and wakes it if it waits. */
+/* Gives room back to the ring's thread. Wakes it if it waits, but not before half of the ring is
+ * free, so that it can go on for a while. */
 static void give_room_back(ati_log_ring *ring) {
     ati_byte_ring_release_spsc(&ring->ring);
+    if (ati_byte_ring_left_spsc(&ring->ring) > ring->size / 2)
+        return;
     /* ORDER log_ring.room_wanted: seq_cst. Comes behind the release of the room.
      * Pairs with: seq_cst in put_copy_until(). If weaker: neither side sees the other, and the
      * thread sleeps until its deadline beside an empty ring. */

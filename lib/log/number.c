@@ -22,6 +22,11 @@ char *ati_number_six(char *to, unsigned value) {
     return ati_number_two(to, value % 100);
 }
 
+static char *write_three(char *to, unsigned value) {
+    *to++ = (char)('0' + value / 100);
+    return ati_number_two(to, value % 100);
+}
+
 char *ati_number_unsigned(char *to, uint64_t value) {
     char digits[20];
     char *first = digits + sizeof digits;
@@ -238,6 +243,29 @@ static char *write_decimal(char *to, const decimal *number) {
     return write_exponent(to, point - 1);
 }
 
+/* Most numbers that people log have few decimals. If value = digits / scale with both exact in a
+ * double, the division is the correctly rounded one, so these digits read back as value; and with
+ * 15 digits or fewer there are no others as short. NULL: there are more decimals. */
+static char *write_few_decimals(char *to, double value, unsigned scale) {
+    double scaled_value = value * scale;
+    if (!(scaled_value < 1e15))
+        return NULL;
+    uint64_t digits = (uint64_t)(scaled_value + 0.5);
+    if ((double)digits / scale != value)
+        return NULL;
+    uint64_t whole = digits / scale;
+    unsigned decimals = (unsigned)(digits - whole * scale);
+    to = ati_number_unsigned(to, whole);
+    *to++ = '.';
+    if (scale > 1000)
+        to = ati_number_six(to, decimals);
+    else
+        to = write_three(to, decimals);
+    while (to[-1] == '0' && to[-2] != '.')
+        to--;
+    return to;
+}
+
 static char *write_text(char *to, const char *text) {
     size_t length = strlen(text);
     memcpy(to, text, length);
@@ -255,6 +283,11 @@ char *ati_number_double(char *to, double value) {
     }
     if (value < 1e15 && (double)(uint64_t)value == value)
         return write_text(ati_number_unsigned(to, (uint64_t)value), ".0");
+    char *end = value > 1e-4 ? write_few_decimals(to, value, 1000) : NULL;
+    if (!end && value > 1e-4)
+        end = write_few_decimals(to, value, 1000000);
+    if (end)
+        return end;
     decimal number = to_decimal(value);
     return write_decimal(to, &number);
 }

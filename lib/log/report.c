@@ -49,18 +49,21 @@ static void report_drops(at_logger *logger) {
     say(logger, NULL, &line);
 }
 
-/* A sink began to fail: the others say so, or stderr if there is no other. When it works again, all
- * say so. */
+/* A sink fails: the others say so, or stderr if there is no other. When it works again, all say so,
+ * also if it failed for less than a second. */
 static void report_sink(at_logger *logger, uint32_t number) {
     ati_log_sink *sink = logger->sinks[number];
+    uint64_t errors = ati_counter_read(&sink->errors);
     bool failing = sink->kept > 0 && sink->error_number != 0;
-    bool recovered = sink->kept == 0 && sink->error_number == 0;
-    if (logger->reported_failure[number] ? !recovered : !failing)
+    bool recovered = sink->kept == 0 && errors != logger->reported_errors[number];
+    if (failing ? logger->reported_failure[number] : !recovered)
         return;
     logger->reported_failure[number] = failing;
+    if (recovered)
+        logger->reported_errors[number] = errors;
     const at_field fields[] = {
         at_kv_string("sink", sink->kind->name),
-        at_kv_unsigned("write_errors", ati_counter_read(&sink->errors)),
+        at_kv_unsigned("write_errors", errors),
         at_kv_unsigned("lost", ati_counter_read(&sink->lost)),
         at_kv_string("reason", failing ? strerrordesc_np(sink->error_number) : NULL),
     };

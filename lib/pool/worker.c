@@ -51,6 +51,12 @@ void ati_worker_wake(ati_worker *worker) {
     ati_futex_wake(&worker->signal, 1);
 }
 
+void ati_worker_announce(ati_worker *worker) {
+    if (worker->quiet == ATI_QUIET_SECOND)
+        ati_idle_notify(worker->pool, &worker->pool->idle);
+    worker->quiet = ATI_QUIET_NO;
+}
+
 bool ati_worker_may_nest(const ati_worker *worker) {
     char here;
     return worker->depth<nesting_limit && & here - worker->stack_end> nesting_stack;
@@ -62,6 +68,7 @@ void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context)
     if (worker) {
         ati_counter_add(&worker->counts.running, 1);
         worker->depth++;
+        worker->quiet = ATI_QUIET_NO;
     }
     run->frame = (ati_frame){0};
     ati_frame_enter(&run->frame);

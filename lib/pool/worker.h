@@ -71,6 +71,9 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status);
  * moved out of the frame and names the task. */
 at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, at_error **error);
 
+/* Before user code is called outside a task: tells others of the work that a quiet push left. */
+void ati_worker_announce(ati_worker *worker);
+
 /* Whether one more task may run nested on this stack. */
 bool ati_worker_may_nest(const ati_worker *worker);
 

@@ -46,6 +46,11 @@ bool ati_byte_ring_drained_spsc(ati_byte_ring *ring);
  * Gives the bytes in between, 0: empty. The look is sequentially consistent. */
 uint64_t ati_byte_ring_look_spsc(ati_byte_ring *ring);
 
+/* Consumer: the bytes between the last step and the last look. */
+static inline uint64_t ati_byte_ring_left_spsc(const ati_byte_ring *ring) {
+    return ring->seen_tail - ring->front;
+}
+
 /* Consumer: the next record, or NULL; it stays until it is released. */
 const void *ati_byte_ring_front_spsc(const ati_byte_ring *ring, size_t *size);
 

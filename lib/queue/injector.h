@@ -17,12 +17,12 @@ typedef struct ati_injector_block ati_injector_block;
 typedef struct ati_injector_shard {
     /* The producers' line. */
     _Alignas(ATI_CACHE_LINE) ati_try_lock push_lock; /* guards tail, tail_index */
-    uint32_t tail_index;                         /* next free place in tail */
+    uint32_t tail_index;                             /* next free place in tail */
     ati_injector_block *tail;
     _Atomic uint64_t pushed; /* works ever pushed; written under push_lock */
     /* The consumers' line. */
     _Alignas(ATI_CACHE_LINE) ati_try_lock take_lock; /* guards head, head_index */
-    uint32_t head_index;                         /* next full place in head */
+    uint32_t head_index;                             /* next full place in head */
     ati_injector_block *head;
     _Atomic uint64_t taken; /* works ever taken; written under take_lock */
     /* Handed from consumers to producers. */

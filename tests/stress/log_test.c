@@ -8,12 +8,18 @@
 
 #include <jansson.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_THREAD__)
+enum { line_count = 20000 };
+#else
 enum { line_count = 100000 };
+#endif
 
 typedef struct writer {
     pthread_t thread;
@@ -138,6 +144,44 @@ Test(log_stress, threads_share_one_ring) {
 
 Test(log_stress, some_threads_share_one_ring) {
     check((at_logger_options){.max_ring_bytes = 131072}, 64, 8, line_count / 64, AT_LOG_INFO);
+}
+
+static at_logger *interrupted;
+static volatile sig_atomic_t handler_calls;
+
+static void log_in_handler(int signal_number) {
+    (void)signal_number;
+    at_log_info(interrupted, "stress.handler");
+    handler_calls++;
+}
+
+/* A handler that interrupts a log call must not write into the half-made line: its own line is
+ * dropped and counted. Where it interrupts something else, its line is written. */
+Test(log_stress, handler_logs_while_its_thread_logs) {
+    char path[] = "/tmp/log_stress_XXXXXX";
+    close(mkstemp(path));
+    cr_assert_eq(
+        at_logger_create(&interrupted, &(at_logger_options){.path = path, .ring_bytes = 1 << 24}),
+        AT_OK);
+    at_log_info(interrupted, "stress.first"); /* makes the ring: no handler may interrupt that */
+    signal(SIGALRM, log_in_handler);
+    const struct itimerval often = {{0, 200}, {0, 200}};
+    setitimer(ITIMER_REAL, &often, NULL);
+    writer self = {.logger = interrupted, .lines = line_count, .level = AT_LOG_INFO};
+    write_lines(&self);
+    const struct itimerval never = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_REAL, &never, NULL);
+    cr_assert_eq(at_logger_flush(interrupted, at_after(AT_SECONDS(60))), AT_OK);
+    at_logger_statistics statistics;
+    at_logger_get_statistics(interrupted, &statistics);
+    at_logger_destroy(interrupted);
+    findings found;
+    read_lines(path, 1, &found);
+    unlink(path);
+    cr_expect_eq(found.bad, 0);
+    cr_expect_eq(found.disorder, 0);
+    cr_expect_eq(statistics.written + dropped_in_all(&statistics),
+                 (uint64_t)line_count + 1 + (uint64_t)handler_calls);
 }
 
 Test(log_stress, threads_that_come_and_go) {

@@ -3,6 +3,9 @@
 
 #include "support/test.h"
 
+#include <dirent.h>
+#include <sched.h>
+
 at_pool *create_pool(int64_t thread_count) {
     at_pool *pool = NULL;
     at_status status = at_pool_create(&pool, &(at_pool_options){.thread_count = thread_count});
@@ -49,6 +52,25 @@ at_promise *create_promise(at_pool *pool, at_future **future) {
     *future = at_promise_future(promise);
     cr_assert_not_null(*future);
     return promise;
+}
+
+int count_threads(void) {
+    DIR *directory = opendir("/proc/self/task");
+    int count = 0;
+    for (struct dirent *entry; directory && (entry = readdir(directory));)
+        count += entry->d_name[0] != '.';
+    closedir(directory);
+    return count;
+}
+
+bool threads_fall_to(int count) {
+    at_deadline deadline = at_after(AT_SECONDS(10));
+    while (count_threads() > count) {
+        if (at_after(0) > deadline)
+            return false;
+        sched_yield();
+    }
+    return true;
 }
 
 void *gate_pass(void *argument) {

@@ -30,6 +30,13 @@ void expect_outcome(at_future *future, at_status status);
 /* A promise for that pool, and its future. */
 at_promise *create_promise(at_pool *pool, at_future **future);
 
+/* Counts the threads of this process. */
+int count_threads(void);
+
+/* Looks whether there are no more threads than that; those that have just been joined may take a
+ * moment to leave the kernel's lists. */
+bool threads_fall_to(int count);
+
 /* Tasks enter and stay until the gate is opened. */
 struct gate {
     pthread_mutex_t mutex;

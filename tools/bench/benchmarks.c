@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "benchmarks.h"
 
+#include <stddef.h>
+
 const struct benchmark *const benchmarks[] = {
-    &benchmark_submit,
-    &benchmark_nested,
-    &benchmark_round_trip,
-    &benchmark_round_trip_idle,
-    &benchmark_futures,
-    &benchmark_then,
-    NULL,
+    &benchmark_submit,     &benchmark_nested,
+    &benchmark_round_trip, &benchmark_round_trip_idle,
+    &benchmark_futures,    &benchmark_then,
+    &benchmark_log,        &benchmark_log_disk,
+    &benchmark_log_call,   NULL,
 };

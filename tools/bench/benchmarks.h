@@ -11,5 +11,7 @@ extern const struct benchmark benchmark_round_trip_idle;
 extern const struct benchmark benchmark_futures;
 extern const struct benchmark benchmark_then;
 extern const struct benchmark benchmark_log;
+extern const struct benchmark benchmark_log_disk;
+extern const struct benchmark benchmark_log_call;
 
 #endif

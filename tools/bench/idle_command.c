@@ -5,6 +5,8 @@
 #include "peers/peer.h"
 #include "tasks.h"
 
+#include <asynctools/log.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +16,13 @@
 #include <unistd.h>
 
 enum { EXIT_WRONG_ARGUMENT = 2, WARM_UP_TASKS = 1000, SETTLE_NS = 200000000 };
+
+struct idle_case {
+    const struct peer *peer;
+    int workers;
+    long seconds;
+    bool with_log;
+};
 
 struct idle_figures {
     double resident_kib; /* with the pool, beyond the same process before it */
@@ -45,15 +54,27 @@ static double add_times(const struct rusage *usage) {
            (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e3;
 }
 
+/* A logger that has written a line, and so has its thread and a ring. */
+static at_logger *start_log(void) {
+    at_logger *log;
+    if (at_logger_create(&log, &(at_logger_options){.path = "/dev/null"}) != AT_OK)
+        return NULL;
+    at_log_info(log, "idle.started", at_kv("process", (int)getpid()));
+    return log;
+}
+
 /* Runs in a process of its own, so that a peer is not charged for another one's memory. */
-static bool measure_idle(const struct peer *peer, int workers, long seconds,
-                         struct idle_figures *figures) {
+static bool measure_idle(const struct idle_case *what, struct idle_figures *figures) {
+    const struct peer *peer = what->peer;
     struct rusage before, after;
+    at_logger *log = NULL;
     tasks_reset();
     tasks_count();
+    (void)read_resident_kib(); /* the first look brings code of its own in */
     double resident = read_resident_kib();
-    resident = read_resident_kib();
-    void *pool = peer->create(workers);
+    if (what->with_log && !(log = start_log()))
+        return false;
+    void *pool = peer->create(what->workers);
     if (!pool)
         return false;
     struct tasks_burst burst = {.peer = peer,
@@ -66,22 +87,22 @@ static bool measure_idle(const struct peer *peer, int workers, long seconds,
     sleep_ns(SETTLE_NS);
     figures->resident_kib = read_resident_kib() - resident;
     getrusage(RUSAGE_SELF, &before);
-    sleep_ns((long long)seconds * 1000000000);
+    sleep_ns((long long)what->seconds * 1000000000);
     getrusage(RUSAGE_SELF, &after);
     figures->rest_ms = add_times(&after) - add_times(&before);
     figures->switches = after.ru_nvcsw + after.ru_nivcsw - before.ru_nvcsw - before.ru_nivcsw - 1;
     peer->destroy(pool);
+    at_logger_destroy(log);
     return true;
 }
 
-static bool measure_in_child(const struct peer *peer, int workers, long seconds,
-                             struct idle_figures *figures) {
+static bool measure_in_child(const struct idle_case *what, struct idle_figures *figures) {
     int ends[2], status = 1;
     if (pipe(ends) != 0)
         return false;
     pid_t child = fork();
     if (child == 0) {
-        bool well = measure_idle(peer, workers, seconds, figures) &&
+        bool well = measure_idle(what, figures) &&
                     write(ends[1], figures, sizeof(*figures)) == (ssize_t)sizeof(*figures);
         _exit(well ? 0 : 1);
     }
@@ -91,6 +112,20 @@ static bool measure_in_child(const struct peer *peer, int workers, long seconds,
     if (child > 0)
         waitpid(child, &status, 0);
     return well && status == 0;
+}
+
+static bool print_case(const struct idle_case *what) {
+    struct idle_figures figures;
+    fflush(stdout);
+    if (!measure_in_child(what, &figures)) {
+        fprintf(stderr, "at-bench idle: %s cannot be measured\n", what->peer->name);
+        return false;
+    }
+    char name[64];
+    snprintf(name, sizeof(name), "%s%s", what->peer->name, what->with_log ? ", with log" : "");
+    printf("%-30s %14.3f %12ld %14.0f\n", name, figures.rest_ms, figures.switches,
+           figures.resident_kib);
+    return true;
 }
 
 int idle_command(int argument_count, char **arguments) {
@@ -111,18 +146,18 @@ int idle_command(int argument_count, char **arguments) {
     enum arguments_result parsed = arguments_parse(&command, argument_count, arguments, none);
     if (parsed != ARGUMENTS_OK)
         return parsed == ARGUMENTS_HELP ? 0 : EXIT_WRONG_ARGUMENT;
-    printf("%-28s %14s %12s %14s\n", "", "CPU ms", "switches", "resident KiB");
+    struct idle_case what = {.workers = (int)workers, .seconds = seconds};
+    printf("%-30s %14s %12s %14s\n", "", "CPU ms", "switches", "resident KiB");
     for (size_t i = 0; peers[i]; i++) {
-        struct idle_figures figures;
-        if (library_only && !peers[i]->is_library)
+        what.peer = peers[i];
+        if (library_only && !what.peer->is_library)
             continue;
-        fflush(stdout);
-        if (!measure_in_child(peers[i], (int)workers, seconds, &figures)) {
-            fprintf(stderr, "at-bench idle: %s cannot be measured\n", peers[i]->name);
+        what.with_log = false;
+        if (!print_case(&what))
             return 1;
-        }
-        printf("%-28s %14.3f %12ld %14.0f\n", peers[i]->name, figures.rest_ms, figures.switches,
-               figures.resident_kib);
+        what.with_log = what.peer->is_library;
+        if (what.with_log && !print_case(&what))
+            return 1;
     }
     return 0;
 }

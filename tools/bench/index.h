@@ -3,7 +3,8 @@
 #define BENCH_INDEX_H
 
 #include "content.h"
-#include "event_log.h"
+
+#include <asynctools/log.h>
 
 #include <pthread.h>
 #include <stdalign.h>
@@ -99,14 +100,14 @@ struct index_run {
     uint64_t serial; /* never used twice in a process */
     int root_descriptor;
     const char *root_path;
-    struct event_log *log; /* may be NULL */
+    at_logger *log; /* may be NULL */
     const atomic_bool *stop;
     pthread_mutex_t lock; /* guards the list of workers while the run goes on */
     struct index_worker *_Atomic workers;
 };
 
 /* Opens `path`; gives 0 or an errno. */
-int index_run_init(struct index_run *run, const char *path, struct event_log *log,
+int index_run_init(struct index_run *run, const char *path, at_logger *log,
                    const atomic_bool *stop);
 void index_run_deinit(struct index_run *run);
 

@@ -3,6 +3,7 @@
 
 #include "arguments.h"
 #include "index_options.h"
+#include "messages.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -92,22 +93,25 @@ static void catch_interrupt(void) {
     sigaction(SIGTERM, &action, NULL);
 }
 
-static int run_once(const struct index_options *options, struct event_log *log,
+static int run_once(const struct index_options *options, at_logger *log,
                     struct index_result *result) {
     int error = index_run_init(&result->run, options->directory, log, &stop_asked);
     if (error != 0) {
         fprintf(stderr, "at-bench index: cannot open %s: %s\n", options->directory,
-                strerror(error));
+                describe_errno(error));
         return error;
     }
-    event_log_message(log, "index.started", options->directory);
+    at_log_info(log, "index.started", at_kv("directory", options->directory),
+                at_kv("threads", options->threads));
     struct index_progress *progress = index_progress_start(&result->run, isatty(STDERR_FILENO));
     error = index_run_program(options, result);
     index_progress_stop(progress);
-    event_log_message(log, "index.ended", error == 0 ? "" : strerror(error));
+    at_log_info(log, "index.ended", at_kv("files", result->totals.files),
+                at_kv("bytes", result->totals.bytes), at_kv("ns", result->total_ns),
+                at_kv("error", error == 0 ? "" : describe_errno(error)));
     if (error != 0) {
         fprintf(stderr, "at-bench index: %s\n",
-                result->message[0] ? result->message : strerror(error));
+                result->message[0] ? result->message : describe_errno(error));
         index_result_deinit(result);
     }
     return error;
@@ -119,7 +123,7 @@ static int report(const struct index_options *options, const struct index_result
     if (!options->no_compare && !atomic_load_explicit(&stop_asked, memory_order_relaxed)) {
         int error = index_compare(options, &stop_asked, &comparison);
         if (error != 0 && error != ECANCELED)
-            fprintf(stderr, "at-bench index: the comparison failed: %s\n", strerror(error));
+            fprintf(stderr, "at-bench index: the comparison failed: %s\n", describe_errno(error));
     }
     int verified = options->verify ? index_verify(result, &stop_asked) : 0;
     if (options->json)
@@ -133,6 +137,17 @@ static int report(const struct index_options *options, const struct index_result
     if (options->verify && verified == 0)
         fprintf(stderr, "at-bench index: verified, the sequential program finds the same\n");
     return verified == 0 ? 0 : 1;
+}
+
+/* The library writes its own lines there, too. */
+static at_logger *open_log(const char *path) {
+    at_logger *log;
+    if (at_logger_create(&log, &(at_logger_options){.name = "at-bench", .path = path}) != AT_OK) {
+        fprintf(stderr, "at-bench index: --log: %s\n", at_error_message(at_error_last()));
+        return NULL;
+    }
+    at_logger_set_default(log);
+    return log;
 }
 
 int index_command(int argument_count, char **arguments) {
@@ -152,12 +167,9 @@ int index_command(int argument_count, char **arguments) {
     catch_interrupt();
     if (options.pass)
         return index_pass(&options, &stop_asked);
-    struct event_log *log = NULL;
-    if (options.log_path && !(log = event_log_open(options.log_path))) {
-        fprintf(stderr, "at-bench index: --log: cannot open %s: %s\n", options.log_path,
-                strerror(errno));
+    at_logger *log = NULL;
+    if (options.log_path && !(log = open_log(options.log_path)))
         return EXIT_WRONG_ARGUMENT;
-    }
     struct index_result result;
     memset(&result, 0, sizeof(result));
     int status = run_once(&options, log, &result) == 0 ? 0 : 1;
@@ -165,6 +177,6 @@ int index_command(int argument_count, char **arguments) {
         status = report(&options, &result);
         index_result_deinit(&result);
     }
-    event_log_close(log);
+    at_logger_destroy(log);
     return status;
 }

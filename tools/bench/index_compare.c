@@ -93,7 +93,7 @@ static uint64_t end_pass(const struct pass *pass) {
 /* Runs `count` copies of a program side by side; `slowest` is the time of the last one. */
 static int run_copies(const struct index_options *options, const char *program, long count,
                       uint64_t *slowest) {
-    struct pass passes[MAX_COPIES];
+    struct pass passes[MAX_COPIES] = {0};
     int error = 0;
     long started = 0;
     for (; started < count && error == 0; started++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "clock.h"
 #include "index_worker.h"
+#include "messages.h"
 
 #include <asynctools/future.h>
 #include <asynctools/pool.h>
@@ -39,7 +40,7 @@ static void *fail(const struct index_directory *directory, int error) {
         status = AT_ERROR_NO_MEMORY;
     else if (error == ELOOP || error == ENOTDIR)
         return at_fail(AT_ERROR_INVALID, "%s lies inside itself", directory->path);
-    return at_fail(status, "cannot list %s: %s", directory->path, strerror(error));
+    return at_fail(status, "cannot list %s: %s", directory->path, describe_errno(error));
 }
 
 static enum index_problem find_problem(at_status status) {

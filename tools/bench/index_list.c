@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "index_worker.h"
+#include "messages.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -71,11 +72,11 @@ static void look_at_link(struct index_worker *worker, int descriptor,
         if (S_ISDIR(status.st_mode) && is_inside(directory, &status))
             index_note(worker, INDEX_LINK_LOOP, directory, name, "leads to a directory around it");
     } else if (errno == ELOOP) {
-        index_note(worker, INDEX_LINK_LOOP, directory, name, strerror(errno));
+        index_note(worker, INDEX_LINK_LOOP, directory, name, describe_errno(errno));
     } else if (errno == ENOENT || errno == ENOTDIR) {
         index_note(worker, INDEX_DANGLING, directory, name, "leads to nothing");
     } else {
-        index_note(worker, INDEX_UNREADABLE, directory, name, strerror(errno));
+        index_note(worker, INDEX_UNREADABLE, directory, name, describe_errno(errno));
     }
 }
 

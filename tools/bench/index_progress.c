@@ -52,7 +52,9 @@ static void draw_bar(const struct index_progress *progress) {
 
 static void log_counts(const struct index_progress *progress) {
     struct progress_counts counts = read_counts(progress->run);
-    event_log_progress(progress->run->log, counts.done, counts.found, counts.bytes);
+    if (progress->run->log)
+        at_log_info(progress->run->log, "index.progress", at_kv("files", counts.done),
+                    at_kv("found", counts.found), at_kv("bytes", counts.bytes));
 }
 
 static void add_milliseconds(struct timespec *time, long milliseconds) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "index_worker.h"
+#include "messages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@ static void note_open(struct index_worker *worker, const struct index_file *file
         problem = INDEX_VANISHED;
     else if (error == ENXIO)
         problem = INDEX_SPECIAL;
-    index_note(worker, problem, file->directory, file->name, strerror(error));
+    index_note(worker, problem, file->directory, file->name, describe_errno(error));
 }
 
 static void add_file(struct index_worker *worker, struct index_file *file,
@@ -38,7 +39,7 @@ static void read_open_file(struct index_worker *worker, int descriptor, struct i
     struct stat status;
     struct content content;
     if (fstat(descriptor, &status) != 0) {
-        index_note(worker, INDEX_UNREADABLE, file->directory, file->name, strerror(errno));
+        index_note(worker, INDEX_UNREADABLE, file->directory, file->name, describe_errno(errno));
         return;
     }
     if (!S_ISREG(status.st_mode)) {
@@ -49,7 +50,7 @@ static void read_open_file(struct index_worker *worker, int descriptor, struct i
     uint64_t expected = (uint64_t)status.st_size;
     int error = content_read(worker->reader, descriptor, expected, worker->run->stop, &content);
     if (error != 0) {
-        index_note(worker, INDEX_UNREADABLE, file->directory, file->name, strerror(error));
+        index_note(worker, INDEX_UNREADABLE, file->directory, file->name, describe_errno(error));
         return;
     }
     if (content.bytes != expected) {

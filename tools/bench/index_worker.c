@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "index_worker.h"
+#include "messages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@ struct index_chunk {
 static _Thread_local struct index_worker *own_worker;
 static _Thread_local uint64_t own_run;
 
-int index_run_init(struct index_run *run, const char *path, struct event_log *log,
+int index_run_init(struct index_run *run, const char *path, at_logger *log,
                    const atomic_bool *stop) {
     static atomic_uint_fast64_t last_serial;
     memset(run, 0, sizeof(*run));
@@ -100,14 +101,16 @@ void *index_allocate(struct index_worker *worker, size_t bytes) {
     return memory;
 }
 
+/* The events of the log; without their "index." they are the names in the result. */
+static const char *const problem_events[INDEX_PROBLEMS] = {
+    [INDEX_UNREADABLE] = "index.unreadable", [INDEX_SPECIAL] = "index.special",
+    [INDEX_LINK_LOOP] = "index.link_loop",   [INDEX_DANGLING] = "index.dangling_link",
+    [INDEX_VANISHED] = "index.vanished",     [INDEX_GREW] = "index.grew",
+    [INDEX_SHRANK] = "index.shrank",         [INDEX_FAILED] = "index.failed",
+};
+
 const char *index_problem_name(enum index_problem problem) {
-    static const char *const names[INDEX_PROBLEMS] = {
-        [INDEX_UNREADABLE] = "unreadable", [INDEX_SPECIAL] = "special",
-        [INDEX_LINK_LOOP] = "link_loop",   [INDEX_DANGLING] = "dangling_link",
-        [INDEX_VANISHED] = "vanished",     [INDEX_GREW] = "grew",
-        [INDEX_SHRANK] = "shrank",         [INDEX_FAILED] = "failed",
-    };
-    return names[problem];
+    return problem_events[problem] + strlen("index.");
 }
 
 void index_format_path(const struct index_run *run, const struct index_directory *directory,
@@ -126,7 +129,11 @@ void index_note(struct index_worker *worker, enum index_problem problem,
         return;
     char path[INDEX_PATH_BYTES];
     index_format_path(worker->run, directory, name, path);
-    event_log_problem(worker->run->log, index_problem_name(problem), path, why);
+    if (why)
+        at_log_warn(worker->run->log, problem_events[problem], at_kv("path", (const char *)path),
+                    at_kv("why", why));
+    else
+        at_log_warn(worker->run->log, problem_events[problem], at_kv("path", (const char *)path));
 }
 
 void index_note_directory(struct index_worker *worker, const struct index_directory *directory,
@@ -134,10 +141,10 @@ void index_note_directory(struct index_worker *worker, const struct index_direct
     if (error == ELOOP || error == ENOTDIR)
         index_note(worker, INDEX_LINK_LOOP, directory, NULL, "directory inside itself");
     else if (error == ENOENT)
-        index_note(worker, INDEX_VANISHED, directory, NULL, strerror(error));
+        index_note(worker, INDEX_VANISHED, directory, NULL, describe_errno(error));
     else
         index_note(worker, error == ENOMEM ? INDEX_FAILED : INDEX_UNREADABLE, directory, NULL,
-                   strerror(error));
+                   describe_errno(error));
 }
 
 struct index_totals index_sum(const struct index_run *run) {

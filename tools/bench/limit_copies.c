@@ -24,13 +24,13 @@ __attribute__((noinline)) static long find_fibonacci(long n) {
     return n < 2 ? n : find_fibonacci(n - 1) + find_fibonacci(n - 2);
 }
 
-static void compute(unsigned char *memory) {
+static void compute(const unsigned char *memory) {
     volatile long result = find_fibonacci(FIBONACCI);
     (void)result;
     (void)memory;
 }
 
-static void stream(unsigned char *memory) {
+static void stream(const unsigned char *memory) {
     struct content content = {0};
     for (int i = 0; i < MEMORY_PASSES; i++)
         content_count(memory + 1, MEMORY_BYTES - 1, &content);
@@ -39,7 +39,7 @@ static void stream(unsigned char *memory) {
 }
 
 /* One copy: prepares, says so, waits for the start, works. */
-static void run_copy(void (*work)(unsigned char *), int ready, int go) {
+static void run_copy(void (*work)(const unsigned char *), int ready, int go) {
     char byte = 0;
     unsigned char *memory = malloc(MEMORY_BYTES);
     if (!memory)
@@ -54,7 +54,7 @@ static void run_copy(void (*work)(unsigned char *), int ready, int go) {
 }
 
 /* Gives the nanoseconds until the last of `count` processes has ended, or -1. */
-static double time_copies(void (*work)(unsigned char *), int count) {
+static double time_copies(void (*work)(const unsigned char *), int count) {
     int ready[2], go[2], status, well = 1, started = 0;
     char byte;
     if (pipe(ready) != 0 || pipe(go) != 0)
@@ -83,7 +83,7 @@ static double time_copies(void (*work)(unsigned char *), int count) {
     return well && started == count ? time : -1;
 }
 
-static void measure_copies(const char *what, void (*work)(unsigned char *), int count) {
+static void measure_copies(const char *what, void (*work)(const unsigned char *), int count) {
     double one[ROUNDS], many[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
         one[i] = time_copies(work, 1);

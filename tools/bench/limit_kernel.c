@@ -111,5 +111,5 @@ void limits_of_the_kernel(void) {
     limits_print("pthread_create and join", limits_time(loop_thread, THREADS));
     measure_write("write(2) of 100 bytes, /tmp", "/tmp");
     measure_write("write(2) of 100 bytes, /dev/shm", "/dev/shm");
-    limits_print("first touch of a page", limits_time(loop_first_touch, 8 * PAGES));
+    limits_print("first touch of a page", limits_time(loop_first_touch, 8L * PAGES));
 }

@@ -2,6 +2,7 @@
 #include "benchmarks.h"
 
 #include "clock.h"
+#include "messages.h"
 #include "peers/packaged.h"
 #include "peers/plain_pool.h"
 #include "tasks.h"
@@ -23,8 +24,7 @@ struct batch_program {
 };
 
 static void end_refused(const at_error *error) {
-    fprintf(stderr, "at-bench: %s\n", at_error_message(error));
-    exit(1);
+    give_up("%s", at_error_message(error));
 }
 
 static void *return_argument(void *argument) {
@@ -92,7 +92,7 @@ struct plain_chain {
 static void *run_link(void *argument) {
     struct plain_chain *chain = argument;
     if (--chain->left > 0 && plain_pool_submit(chain->pool, run_link, chain) != 0)
-        exit(1);
+        give_up("the plain pool is out of memory");
     return NULL;
 }
 
@@ -100,7 +100,7 @@ static void run_plain_chain(void *pool, at_future **futures) {
     (void)futures;
     struct plain_chain chain = {.pool = pool, .left = CHAIN_LENGTH};
     if (plain_pool_submit(pool, run_link, &chain) != 0)
-        exit(1);
+        give_up("the plain pool is out of memory");
     plain_pool_wait(pool);
 }
 
@@ -150,10 +150,8 @@ static bool measure_batches(const struct subject *subject,
     const struct batch_program *program = subject->data;
     at_future **futures = malloc(BATCH_FUTURES * sizeof(at_future *));
     void *pool = program->create(settings->workers);
-    if (!futures || !pool) {
-        fprintf(stderr, "at-bench: cannot create %s\n", subject->name);
-        return false;
-    }
+    if (!futures || !pool)
+        give_up("cannot create %s", subject->name);
     if (settings->quick)
         batches /= QUICK_SHARE;
     program->run_batch(pool, futures);

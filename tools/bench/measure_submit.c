@@ -19,6 +19,8 @@ static struct {
     void *pool;
 } nested;
 
+static char depths[NESTED_DEPTH + 1]; /* only their addresses count */
+
 static size_t list_submit(const struct benchmark_settings *settings, struct subject *subjects) {
     return tasks_list_peers(subjects, settings->parameter > 1, false);
 }
@@ -65,12 +67,12 @@ static bool measure_submit(const struct subject *subject, const struct benchmark
     return true;
 }
 
-/* A task that submits two others until the depth is used up. */
+/* A task that submits two others until the depth is used up. Its argument points at its depth. */
 static void *run_nested(void *argument) {
-    uintptr_t depth = (uintptr_t)argument;
-    if (depth > 0) {
-        nested.peer->submit(nested.pool, run_nested, (void *)(depth - 1));
-        nested.peer->submit(nested.pool, run_nested, (void *)(depth - 1));
+    char *depth = argument;
+    if (depth > depths) {
+        nested.peer->submit(nested.pool, run_nested, depth - 1);
+        nested.peer->submit(nested.pool, run_nested, depth - 1);
     }
     tasks_count();
     return NULL;
@@ -93,7 +95,7 @@ static bool measure_nested(const struct subject *subject, const struct benchmark
         .tasks = 1,
         .total = ((uint64_t)2 << depth) - 1,
         .run = run_nested,
-        .argument = (void *)(uintptr_t)depth,
+        .argument = depths + depth,
     };
     measure_burst(&burst, sample);
     peer->destroy(nested.pool);

@@ -3,6 +3,7 @@
 
 #include "arguments.h"
 #include "benchmark.h"
+#include "messages.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -105,7 +106,7 @@ static int finish(const struct run_options *options, const struct run_results *r
     if (options->json_path &&
         !benchmark_write_json(options->json_path, results->results, results->count)) {
         fprintf(stderr, "at-bench run: --json: cannot write %s: %s\n", options->json_path,
-                strerror(errno));
+                describe_errno(errno));
         return 1;
     }
     return 0;

@@ -2,6 +2,7 @@
 #include "tasks.h"
 
 #include "clock.h"
+#include "messages.h"
 
 #include <pthread.h>
 #include <stdalign.h>
@@ -36,8 +37,7 @@ void tasks_reset(void) {
 static void take_counter(uint64_t current) {
     int index = atomic_fetch_add_explicit(&counter_count, 1, memory_order_relaxed);
     if (index >= MAX_COUNTERS) {
-        fprintf(stderr, "at-bench: more than %d threads run tasks\n", MAX_COUNTERS);
-        exit(1);
+        give_up("more than %d threads run tasks", MAX_COUNTERS);
     }
     own_counter = &counters[index];
     own_generation = current;
@@ -130,8 +130,7 @@ static void enter_threads(struct producers *all, int count) {
     for (int i = 0; i < count; i++) {
         producers[i] = (struct producer){.all = all, .number = i};
         if (pthread_create(&producers[i].thread, NULL, run_producer, &producers[i]) != 0) {
-            fprintf(stderr, "at-bench: cannot start a thread\n");
-            exit(1);
+            give_up("cannot start a thread");
         }
     }
     for (int i = 0; i < count; i++)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "messages.h"
 #include "peer.h"
 
 #include <asynctools/future.h>
@@ -12,7 +13,7 @@
 static void *create(int workers) {
     at_pool *pool;
     if (at_pool_create(&pool, &(at_pool_options){.thread_count = workers}) != AT_OK) {
-        fprintf(stderr, "at-bench: %s\n", at_error_message(at_error_last()));
+        give_up("%s", at_error_message(at_error_last()));
         return NULL;
     }
     return pool;
@@ -21,7 +22,6 @@ static void *create(int workers) {
 static void submit(void *pool, peer_run_fn run, void *argument) {
     if (at_pool_start(pool, run, argument) != AT_OK) {
         fprintf(stderr, "at-bench: %s\n", at_error_message(at_error_last()));
-        exit(1);
     }
 }
 
@@ -32,8 +32,7 @@ static void submit_future(void *pool, peer_run_fn run, void *argument) {
 static void round_trip(void *pool, peer_run_fn run, void *argument) {
     at_future *future = at_pool_submit(pool, run, argument);
     if (at_future_wait(future, AT_FOREVER, NULL) != AT_OK) {
-        fprintf(stderr, "at-bench: %s\n", at_error_message(at_future_error(future)));
-        exit(1);
+        give_up("%s", at_error_message(at_future_error(future)));
     }
     at_future_release(future);
 }

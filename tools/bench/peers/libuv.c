@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "messages.h"
 #include "peer.h"
 
 #include <stdio.h>
@@ -30,7 +31,7 @@ static void *create(int workers) {
         setenv("UV_THREADPOOL_SIZE", text, 1);
     }
     if (workers != first_workers) {
-        fprintf(stderr, "at-bench: libuv keeps the number of threads that it began with\n");
+        give_up("libuv keeps the number of threads that it began with");
         return NULL;
     }
     struct uv_pool *pool = calloc(1, sizeof(*pool));
@@ -61,7 +62,6 @@ static void submit(void *pool, peer_run_fn run, void *argument) {
     }
     if (!task || uv_queue_work(&self->loop, &task->work, run_task, end_task) != 0) {
         fprintf(stderr, "at-bench: libuv refused work\n");
-        exit(1);
     }
     if (--self->until_turn == 0) {
         self->until_turn = SUBMITS_A_TURN;

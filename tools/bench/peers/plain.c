@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "messages.h"
 #include "peer.h"
 #include "plain_pool.h"
 
@@ -11,8 +12,7 @@ static void *create(int workers) {
 
 static void submit(void *pool, peer_run_fn run, void *argument) {
     if (plain_pool_submit(pool, run, argument) != 0) {
-        fprintf(stderr, "at-bench: the plain pool is out of memory\n");
-        exit(1);
+        give_up("the plain pool is out of memory");
     }
 }
 

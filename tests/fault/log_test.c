@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The logger without memory and without threads: every failure has its status, nothing is left
+ * behind, and a line is never lost for want of memory. */
+#include "support/fault.h"
+#include "support/test.h"
+
+#include <asynctools/log.h>
+
+#include <pthread.h>
+#include <string.h>
+
+FAULT_INSTALL;
+
+static void create_and_destroy(void *wanted) {
+    struct fault_usage before = fault_usage();
+    at_logger *logger = NULL;
+    at_status status = at_logger_create(&logger, &(at_logger_options){.name = "test",
+                                                                      .path = "/dev/null",
+                                                                      .memory_bytes = 10000,
+                                                                      .use_stderr = true});
+    if (fault_count() == 0) {
+        cr_assert_eq(status, AT_OK);
+        at_logger_destroy(logger);
+    } else {
+        cr_assert_eq(status, *(at_status *)wanted);
+        cr_assert_null(logger);
+    }
+    at_error_clear();
+    fault_check_leaks(before);
+}
+
+Test(log_fault, create_without_memory) {
+    at_status wanted = AT_ERROR_NO_MEMORY;
+    cr_expect_geq(fault_each(fault_memory, create_and_destroy, &wanted), 10);
+}
+
+Test(log_fault, create_without_a_thread) {
+    at_status wanted = AT_ERROR_SYSTEM;
+    cr_expect_eq(fault_each(fault_thread, create_and_destroy, &wanted), 1);
+}
+
+static at_logger *logger;
+
+static void *log_lines(void *unused) {
+    (void)unused;
+    for (int i = 0; i < 3; i++)
+        at_log_info(logger, "line", at_kv("number", i));
+    return NULL;
+}
+
+/* A thread that gets no ring writes into the shared one. */
+static void log_in_a_thread(void *unused) {
+    (void)unused;
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, log_lines, NULL), 0);
+    pthread_join(thread, NULL);
+    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(20))), AT_OK);
+    at_logger_statistics statistics;
+    at_logger_get_statistics(logger, &statistics);
+    cr_assert_eq(statistics.ring_count, 0);
+}
+
+Test(log_fault, lines_are_written_without_memory) {
+    struct fault_usage before = fault_usage();
+    cr_assert_eq(at_logger_create(&logger, &(at_logger_options){.path = "/dev/null"}), AT_OK);
+    int64_t faults = fault_each(fault_memory, log_in_a_thread, NULL);
+    cr_expect_eq(faults, 2);
+    at_logger_statistics statistics;
+    at_logger_get_statistics(logger, &statistics);
+    cr_expect_eq(statistics.written, 3 * (uint64_t)(faults + 1));
+    at_logger_destroy(logger);
+    at_error_clear();
+    fault_check_leaks(before);
+}
+
+/* The memory sink without memory gives lines up and counts them. */
+Test(log_fault, memory_sink_counts_what_it_cannot_keep) {
+    cr_assert_eq(at_logger_create(&logger, &(at_logger_options){.memory_bytes = 100000}), AT_OK);
+    at_log_info(logger, "before");
+    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(20))), AT_OK);
+    fault_arm_from(fault_memory, 1);
+    for (int i = 0; i < 100; i++)
+        at_log_info(logger, "line");
+    cr_expect_eq(at_logger_flush(logger, at_after(AT_SECONDS(20))), AT_OK);
+    char *lines = NULL;
+    cr_expect_eq(at_logger_memory_lines(logger, &lines), AT_ERROR_NO_MEMORY);
+    cr_expect_null(lines);
+    fault_disarm();
+    at_logger_statistics statistics;
+    at_logger_get_statistics(logger, &statistics);
+    cr_expect_eq(statistics.written, 101);
+    cr_expect_gt(statistics.lost, 0);
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    cr_expect_not_null(strstr(lines, "before"));
+    at_logger_memory_release(lines);
+    at_logger_destroy(logger);
+}

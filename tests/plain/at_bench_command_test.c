@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The command line of at-bench: what is wrong is named and gives 2; the benchmarks run and write
+ * what Google Benchmark's tools read. */
+#include "at_bench.h"
+
+static bool says(const char *what) {
+    char *text = at_bench_read("err");
+    bool found = strstr(text, what) != NULL;
+    if (!found)
+        fprintf(stderr, "expected '%s' in: %s\n", what, text);
+    free(text);
+    return found;
+}
+
+static void check_wrong_arguments(void) {
+    plain_check(at_bench_run("nonsense", NULL) == 2 && says("'nonsense'"));
+    plain_check(at_bench_run("index", NULL) == 2 && says("DIR is missing"));
+    plain_check(at_bench_run("index", "a", "b", NULL) == 2 && says("'b'"));
+    plain_check(at_bench_run("index", "--bad", "a", NULL) == 2 && says("--bad"));
+    plain_check(at_bench_run("index", "--threads", NULL) == 2 && says("--threads"));
+    plain_check(at_bench_run("index", "--threads", "0", "a", NULL) == 2 && says("--threads"));
+    plain_check(at_bench_run("index", "--threads", "-1", "a", NULL) == 2 && says("--threads"));
+    plain_check(at_bench_run("index", "--threads", "2x", "a", NULL) == 2 && says("--threads"));
+    plain_check(at_bench_run("index", "--threads", "99999999999999999999", "a", NULL) == 2 &&
+                says("--threads"));
+    plain_check(at_bench_run("index", "--json=1", "a", NULL) == 2 && says("--json"));
+    plain_check(at_bench_run("index", "--program", "fast", "a", NULL) == 2 && says("--program"));
+    plain_check(at_bench_run("index", "--log", "/nowhere/log", "/", NULL) == 2 && says("--log"));
+    plain_check(at_bench_run("run", "--threads", "1,,2", NULL) == 2 && says("--threads"));
+    plain_check(at_bench_run("run", "--threads", "1,0", NULL) == 2 && says("--threads"));
+    plain_check(at_bench_run("run", "--repeat", "0", NULL) == 2 && says("--repeat"));
+    plain_check(at_bench_run("run", "no such benchmark", NULL) == 2 && says("no such benchmark"));
+    plain_check(at_bench_run("limits", "more", NULL) == 2 && says("'more'"));
+    plain_check(at_bench_run("index", "--no-compare", at_bench_path("missing"), NULL) == 1 &&
+                says("No such file"));
+}
+
+static void check_help(void) {
+    plain_check(at_bench_run("--help", NULL) == 0);
+    plain_check(at_bench_run("index", "--help", NULL) == 0);
+    plain_check(at_bench_run("list", NULL) == 0);
+    char *text = at_bench_read("out");
+    plain_check(strstr(text, "submit") && strstr(text, "plain mutex pool"));
+    free(text);
+}
+
+static void check_benchmarks(void) {
+    plain_check(at_bench_run("run", "submit", "--quick", "--repeat", "2", "--threads", "1,3",
+                             "--json", at_bench_path("json"), NULL) == 0);
+    json_t *root = at_bench_read_json("json");
+    const json_t *list = json_object_get(root, "benchmarks");
+    size_t medians = 0, index;
+    json_t *entry;
+    plain_check(json_is_string(json_object_get(json_object_get(root, "context"), "date")));
+    json_array_foreach(list, index, entry) {
+        const char *aggregate = json_string_value(json_object_get(entry, "aggregate_name"));
+        plain_check(json_is_string(json_object_get(entry, "name")));
+        plain_check(json_number_value(json_object_get(entry, "real_time")) > 0);
+        medians += aggregate && strcmp(aggregate, "median") == 0;
+    }
+    /* The library in two forms and the plain pool, with 1 and 3 producers. */
+    plain_check(medians >= 6);
+    json_decref(root);
+    plain_check(at_bench_run("run", "--quick", "--repeat", "1", NULL) == 0);
+    plain_check(at_bench_run("idle", "--seconds", "1", "--library", NULL) == 0);
+}
+
+int main(void) {
+    at_bench_begin();
+    check_wrong_arguments();
+    check_help();
+    check_benchmarks();
+    at_bench_end();
+    return 0;
+}

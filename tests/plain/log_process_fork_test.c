@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * process_fork (rules J3 and Z2) while threads log: each line is in the file once, whole, whoever
+ * wrote it; children log at once, flush, destroy and leave. */
+#include "plain/log_support.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { thread_count = 3, child_count = 30, child_lines = 20, lines_between = 200 };
+
+static at_logger *logger;
+static atomic_bool stop;
+static atomic_ulong sent;
+static atomic_ulong forks;
+
+/* So many lines between two forks, so that the time goes into forking. */
+static void *log_on(void *unused) {
+    (void)unused;
+    for (unsigned long own = 0; !atomic_load(&stop);) {
+        if (own >= lines_between * (atomic_load(&forks) + 1)) {
+            sched_yield();
+            continue;
+        }
+        at_log_warn(logger, "parent.line", at_kv("text", "some text to make the line longer"));
+        own++;
+        atomic_fetch_add(&sent, 1);
+    }
+    return NULL;
+}
+
+/* A logger that the child makes is a whole one. */
+static inline void use_own_logger(void) {
+    at_logger *own = create_logger(&(at_logger_options){.memory_bytes = 10000});
+    at_log_info(own, "own.line");
+    REQUIRE(at_logger_flush(own, at_after(AT_SECONDS(5))) == AT_OK);
+    char *lines;
+    REQUIRE(at_logger_memory_lines(own, &lines) == AT_OK);
+    REQUIRE(strstr(lines, "own.line") != NULL);
+    at_logger_memory_release(lines);
+    at_logger_destroy(own);
+}
+
+/* What a child does; it leaves in one of three ways. */
+static void be_child(int number) {
+    for (int i = 0; i < child_lines; i++)
+        at_log_info(logger, "child.line", at_kv("child", number), at_kv("line", i));
+    REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(5))) == AT_OK);
+    char *lines;
+    REQUIRE(at_logger_memory_lines(logger, &lines) == AT_OK);
+    REQUIRE(strstr(lines, "child.line") != NULL);
+    at_logger_memory_release(lines);
+#if !defined(__SANITIZE_THREAD__) /* it does not let a child start threads */
+    use_own_logger();
+#endif
+    if (number % 3 == 0)
+        _exit(0);
+    if (number % 3 == 1)
+        at_logger_destroy(logger);
+    exit(0);
+}
+
+int main(void) {
+    char path[] = "/tmp/log_fork_XXXXXX";
+    close(mkstemp(path));
+    logger = create_logger(&(at_logger_options){.path = path, .memory_bytes = 100000});
+    pthread_t threads[thread_count];
+    for (int i = 0; i < thread_count; i++)
+        REQUIRE(pthread_create(&threads[i], NULL, log_on, NULL) == 0);
+    for (int i = 0; i < child_count; i++) {
+        at_log_info(logger, "forks");
+        atomic_fetch_add(&sent, 1);
+        pid_t child = fork();
+        atomic_fetch_add(&forks, 1);
+        REQUIRE(child >= 0);
+        if (child == 0)
+            be_child(i);
+        int status;
+        REQUIRE(waitpid(child, &status, 0) == child);
+        REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < thread_count; i++)
+        pthread_join(threads[i], NULL);
+    REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(30))) == AT_OK);
+    at_logger_statistics statistics;
+    at_logger_get_statistics(logger, &statistics);
+    at_logger_destroy(logger);
+    size_t own = count_events(path, "parent.line") + count_events(path, "forks");
+    REQUIRE(own == statistics.written);
+    REQUIRE(own + statistics.dropped[AT_LOG_WARN] + statistics.dropped[AT_LOG_INFO] == sent);
+    REQUIRE(count_events(path, "child.line") == child_count * child_lines);
+    unlink(path);
+    return 0;
+}

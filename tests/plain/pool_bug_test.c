@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rule H00: what only the program text can make wrong aborts with one sentence, in every build.
+ * Each case runs in a process of its own, a fresh run of this program. */
+#include "support/plain.h"
+
+#include <asynctools/asynctools.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+extern char **environ;
+
+static void *give(void *argument) {
+    return argument;
+}
+
+static void *then_give(void *value, void *context) {
+    (void)context;
+    return value;
+}
+
+static void *recover_give(const at_error *error, void *context) {
+    (void)error;
+    return context;
+}
+
+static void finally_nothing(const at_outcome *outcome, void *context) {
+    (void)outcome;
+    (void)context;
+}
+
+static at_pool *make_pool(void) {
+    at_pool *pool = NULL;
+    plain_check(at_pool_create(&pool, &(at_pool_options){.thread_count = 1}) == AT_OK);
+    return pool;
+}
+
+static at_future *make_future(void) {
+    return at_pool_submit(make_pool(), give, NULL);
+}
+
+static void run_in_task(at_run_fn run) {
+    at_pool *pool = make_pool();
+    at_future *future = at_pool_submit(pool, run, pool);
+    plain_check(at_future_wait(future, at_after(AT_SECONDS(30)), NULL) == AT_OK);
+}
+
+static void use(at_future *future) {
+    at_future_release(future);
+}
+
+static void use_status(at_status status) {
+    plain_check(status != AT_OK);
+}
+
+/* -- The cases ------------------------------------------------------------------------------- */
+
+static void create_into_null(void) {
+    use_status(at_pool_create(NULL, NULL));
+}
+
+static void start_on_null(void) {
+    use_status(at_pool_start(NULL, give, NULL));
+}
+
+static void start_null(void) {
+    use_status(at_pool_start(make_pool(), NULL, NULL));
+}
+
+static void start_with_null_options(void) {
+    use_status(at_pool_start_with(make_pool(), NULL));
+}
+
+static void start_with_null_run(void) {
+    at_task_options options = {.argument = &options};
+    use_status(at_pool_start_with(make_pool(), &options));
+}
+
+static void start_many_null(void) {
+    int items[2] = {0};
+    use_status(at_pool_start_many(make_pool(), NULL, AT_ITEMS(items, 2)));
+}
+
+static void start_null_task(void) {
+    use_status(at_pool_start_task(make_pool(), NULL));
+}
+
+static void init_task_with_null(void) {
+    at_task task;
+    at_task_init(&task, NULL, NULL);
+}
+
+static void submit_on_null(void) {
+    use(at_pool_submit(NULL, give, NULL));
+}
+
+static void submit_null(void) {
+    use(at_pool_submit(make_pool(), NULL, NULL));
+}
+
+static void submit_with_null_options(void) {
+    use(at_pool_submit_with(make_pool(), NULL));
+}
+
+static void submit_with_null_run(void) {
+    at_task_options options = {.argument = &options};
+    use(at_pool_submit_with(make_pool(), &options));
+}
+
+static void submit_many_into_null(void) {
+    int items[2] = {0};
+    at_pool_submit_many(make_pool(), give, AT_ITEMS(items, 2), NULL);
+}
+
+static void *destroy_own_pool(void *pool) {
+    at_pool_destroy(pool);
+    return NULL;
+}
+
+static void destroy_from_a_task(void) {
+    run_in_task(destroy_own_pool);
+}
+
+static void *shut_own_pool_down(void *pool) {
+    use_status(at_pool_shutdown(pool, at_after(AT_SECONDS(1))));
+    return NULL;
+}
+
+static void shutdown_from_a_task(void) {
+    run_in_task(shut_own_pool_down);
+}
+
+static void shutdown_null(void) {
+    use_status(at_pool_shutdown(NULL, 0));
+}
+
+static void audit_null(void) {
+    at_pool_audit_result result;
+    at_pool_audit(NULL, &result);
+}
+
+static void audit_into_null(void) {
+    at_pool_audit(make_pool(), NULL);
+}
+
+static void thread_count_of_null(void) {
+    plain_check(at_pool_thread_count(NULL) < 0);
+}
+
+static void executor_of_null(void) {
+    plain_check(at_pool_executor(NULL) == NULL);
+}
+
+static void *exit_thread(void *unused) {
+    (void)unused;
+    pthread_exit(NULL);
+}
+
+static void pthread_exit_in_a_task(void) {
+    run_in_task(exit_thread);
+}
+
+static void wait_for_null(void) {
+    use_status(at_future_wait(NULL, 0, NULL));
+}
+
+static void retain_null(void) {
+    use(at_future_retain(NULL));
+}
+
+static void is_done_of_null(void) {
+    plain_check(at_future_is_done(NULL));
+}
+
+static void error_of_null(void) {
+    plain_check(at_future_error(NULL) == NULL);
+}
+
+static void take_of_null(void) {
+    void *value;
+    use_status(at_future_take(NULL, &value, NULL));
+}
+
+static void ignore_null(void) {
+    at_future_ignore(NULL);
+}
+
+static void then_on_null(void) {
+    use(at_future_then(NULL, then_give, NULL));
+}
+
+static void then_null(void) {
+    use(at_future_then(make_future(), NULL, NULL));
+}
+
+static void recover_on_null(void) {
+    use(at_future_recover(NULL, recover_give, NULL));
+}
+
+static void recover_null(void) {
+    use(at_future_recover(make_future(), NULL, NULL));
+}
+
+static void finally_on_null(void) {
+    use(at_future_finally(NULL, finally_nothing, NULL));
+}
+
+static void finally_null(void) {
+    use(at_future_finally(make_future(), NULL, NULL));
+}
+
+static void all_of_null(void) {
+    use(at_future_all(NULL, 2));
+}
+
+static void all_with_a_null(void) {
+    at_future *sources[2] = {make_future(), NULL};
+    use(at_future_all(sources, 2));
+}
+
+static void any_with_a_null(void) {
+    at_future *sources[2] = {make_future(), NULL};
+    use(at_future_any(sources, 2));
+}
+
+static void *return_null_future(void *unused) {
+    (void)unused;
+    return at_return_future(NULL);
+}
+
+static void return_future_of_null(void) {
+    run_in_task(return_null_future);
+}
+
+static void promise_without_executor(void) {
+    at_promise *promise;
+    use_status(at_promise_create(&promise, NULL));
+}
+
+static void promise_into_null(void) {
+    use_status(at_promise_create(NULL, at_executor_inline()));
+}
+
+static void set_null_promise(void) {
+    use_status(at_promise_set(NULL, NULL, NULL));
+}
+
+static void fail_null_promise(void) {
+    use_status(at_promise_fail(NULL, NULL));
+}
+
+static void future_of_null_promise(void) {
+    use(at_promise_future(NULL));
+}
+
+/* What is called, and a word of the sentence that says what is wrong. */
+static const struct {
+    const char *name;
+    void (*run)(void);
+    const char *call;
+    const char *word;
+} cases[] = {
+#define CASE(name, call, word) {#name, name, call, word},
+    CASE(create_into_null, "at_pool_create", "pool") CASE(
+        start_on_null, "at_pool_start",
+        "pool") CASE(start_null, "at_pool_start",
+                     "run") CASE(start_with_null_options, "at_pool_start_with",
+                                 "") CASE(start_with_null_run, "at_pool_start_with",
+                                          "run") CASE(start_many_null, "at_pool_start_many", "run")
+        CASE(start_null_task, "at_pool_start_task",
+             "task") CASE(init_task_with_null, "at_task_init",
+                          "run") CASE(submit_on_null, "at_pool_submit",
+                                      "pool") CASE(submit_null, "at_pool_submit", "run")
+            CASE(submit_with_null_options, "at_pool_submit_with",
+                 "") CASE(submit_with_null_run, "at_pool_submit_with",
+                          "run") CASE(submit_many_into_null, "at_pool_submit_many", "futures")
+                CASE(destroy_from_a_task, "at_pool_destroy",
+                     "task") CASE(shutdown_from_a_task, "at_pool_shutdown",
+                                  "task") CASE(shutdown_null, "at_pool_shutdown",
+                                               "pool") CASE(audit_null, "at_pool_audit", "pool")
+                    CASE(audit_into_null, "at_pool_audit", "result") CASE(
+                        thread_count_of_null, "at_pool_thread_count",
+                        "pool") CASE(executor_of_null, "at_pool_executor", "pool")
+                        CASE(pthread_exit_in_a_task, "task", "pthread_exit") CASE(
+                            wait_for_null, "at_future_wait",
+                            "future") CASE(retain_null, "at_future_retain", "future")
+                            CASE(is_done_of_null, "at_future_is_done", "future") CASE(
+                                error_of_null, "at_future_error",
+                                "future") CASE(take_of_null, "at_future_take", "future")
+                                CASE(ignore_null, "at_future_ignore", "future") CASE(
+                                    then_on_null, "at_future_then",
+                                    "source") CASE(then_null, "at_future_then", "run")
+                                    CASE(recover_on_null, "at_future_recover",
+                                         "source") CASE(recover_null, "at_future_recover", "run")
+                                        CASE(finally_on_null, "at_future_finally", "source") CASE(
+                                            finally_null, "at_future_finally",
+                                            "run") CASE(all_of_null, "at_future_all", "sources")
+                                            CASE(all_with_a_null, "at_future_all", "source")
+                                                CASE(any_with_a_null, "at_future_any", "source")
+                                                    CASE(return_future_of_null, "at_return_future",
+                                                         "next") CASE(promise_without_executor,
+                                                                      "at_promise_create",
+                                                                      "executor")
+                                                        CASE(promise_into_null, "at_promise_create",
+                                                             "promise")
+                                                            CASE(set_null_promise, "at_promise_set",
+                                                                 "promise") CASE(fail_null_promise,
+                                                                                 "at_promise_fail",
+                                                                                 "promise")
+                                                                CASE(future_of_null_promise,
+                                                                     "at_promise_future", "promise")
+#undef CASE
+};
+
+enum { case_count = sizeof cases / sizeof *cases };
+
+/* -- The runs -------------------------------------------------------------------------------- */
+
+static int run_case(const char *name) {
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    for (int i = 0; i < case_count; i++)
+        if (strcmp(cases[i].name, name) == 0)
+            cases[i].run();
+    return 0; /* it went through, which is wrong */
+}
+
+/* Starts this program again for one case; gives how it ended and what it wrote to stderr. */
+static int run_apart(const char *name, char *output, size_t capacity) {
+    int ends[2];
+    plain_check(pipe(ends) == 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
+    posix_spawn_file_actions_addclose(&actions, ends[0]);
+    posix_spawn_file_actions_addclose(&actions, ends[1]);
+    char *arguments[] = {(char *)"pool_bug_test", (char *)name, NULL};
+    pid_t child;
+    plain_check(posix_spawn(&child, "/proc/self/exe", &actions, NULL, arguments, environ) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    size_t length = 0;
+    ssize_t count;
+    while (length < capacity - 1 &&
+           (count = read(ends[0], output + length, capacity - 1 - length)) > 0)
+        length += (size_t)count;
+    output[length] = '\0';
+    close(ends[0]);
+    int status;
+    plain_check(waitpid(child, &status, 0) == child);
+    return status;
+}
+
+/* "asynctools: at_pool_start: `run` is NULL": one line, with the call and the reason. */
+static bool check_case(int i) {
+    char output[8192];
+    char begins[100];
+    int status = run_apart(cases[i].name, output, sizeof output);
+    snprintf(begins, sizeof begins, "asynctools: %s: ", cases[i].call);
+    const char *sentence = strstr(output, begins);
+    bool well = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && sentence &&
+                strstr(sentence, cases[i].word);
+    if (!well)
+        fprintf(stderr, "%s: status %#x, wanted \"%s... %s\", got:\n%s\n", cases[i].name,
+                (unsigned)status, begins, cases[i].word, output);
+    return well;
+}
+
+int main(int argument_count, char **arguments) {
+    if (argument_count > 1)
+        return run_case(arguments[1]);
+    int failed = 0;
+    for (int i = 0; i < case_count; i++)
+        failed += !check_case(i);
+    fprintf(stderr, "%d passed, %d failed\n", case_count - failed, failed);
+    return failed != 0;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rule Z2: in the child of a process fork the parent's pools fail every call at once with
+ * AT_ERROR_FORKED, and destroying them frees and never joins; the parent goes on. */
+#include "support/plain.h"
+
+#include <asynctools/asynctools.h>
+
+#include <sys/wait.h>
+
+static int drops;
+
+static void count_drop(void *value) {
+    (void)value;
+    drops++;
+}
+
+static void *give(void *argument) {
+    return argument;
+}
+
+static void *then_give(void *value, void *context) {
+    (void)context;
+    return value;
+}
+
+struct parent {
+    at_pool *pool;
+    at_promise *promise;
+    at_future *pending;
+    at_future *done;
+};
+
+static void check_starts(at_pool *pool) {
+    at_task task;
+    at_task_init(&task, give, NULL);
+    at_task_options options = {.run = give, .argument = &task, .drop = count_drop};
+    struct parent items[2];
+    plain_check(at_pool_start(pool, give, NULL) == AT_ERROR_FORKED);
+    plain_check(at_error_status(at_error_last()) == AT_ERROR_FORKED);
+    plain_check(at_pool_start_with(pool, &options) == AT_ERROR_FORKED && drops == 0);
+    plain_check(at_pool_start_many(pool, give, AT_ITEMS(items, 2)) == AT_ERROR_FORKED);
+    plain_check(at_pool_start_task(pool, &task) == AT_ERROR_FORKED);
+    at_future *future = at_pool_submit_with(pool, &options);
+    plain_check(drops == 1 && at_future_wait(future, AT_FOREVER, NULL) == AT_ERROR_FORKED);
+    at_future_release(future);
+    future = at_pool_submit(pool, give, NULL);
+    plain_check(at_future_wait(future, AT_FOREVER, NULL) == AT_ERROR_FORKED);
+    at_future_release(future);
+    plain_check(at_pool_shutdown(pool, AT_FOREVER) == AT_ERROR_FORKED);
+}
+
+/* The child: everything answers at once; what is done already can still be read. */
+static int run_child(const struct parent *parent) {
+    alarm(30);
+    check_starts(parent->pool);
+    plain_check(at_future_wait(parent->pending, AT_FOREVER, NULL) == AT_ERROR_FORKED);
+    void *value = NULL;
+    plain_check(at_future_wait(parent->done, AT_FOREVER, &value) == AT_OK && value == parent->pool);
+    at_future *then = at_future_then(at_future_retain(parent->done), then_give, NULL);
+    plain_check(at_future_wait(then, AT_FOREVER, NULL) == AT_ERROR_FORKED);
+    at_future_release(then);
+    at_pool_destroy(parent->pool);
+    at_future_release(parent->done);
+    return 0;
+}
+
+/* A child may have pools of its own. */
+static int run_child_with_own_pool(void) {
+    alarm(30);
+    at_pool *pool = NULL;
+    plain_check(at_pool_create(&pool, &(at_pool_options){.thread_count = 2}) == AT_OK);
+    at_future *future = at_pool_submit(pool, give, pool);
+    plain_check(at_future_wait(future, at_after(AT_SECONDS(20)), NULL) == AT_OK);
+    at_future_release(future);
+    at_pool_destroy(pool);
+    return 0;
+}
+
+static void wait_for_child(pid_t child) {
+    int status;
+    plain_check(child > 0 && waitpid(child, &status, 0) == child);
+    plain_check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+int main(void) {
+    struct parent parent;
+    plain_check(at_pool_create(&parent.pool, &(at_pool_options){.thread_count = 3}) == AT_OK);
+    plain_check(at_promise_create(&parent.promise, at_pool_executor(parent.pool)) == AT_OK);
+    parent.pending = at_promise_future(parent.promise);
+    parent.done = at_pool_submit(parent.pool, give, parent.pool);
+    plain_check(at_future_wait(parent.done, AT_FOREVER, NULL) == AT_OK);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(run_child(&parent));
+    wait_for_child(child);
+#if !defined(__SANITIZE_THREAD__) /* which has no threads in such a child */
+    child = fork();
+    if (child == 0)
+        _exit(run_child_with_own_pool());
+    wait_for_child(child);
+#else
+    (void)run_child_with_own_pool;
+#endif
+    /* The parent has noticed nothing. */
+    at_future *future = at_pool_submit(parent.pool, give, NULL);
+    plain_check(at_future_wait(future, at_after(AT_SECONDS(20)), NULL) == AT_OK);
+    at_future_release(future);
+    plain_check(at_promise_set(parent.promise, NULL, NULL) == AT_OK);
+    at_promise_destroy(parent.promise);
+    at_future_release(parent.pending);
+    at_future_release(parent.done);
+    plain_check(at_pool_shutdown(parent.pool, at_after(AT_SECONDS(20))) == AT_OK);
+    at_pool_destroy(parent.pool);
+    fprintf(stderr, "1 passed, 0 failed\n");
+    return 0;
+}

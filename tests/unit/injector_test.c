@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The injector as one thread sees it. */
+#include "support/test.h"
+
+#include "queue/injector.h"
+
+#include <stdint.h>
+
+enum { batch = 50 };
+
+static ati_injector injector;
+
+static void init(void) {
+    cr_assert(ati_injector_init(&injector, 4));
+}
+
+static void deinit(void) {
+    ati_injector_deinit(&injector);
+}
+
+TestSuite(injector, .init = init, .fini = deinit);
+
+/* Pushes `count` numbers at once; gives whether the shard was empty before. */
+static bool push(uintptr_t first, size_t count) {
+    ati_injector_shard *shard = ati_injector_open(&injector);
+    cr_assert(ati_injector_reserve(shard, count));
+    for (size_t i = 0; i < count; i++)
+        ati_injector_write(shard, &(ati_work){.argument = (void *)(first + i)});
+    bool edge = ati_injector_publish(shard, count);
+    ati_injector_close(&injector, shard);
+    return edge;
+}
+
+static size_t take(ati_work *works, size_t limit) {
+    size_t count = 0;
+    ati_injector_shard *shard = ati_injector_begin_take(&injector, 0, works, limit, &count);
+    if (!shard)
+        return 0;
+    ati_injector_end_take(shard, count);
+    return count;
+}
+
+Test(injector, empty_gives_nothing) {
+    ati_work works[batch];
+    cr_expect(ati_injector_is_empty(&injector));
+    cr_expect_eq(take(works, batch), 0);
+}
+
+Test(injector, gives_first_in_first_out_over_many_blocks) {
+    enum { count = 1000 };
+    for (uintptr_t i = 0; i < count; i++)
+        push(i, 1);
+    cr_expect_eq(ati_injector_size(&injector), count);
+    ati_work works[batch];
+    for (uintptr_t seen = 0; seen < count;) {
+        size_t got = take(works, batch);
+        cr_assert_gt(got, 0);
+        for (size_t i = 0; i < got; i++)
+            cr_assert_eq((uintptr_t)works[i].argument, seen++);
+    }
+    cr_expect(ati_injector_is_empty(&injector));
+    cr_expect_eq(ati_injector_pushed(&injector), count);
+}
+
+Test(injector, takes_many_pushed_at_once) {
+    push(0, 700);
+    ati_work works[800];
+    cr_assert_eq(take(works, 800), 700);
+    for (uintptr_t i = 0; i < 700; i++)
+        cr_assert_eq((uintptr_t)works[i].argument, i);
+}
+
+Test(injector, tells_the_edge_from_empty_to_full) {
+    ati_work works[batch];
+    cr_expect(push(1, 1));
+    cr_expect(!push(2, 1));
+    cr_expect_eq(take(works, 1), 1);
+    cr_expect(!push(3, 1));
+    cr_expect_eq(take(works, batch), 2);
+    cr_expect(push(4, 3));
+}
+
+Test(injector, shows_works_until_their_take_ends) {
+    push(1, 2);
+    ati_work works[batch];
+    size_t count;
+    ati_injector_shard *shard = ati_injector_begin_take(&injector, 0, works, batch, &count);
+    cr_assert_not_null(shard);
+    cr_expect_eq(count, 2);
+    cr_expect(!ati_injector_is_empty(&injector));
+    size_t other;
+    cr_expect_null(ati_injector_begin_take(&injector, 0, works, batch, &other),
+                   "one taker a shard");
+    ati_injector_end_take(shard, count);
+    cr_expect(ati_injector_is_empty(&injector));
+}
+
+Test(injector, passes_over_held_shards_to_the_last) {
+    ati_injector_shard *held[5];
+    for (int i = 0; i < 5; i++) {
+        held[i] = ati_injector_open(&injector);
+        for (int j = 0; j < i; j++)
+            cr_assert_neq(held[i], held[j]);
+    }
+    for (int i = 0; i < 5; i++)
+        ati_injector_close(&injector, held[i]);
+    ati_injector_settle(&injector);
+}
