@@ -309,6 +309,23 @@ Test(future_fault, out_of_memory_all_the_way) {
     fault_check_leaks(before);
 }
 
+/* Memory comes back before the continuation: a source of no memory can be recovered from. */
+Test(future_fault, recovering_from_no_memory) {
+    struct step step = {0};
+    struct tally argument = {0};
+    struct fault_usage before = fault_usage();
+    pool = create_pool(1);
+    fault_arm_from(fault_memory, 1);
+    at_future *future = submit_owned(&argument);
+    fault_disarm();
+    future = attach(kind_recover, future, &step);
+    cr_expect_eq(wait_value(future), &step);
+    at_future_release(future);
+    destroy_pool(pool);
+    cr_expect_eq(tally_runs(&step.tally), 1);
+    fault_check_leaks(before);
+}
+
 static void chain_some(void *unused) {
     (void)unused;
     struct step steps[6] = {0};
