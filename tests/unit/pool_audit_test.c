@@ -101,9 +101,8 @@ Test(pool_audit, waiting_tasks_are_running) {
         cr_assert_eq(at_pool_start(pool, wait_for_future, future), AT_OK);
     do
         at_pool_audit(pool, &audit);
-    while (audit.running < 3);
+    while (audit.running < 3 || audit.pending > 0);
     cr_expect(audit.balanced);
-    cr_expect_eq(audit.pending, 0);
     cr_expect_eq(audit.accepted, 3);
     cr_expect_eq(at_promise_set(promise, NULL, NULL), AT_OK);
     at_promise_destroy(promise);
