@@ -20,8 +20,9 @@ AT_DECLARATIONS_BEGIN
  * asynchronous returns one.
  *
  * A call that returns a future takes its arguments and source futures always, and never returns
- * NULL: what cannot be done is a future that has failed (out of memory too). The error of a failed
- * future that nobody read is logged as `error.dropped` when its last reference goes. */
+ * NULL: what cannot be done is a future that has failed. The one that says out of memory belongs to
+ * no pool: a continuation of it needs an executor of its own, else it is not run. The error of a
+ * failed future that nobody read is logged as `error.dropped` when its last reference goes. */
 typedef struct at_future at_future;
 
 /** Runs `run(argument)` as a task of `pool` and gives the future of its value.
@@ -31,7 +32,7 @@ typedef struct at_future at_future;
  *             a wait and before continuations.
  *  Errors:    a failed future: AT_ERROR_FULL, AT_ERROR_CLOSED, AT_ERROR_FORKED,
  *             AT_ERROR_NO_MEMORY. */
-#define at_pool_submit(pool, run, argument) at_pool_submit_at(AT_SITE(#run), pool, run, argument)
+#define at_pool_submit(pool, run, ...) at_pool_submit_at(AT_SITE(#run), pool, run, __VA_ARGS__)
 AT_API AT_NODISCARD at_future *at_pool_submit_at(const char *site, at_pool *pool, at_run_fn run,
                                                  void *argument);
 
@@ -40,7 +41,7 @@ AT_API AT_NODISCARD at_future *at_pool_submit_at(const char *site, at_pool *pool
  *  Ownership: takes `options->argument` always: run or dropped exactly once, dropped before the
  *             return if it cannot be accepted. Copies `options`. Returns owned.
  *  Errors:    as at_pool_submit, and AT_ERROR_INVALID. */
-#define at_pool_submit_with(pool, options) at_pool_submit_with_at(AT_SITE(""), pool, options)
+#define at_pool_submit_with(pool, ...) at_pool_submit_with_at(AT_SITE(""), pool, __VA_ARGS__)
 AT_API AT_NODISCARD at_future *at_pool_submit_with_at(const char *site, at_pool *pool,
                                                       const at_task_options *options);
 
@@ -54,15 +55,15 @@ AT_API AT_NODISCARD at_future *at_pool_submit_with_at(const char *site, at_pool 
 AT_API void at_pool_submit_many_at(const char *site, at_pool *pool, at_run_fn run, at_items items,
                                    at_future **futures);
 
-/** Waits for the outcome. In a task: a target that no worker has started is run here, on this
- *  stack; otherwise this worker blocks and a spare thread takes its place.
- *  Threads:   any.      Blocks: until the outcome is there, or `deadline`.
- *  Ownership: borrows `future`; `*value` (NULL where it is not wanted) is returned borrowed, as
- *             long as the future.
- *  Ordering:  the completion happens before the return.
- *  Errors:    the status of the future, its error in the error slot; AT_ERROR_TIMED_OUT;
- *             AT_ERROR_DEADLOCK for a task that waits for itself; AT_ERROR_OVERLOAD in a task when
- *             no spare thread can be had. The last three leave the future as it is. */
+/** Waits for the outcome. In a task, a target that is queued on the same pool and that no worker
+ * has started is run here, on this stack, if the wait has no deadline, at most 64 deep and with 32
+ * KiB of stack left; otherwise this worker blocks and a spare thread takes its place. Threads: any.
+ * Blocks: until the outcome is there, or `deadline`. Ownership: borrows `future`; `*value` (NULL
+ * where it is not wanted) is returned borrowed, as long as the future. Ordering:  the completion
+ * happens before the return. Errors:    the status of the future, its error in the error slot;
+ * AT_ERROR_TIMED_OUT; AT_ERROR_DEADLOCK for a task that waits for itself, or for one below it on
+ * this stack; AT_ERROR_OVERLOAD in a task when no spare thread can be had; AT_ERROR_FORKED in the
+ *             child of a fork. The last four leave the future as it is. */
 AT_API AT_NODISCARD at_status at_future_wait(at_future *future, at_deadline deadline, void **value);
 
 /** Says whether the outcome is there.
@@ -100,7 +101,7 @@ AT_API void at_future_release(at_future *future);
 AT_API void at_future_ignore(at_future *future);
 
 /* -- Continuations --
- * A continuation runs as work of its own on its executor (default: the pool of its source), never
+ * A continuation runs as work of its own on its executor (default: that of its source), never
  * inside the call that completes or attaches, even if the source is complete already. Each takes
  * one reference of its source: retain first to attach a second one. Continuations of one future on
  * one executor are started in the order in which they were attached. */
@@ -129,7 +130,7 @@ typedef struct at_continuation_options {
  *  Ownership: takes one reference of `source`; borrows `context`; returns owned.
  *  Ordering:  the completion of `source` happens before `run`.
  *  Errors:    a failed future: the source's error, `run`'s, AT_ERROR_NO_MEMORY, AT_ERROR_CLOSED. */
-#define at_future_then(source, run, context) at_future_then_at(AT_SITE(#run), source, run, context)
+#define at_future_then(source, run, ...) at_future_then_at(AT_SITE(#run), source, run, __VA_ARGS__)
 AT_API AT_NODISCARD at_future *at_future_then_at(const char *site, at_future *source,
                                                  at_then_fn run, void *context);
 
@@ -138,8 +139,8 @@ AT_API AT_NODISCARD at_future *at_future_then_at(const char *site, at_future *so
  *  Ownership: takes one reference of `source`, and `options->context` with its drop, always.
  *             Copies `options`. Returns owned.
  *  Errors:    as at_future_then, and AT_ERROR_INVALID. */
-#define at_future_then_with(source, run, options)                                                  \
-    at_future_then_with_at(AT_SITE(#run), source, run, options)
+#define at_future_then_with(source, run, ...)                                                      \
+    at_future_then_with_at(AT_SITE(#run), source, run, __VA_ARGS__)
 AT_API AT_NODISCARD at_future *at_future_then_with_at(const char *site, at_future *source,
                                                       at_then_fn run,
                                                       const at_continuation_options *options);
@@ -150,8 +151,8 @@ AT_API AT_NODISCARD at_future *at_future_then_with_at(const char *site, at_futur
  *  Ownership: takes one reference of `source`; borrows `context`; returns owned.
  *  Ordering:  the completion of `source` happens before `run`.
  *  Errors:    a failed future: `run`'s error, AT_ERROR_NO_MEMORY, AT_ERROR_CLOSED. */
-#define at_future_recover(source, run, context)                                                    \
-    at_future_recover_at(AT_SITE(#run), source, run, context)
+#define at_future_recover(source, run, ...)                                                        \
+    at_future_recover_at(AT_SITE(#run), source, run, __VA_ARGS__)
 AT_API AT_NODISCARD at_future *at_future_recover_at(const char *site, at_future *source,
                                                     at_recover_fn run, void *context);
 
@@ -160,8 +161,8 @@ AT_API AT_NODISCARD at_future *at_future_recover_at(const char *site, at_future 
  *  Ownership: takes one reference of `source`, and `options->context` with its drop, always.
  *             Copies `options`. Returns owned.
  *  Errors:    as at_future_recover, and AT_ERROR_INVALID. */
-#define at_future_recover_with(source, run, options)                                               \
-    at_future_recover_with_at(AT_SITE(#run), source, run, options)
+#define at_future_recover_with(source, run, ...)                                                   \
+    at_future_recover_with_at(AT_SITE(#run), source, run, __VA_ARGS__)
 AT_API AT_NODISCARD at_future *at_future_recover_with_at(const char *site, at_future *source,
                                                          at_recover_fn run,
                                                          const at_continuation_options *options);
@@ -172,8 +173,8 @@ AT_API AT_NODISCARD at_future *at_future_recover_with_at(const char *site, at_fu
  *  Ordering:  the completion of `source` happens before `run`, and `run` before what follows.
  *  Errors:    a failed future: the source's error, AT_ERROR_NO_MEMORY, AT_ERROR_CLOSED (in these
  *             two cases `run` is not called). */
-#define at_future_finally(source, run, context)                                                    \
-    at_future_finally_at(AT_SITE(#run), source, run, context)
+#define at_future_finally(source, run, ...)                                                        \
+    at_future_finally_at(AT_SITE(#run), source, run, __VA_ARGS__)
 AT_API AT_NODISCARD at_future *at_future_finally_at(const char *site, at_future *source,
                                                     at_finally_fn run, void *context);
 
@@ -182,8 +183,8 @@ AT_API AT_NODISCARD at_future *at_future_finally_at(const char *site, at_future 
  *  Ownership: takes one reference of `source`, and `options->context` with its drop, always.
  *             Copies `options`. Returns owned.
  *  Errors:    as at_future_finally, and AT_ERROR_INVALID. */
-#define at_future_finally_with(source, run, options)                                               \
-    at_future_finally_with_at(AT_SITE(#run), source, run, options)
+#define at_future_finally_with(source, run, ...)                                                   \
+    at_future_finally_with_at(AT_SITE(#run), source, run, __VA_ARGS__)
 AT_API AT_NODISCARD at_future *at_future_finally_with_at(const char *site, at_future *source,
                                                          at_finally_fn run,
                                                          const at_continuation_options *options);

@@ -66,7 +66,7 @@ AT_API AT_NODISCARD at_status at_pool_shutdown(at_pool *pool, at_deadline deadli
  *  Ordering:  what the caller did before happens before `run`. No order between tasks.
  *  Errors:    AT_ERROR_FULL, AT_ERROR_CLOSED, AT_ERROR_FORKED, AT_ERROR_NO_MEMORY: `run` never
  *             runs. */
-#define at_pool_start(pool, run, argument) at_pool_start_at(AT_SITE(#run), pool, run, argument)
+#define at_pool_start(pool, run, ...) at_pool_start_at(AT_SITE(#run), pool, run, __VA_ARGS__)
 AT_API AT_NODISCARD at_status at_pool_start_at(const char *site, at_pool *pool, at_run_fn run,
                                                void *argument);
 
@@ -76,7 +76,7 @@ AT_API AT_NODISCARD at_status at_pool_start_at(const char *site, at_pool *pool, 
  *             `options`.
  *  Ordering:  as at_pool_start.
  *  Errors:    as at_pool_start, and AT_ERROR_INVALID; the caller keeps the argument. */
-#define at_pool_start_with(pool, options) at_pool_start_with_at(AT_SITE(""), pool, options)
+#define at_pool_start_with(pool, ...) at_pool_start_with_at(AT_SITE(""), pool, __VA_ARGS__)
 AT_API AT_NODISCARD at_status at_pool_start_with_at(const char *site, at_pool *pool,
                                                     const at_task_options *options);
 
@@ -86,7 +86,8 @@ AT_API AT_NODISCARD at_status at_pool_start_with_at(const char *site, at_pool *p
  *  Ordering:  as at_pool_start.
  *  Errors:    as at_pool_start; AT_ERROR_FULL unless there is room for all; AT_ERROR_INVALID for
  *             items without data or size. No items is success. */
-#define at_pool_start_many(pool, run, items) at_pool_start_many_at(AT_SITE(#run), pool, run, items)
+#define at_pool_start_many(pool, run, ...)                                                         \
+    at_pool_start_many_at(AT_SITE(#run), pool, run, __VA_ARGS__)
 AT_API AT_NODISCARD at_status at_pool_start_many_at(const char *site, at_pool *pool, at_run_fn run,
                                                     at_items items);
 

@@ -31,14 +31,14 @@ AT_API AT_NODISCARD at_future *at_promise_future(at_promise *promise);
  *             first it is dropped before the return.
  *  Ordering:  what the caller did before happens before the return of a wait.
  *  Errors:    AT_ERROR_ALREADY when another outcome came first. */
-AT_API AT_NODISCARD at_status at_promise_set(at_promise *promise, void *value, at_drop_fn drop);
+AT_API at_status at_promise_set(at_promise *promise, void *value, at_drop_fn drop);
 
 /** Completes the future with an error; one with the status AT_ERROR_CANCELLED cancels it.
  *  Threads:   any, several at once: the first wins.      Blocks: never.
  *  Ownership: takes `error` always; NULL stands for AT_ERROR_FAILED.
  *  Ordering:  as at_promise_set.
  *  Errors:    AT_ERROR_ALREADY when another outcome came first. */
-AT_API AT_NODISCARD at_status at_promise_fail(at_promise *promise, at_error *error);
+AT_API at_status at_promise_fail(at_promise *promise, at_error *error);
 
 /** Ends a promise; one that was never completed fails its future with AT_ERROR_ABANDONED.
  *  Threads:   any, when nobody else uses the promise.      Blocks: never.

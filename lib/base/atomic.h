@@ -20,6 +20,17 @@ static inline void ati_counter_add(ati_counter *counter, uint64_t n) {
     atomic_store_explicit(&counter->value, value + n, memory_order_relaxed);
 }
 
+/* For counts that are compared with others: a reader that sees the change by ati_counter_read_after
+ * sees what the writer did before it. */
+static inline void ati_counter_add_after(ati_counter *counter, uint64_t n) {
+    uint64_t value = atomic_load_explicit(&counter->value, memory_order_relaxed);
+    atomic_store_explicit(&counter->value, value + n, memory_order_release);
+}
+
+static inline uint64_t ati_counter_read_after(const ati_counter *counter) {
+    return atomic_load_explicit(&((ati_counter *)counter)->value, memory_order_acquire);
+}
+
 static inline uint64_t ati_counter_read(const ati_counter *counter) {
     return atomic_load_explicit(&((ati_counter *)counter)->value, memory_order_relaxed);
 }

@@ -157,7 +157,7 @@ static void detach_losers(combination *combine) {
 
 static void win(combination *combine, at_future *source, ati_completions *list) {
     ati_future_mark_read(source);
-    combine->winner.value = source->value;
+    combine->winner.value = ati_future_value(source);
     if (source->error)
         complete(combine, &(ati_result){.error = at_error_retain(source->error)}, list);
     else

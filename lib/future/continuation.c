@@ -37,7 +37,7 @@ static void fire_continuation(ati_registration *registration, at_future *source,
     ati_result result = ati_result_of(source);
     ati_future_complete(future, &result, list);
     ati_future_drop_source(future);
-    at_future_release(future);
+    ati_future_release_inside(future);
 }
 
 /* The function will not be called: its context goes, and the source. */
@@ -85,7 +85,8 @@ static at_future *attach(const continuation *wanted, at_future *source,
     future->argument_drop = options->drop;
     future->source = source;
     future->registration.fire = fire_continuation;
-    atomic_init(&future->references, 2); /* one for the source's list; nobody else has it yet */
+    /* One for the source's list; nobody else has it yet. */
+    atomic_init(&future->references, 1 + ATI_REFERENCE_INSIDE);
     ati_completions list = {0};
     ati_future_attach(source, &future->registration, &list);
     ati_completions_run(&list);
@@ -127,11 +128,13 @@ at_future *at_future_finally_at(const char *site, at_future *source, at_finally_
                                      &(at_continuation_options){.context = context});
 }
 
-/* Nobody but the running continuation has a reference. */
+/* Nobody but the running continuation holds it; what the library holds for a moment is not counted.
+ */
 static bool is_only_consumer(at_future *source) {
     /* ORDER future.references: acquire. What others did with the value happens before it is moved.
-     * Pairs with: acq_rel in at_future_release(). If relaxed: moved while another still reads. */
-    return atomic_load_explicit(&source->references, memory_order_acquire) == 1;
+     * Pairs with: acq_rel in release(). If relaxed: moved while another still reads. */
+    uint64_t references = atomic_load_explicit(&source->references, memory_order_acquire);
+    return ati_references_all(references) - ati_references_inside(references) == 1;
 }
 
 at_status at_value_take(at_drop_fn *drop) {

@@ -108,15 +108,17 @@ static void free_future(at_future *future) {
     ati_release(future, future->size);
 }
 
-void at_future_release(at_future *future) {
+/* Takes `change` references away; the last one frees the future. */
+static void release(at_future *future, uint64_t change) {
     if (!future || future->size == 0)
         return;
     /* ORDER future.references: acq_rel. All uses by others happen before the free.
-     * Pairs with: itself in at_future_release(), acquire in is_only_consumer(). If relaxed: freed
-     * while another still reads. */
-    uint32_t before = atomic_fetch_sub_explicit(&future->references, 1, memory_order_acq_rel);
-    ATI_CALLER_CHECK(before != 0, "at_future_release", "released more often than it was retained");
-    if (before != 1)
+     * Pairs with: itself in release(), acquire in is_only_consumer(). If relaxed: freed while
+     * another still reads. */
+    uint64_t before = atomic_fetch_sub_explicit(&future->references, change, memory_order_acq_rel);
+    ATI_CALLER_CHECK(ati_references_all(before) != 0, "at_future_release",
+                     "released more often than it was retained");
+    if (ati_references_all(before) != 1)
         return;
     future->link = doomed;
     doomed = future;
@@ -131,6 +133,19 @@ void at_future_release(at_future *future) {
     freeing = false;
 }
 
+void at_future_release(at_future *future) {
+    release(future, 1);
+}
+
+void ati_future_retain_inside(at_future *future) {
+    if (future->size != 0)
+        atomic_fetch_add_explicit(&future->references, ATI_REFERENCE_INSIDE, memory_order_relaxed);
+}
+
+void ati_future_release_inside(at_future *future) {
+    release(future, ATI_REFERENCE_INSIDE);
+}
+
 void at_future_ignore(at_future *future) {
     ATI_CALLER_CHECK(future, "at_future_ignore", "`future` is NULL");
     ati_future_mark_read(future);
@@ -141,7 +156,7 @@ void at_future_ignore(at_future *future) {
 at_outcome ati_future_outcome(at_future *future) {
     if (future->error)
         return (at_outcome){.status = at_error_status(future->error), .error = future->error};
-    return (at_outcome){.status = AT_OK, .value = future->value};
+    return (at_outcome){.status = AT_OK, .value = ati_future_value(future)};
 }
 
 bool at_future_is_done(const at_future *future) {
@@ -182,7 +197,7 @@ ati_result ati_result_of(at_future *source) {
     if (source->error)
         return (ati_result){.error = at_error_retain(source->error)};
     at_future *owner = source->owner ? source->owner : source;
-    return (ati_result){.value = source->value, .owner = at_future_retain(owner)};
+    return (ati_result){.value = ati_future_value(source), .owner = at_future_retain(owner)};
 }
 
 static void drop_result(const ati_result *result) {
@@ -240,8 +255,10 @@ bool ati_future_complete(at_future *future, const ati_result *result, ati_comple
     ati_lock_release(&future->lock);
     if (state & ATI_STATE_SLEEPERS)
         ati_futex_wake(&future->state, INT32_MAX);
-    if (fires)
-        append(list, at_future_retain(future));
+    if (fires) {
+        ati_future_retain_inside(future);
+        append(list, future);
+    }
     return true;
 }
 
@@ -255,13 +272,17 @@ static void fire_registrations(at_future *future, ati_completions *list) {
 }
 
 void ati_completions_run(ati_completions *list) {
-    while (list->first) {
+    while (list->first || list->start_first) {
+        ati_completions_start(list);
         at_future *future = list->first;
+        if (!future)
+            continue;
         list->first = future->link;
         if (!list->first)
             list->last = NULL;
         fire_registrations(future, list);
-        at_future_release(future);
+        ati_completions_start(list);
+        ati_future_release_inside(future);
     }
 }
 

@@ -55,7 +55,7 @@ typedef union ati_function {
 } ati_function;
 
 struct at_future {
-    _Atomic uint32_t references; /* holders; the queue and the source hold one too */
+    _Atomic uint64_t references; /* all, and above them those held inside; see below */
     _Atomic uint32_t state;      /* phase and sleepers; futex */
     ati_lock lock;               /* guards the list, and the step to a done phase; never nests */
     ati_future_kind kind;
@@ -89,6 +89,22 @@ struct at_future {
     char name[];                   /* given by options, or "" */
 };
 
+/* References are counted in one word: all of them in the lower half, in the upper half those that
+ * the library holds for itself and that do not use the value (a queue, a source's list, the list of
+ * completions). The others are consumers. */
+#define ATI_REFERENCE_INSIDE (((uint64_t)1 << 32) + 1)
+
+static inline uint32_t ati_references_all(uint64_t references) {
+    return (uint32_t)references;
+}
+
+static inline uint32_t ati_references_inside(uint64_t references) {
+    return (uint32_t)(references >> 32);
+}
+
+void ati_future_retain_inside(at_future *future);
+void ati_future_release_inside(at_future *future);
+
 /* -- Making -- */
 
 /* Makes a pending future with one reference; retains `executor` and the current context, copies
@@ -119,15 +135,25 @@ static inline void ati_future_mark_read(at_future *future) {
     atomic_store_explicit(&future->error_was_read, true, memory_order_relaxed);
 }
 
+/* The value of a successful future, borrowed; NULL once it was taken out. */
+static inline void *ati_future_value(const at_future *future) {
+    const at_future *owner = future->owner ? future->owner : future;
+    bool taken = atomic_load_explicit(&((at_future *)owner)->value_was_taken, memory_order_relaxed);
+    return taken ? NULL : future->value;
+}
+
 /* The outcome of a done future, borrowed. */
 at_outcome ati_future_outcome(at_future *future);
 
 /* -- Completing -- */
 
-/* Futures that are complete and whose registrations are to be fired, in order. */
+/* What is left to do when futures complete: futures whose registrations are to be fired, in order,
+ * and nodes of futures that are to be started, in order. */
 struct ati_completions {
     at_future *first;
     at_future *last;
+    ati_task_node *start_first;
+    ati_task_node *start_last;
 };
 
 /* How a future ends: a value with its drop, the value of another future, or an error. */
@@ -145,7 +171,8 @@ ati_result ati_result_of(at_future *source);
  * has registrations. False: another outcome came first; the result was dropped. */
 bool ati_future_complete(at_future *future, const ati_result *result, ati_completions *list);
 
-/* Fires the registrations of all in the list, and of what that completes. */
+/* Fires the registrations of all in the list, and of what that completes, and starts what that
+ * starts. */
 void ati_completions_run(ati_completions *list);
 
 /* -- Attaching -- */
@@ -159,9 +186,15 @@ bool ati_future_detach(at_future *source, ati_registration *registration);
 
 /* -- Running (task.c) -- */
 
-/* Starts the task of a waiting (or fresh and marked queued) future on its executor; takes over one
- * reference. If that fails, the future is completed with the error. */
+/* Marks a waiting future as queued and notes it in `list`, which starts it on its executor; takes
+ * over one reference. If the executor refuses, the future is completed with the error. */
 void ati_future_start(at_future *future, ati_completions *list);
+
+/* Starts what was noted, in order, all of one executor together. */
+void ati_completions_start(ati_completions *list);
+
+/* Starts the task of a fresh future that is marked as queued. */
+void ati_future_start_task(at_future *future);
 
 /* Makes a queued future a running one; only the one that succeeds may run it. */
 bool ati_future_claim(at_future *future);

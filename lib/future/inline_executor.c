@@ -24,13 +24,16 @@ static void defer(ati_task_node *node) {
     last = node;
 }
 
-static at_status start(at_executor *executor, ati_task_node *node) {
+static at_status start(at_executor *executor, ati_task_node *nodes, size_t count) {
     (void)executor;
-    if (depth == nesting_limit) {
-        defer(node);
-        return AT_OK;
+    while (count-- > 0) {
+        ati_task_node *node = nodes;
+        nodes = node->next; /* the node may be gone when it has run */
+        if (depth == nesting_limit)
+            defer(node);
+        else
+            run(node);
     }
-    run(node);
     while (depth == 0 && first) {
         ati_task_node *next = first;
         first = next->next;

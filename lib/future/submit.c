@@ -16,11 +16,9 @@ static at_future *submit(const char *site, at_pool *pool, const at_task_options 
     future->argument = options->argument;
     future->argument_drop = options->drop;
     /* Nobody else has it yet: one reference for the queue and the phase need no atomic step. */
-    atomic_init(&future->references, 2);
+    atomic_init(&future->references, 1 + ATI_REFERENCE_INSIDE);
     atomic_init(&future->state, ATI_PHASE_QUEUED);
-    ati_completions list = {0};
-    ati_future_start(future, &list);
-    ati_completions_run(&list);
+    ati_future_start_task(future);
     return future;
 }
 

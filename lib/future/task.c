@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/frame.h"
 #include "future/future.h"
-#include "pool/worker.h"
+#include "pool/pool.h"
 
 const char *ati_future_task_name(const at_future *future) {
     return *future->name ? future->name : ati_site_name(future->site);
@@ -58,16 +58,28 @@ static void *run_queued(void *argument) {
     } else if (worker) {
         ati_counter_add(&worker->counts.tombstones, 1);
     }
-    at_future_release(future);
+    ati_future_release_inside(future);
     return NULL;
 }
 
-/* Starts the node on its executor; gives the error if that refuses. The slot of the current task or
- * thread stays as it is: the refusal belongs to the future. */
-static at_error *start_node(at_future *future) {
+static at_future *future_of(ati_task_node *node) {
+    return (at_future *)((char *)node - offsetof(at_future, node));
+}
+
+static void prepare_node(at_future *future) {
+    future->node.next = NULL;
+    future->node.work = (ati_work){.run = run_queued, .argument = future};
+}
+
+/* Starts nodes of one kind on their executor; gives the error if that refuses. The slot of the
+ * current task or thread stays as it is: the refusal belongs to the futures. */
+static at_error *start_nodes(at_executor *executor, ati_task_node *nodes, size_t count,
+                             bool continuation) {
     ati_frame frame = {0};
     ati_frame_enter(&frame);
-    at_status status = future->executor->start(future->executor, &future->node);
+    at_status status = continuation
+                           ? executor->start(executor, nodes, count)
+                           : ati_pool_start_nodes((at_pool *)executor, nodes, count, false);
     at_error *error = NULL;
     if (status != AT_OK)
         error = frame.error ? at_error_take() : ati_error_static(status);
@@ -75,27 +87,80 @@ static at_error *start_node(at_future *future) {
     return error;
 }
 
-void ati_future_start(at_future *future, ati_completions *list) {
-    future->node.work = (ati_work){.run = run_queued, .argument = future};
-    if (atomic_load_explicit(&future->state, memory_order_relaxed) != ATI_PHASE_QUEUED)
-        /* ORDER future.claim: release. Publishes what is to be run.
-         * Pairs with: acquire in ati_future_claim(). If relaxed: a waiter that claims the task
-         * reads an unwritten function. */
-        atomic_fetch_or_explicit(&future->state, ATI_PHASE_QUEUED, memory_order_release);
-    at_error *error = start_node(future);
-    if (!error)
-        return;
+/* The future will not run: it fails. */
+static void fail_start(at_future *future, at_error *error, ati_completions *list) {
     ati_future_drop_argument(future);
     ati_future_complete(future, &(ati_result){.error = error}, list);
     ati_future_drop_source(future);
-    at_future_release(future);
+    ati_future_release_inside(future);
+}
+
+void ati_future_start_task(at_future *future) {
+    prepare_node(future);
+    at_error *error = start_nodes(future->executor, &future->node, 1, false);
+    if (!error)
+        return;
+    ati_completions list = {0};
+    fail_start(future, error, &list);
+    ati_completions_run(&list);
+}
+
+void ati_future_start(at_future *future, ati_completions *list) {
+    prepare_node(future);
+    /* ORDER future.claim: release. Publishes what is to be run.
+     * Pairs with: acquire in ati_future_claim(). If relaxed: a waiter that claims the task reads
+     * an unwritten function. */
+    atomic_fetch_or_explicit(&future->state, ATI_PHASE_QUEUED, memory_order_release);
+    if (list->start_last)
+        list->start_last->next = &future->node;
+    else
+        list->start_first = &future->node;
+    list->start_last = &future->node;
+}
+
+/* Takes the nodes off `list` that run on the executor of its first, in their order. */
+static size_t split_off(ati_completions *list, ati_task_node **nodes) {
+    at_executor *executor = future_of(list->start_first)->executor;
+    ati_task_node **taken_end = nodes;
+    ati_task_node **left_end = &list->start_first;
+    ati_task_node *left_last = NULL;
+    size_t count = 0;
+    for (ati_task_node *node = list->start_first; node; node = node->next) {
+        if (future_of(node)->executor == executor) {
+            *taken_end = node;
+            taken_end = &node->next;
+            count++;
+        } else {
+            *left_end = node;
+            left_end = &node->next;
+            left_last = node;
+        }
+    }
+    *taken_end = NULL;
+    *left_end = NULL;
+    list->start_last = left_last;
+    return count;
+}
+
+void ati_completions_start(ati_completions *list) {
+    while (list->start_first) {
+        ati_task_node *nodes;
+        size_t count = split_off(list, &nodes);
+        at_error *error = start_nodes(future_of(nodes)->executor, nodes, count, true);
+        while (error && nodes) {
+            at_future *future = future_of(nodes);
+            nodes = nodes->next;
+            fail_start(future, at_error_retain(error), list);
+        }
+        at_error_release(error);
+    }
 }
 
 static void *call_function(at_future *future) {
     at_outcome outcome;
     switch (future->kind) {
     case ATI_FUTURE_THEN:
-        return future->run.then(future->source->value, future->argument);
+        return future->run.then(ati_future_value(future->source), future->argument);
     case ATI_FUTURE_RECOVER:
         ati_future_mark_read(future->source);
         return future->run.recover(future->source->error, future->argument);
@@ -141,7 +206,7 @@ static void fire_forward(ati_registration *registration, at_future *source, ati_
     ati_result result = ati_result_of(source);
     ati_future_complete(future, &result, list);
     ati_future_drop_source(future);
-    at_future_release(future);
+    ati_future_release_inside(future);
 }
 
 /* The future goes on with the outcome of `next`, which it takes. */
@@ -157,7 +222,7 @@ static void continue_with(at_future *future, at_future *next) {
     ati_future_drop_source(future);
     future->source = next;
     future->registration.fire = fire_forward;
-    at_future_retain(future); /* for the list of `next` */
+    ati_future_retain_inside(future); /* for the list of `next` */
     ati_future_attach(next, &future->registration, &list);
     ati_completions_run(&list);
 }

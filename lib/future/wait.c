@@ -9,10 +9,8 @@
 /* Gives what a done future holds. */
 static at_status read_outcome(at_future *future, void **value) {
     if (!future->error) {
-        at_future *owner = future->owner ? future->owner : future;
-        bool taken = atomic_load_explicit(&owner->value_was_taken, memory_order_relaxed);
         if (value)
-            *value = taken ? NULL : future->value;
+            *value = ati_future_value(future);
         return AT_OK;
     }
     ati_future_mark_read(future);

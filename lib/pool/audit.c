@@ -1,55 +1,82 @@
 /* SPDX-License-Identifier: MIT */
+/* A task moves from `accepted` through the injector or a deque to `running` and to its outcome. The
+ * audit reads these places in the opposite order, each in all workers before the next: a task that
+ * moves on meanwhile is missed, never counted twice. One exception: on its way from the injector to
+ * a deque a work is seen in both (see idle.c, invariant 2), so `pending` is at most what is left.
+ */
 #include "base/check.h"
 #include "pool/pool.h"
 
-typedef struct audit_sums {
-    uint64_t accepted;
-    uint64_t running;
-    uint64_t claimed;
-    uint64_t tombstones;
-    uint64_t queued;
-} audit_sums;
+typedef uint64_t read_fn(const ati_worker *worker);
 
-static void add_outcomes(const ati_worker *worker, at_pool_audit_result *result) {
-    result->succeeded += ati_counter_read(&worker->counts.succeeded);
-    result->failed += ati_counter_read(&worker->counts.failed);
-    result->cancelled += ati_counter_read(&worker->counts.cancelled);
+static uint64_t read_succeeded(const ati_worker *worker) {
+    return ati_counter_read_after(&worker->counts.succeeded);
 }
 
-static void add_work(const ati_worker *worker, audit_sums *sums) {
-    sums->running += ati_counter_read(&worker->counts.running);
-    sums->tombstones += ati_counter_read(&worker->counts.tombstones);
-    sums->claimed += ati_counter_read(&worker->counts.claimed);
-    sums->queued += ati_deque_size(&worker->deque);
-    sums->accepted += ati_counter_read(&worker->counts.accepted);
+static uint64_t read_failed(const ati_worker *worker) {
+    return ati_counter_read_after(&worker->counts.failed);
 }
 
-static uint64_t read_overflow_queued(at_pool *pool) {
-    return atomic_load_explicit(&pool->overflow.pushed, memory_order_relaxed) -
-           atomic_load_explicit(&pool->overflow.taken, memory_order_relaxed);
+static uint64_t read_cancelled(const ati_worker *worker) {
+    return ati_counter_read_after(&worker->counts.cancelled);
 }
 
-/* Outcomes first, then what runs, then what is queued, then what was accepted: a task that moves on
- * meanwhile is missed, never counted twice. */
-void at_pool_audit(at_pool *pool, at_pool_audit_result *result) {
-    ATI_CALLER_CHECK(pool && result, "at_pool_audit", "`pool` or `result` is NULL");
-    *result = (at_pool_audit_result){0};
+static uint64_t read_running(const ati_worker *worker) {
+    return ati_counter_read_after(&worker->counts.running);
+}
+
+static uint64_t read_tombstones(const ati_worker *worker) {
+    return ati_counter_read_after(&worker->counts.tombstones);
+}
+
+static uint64_t read_queued(const ati_worker *worker) {
+    return ati_deque_size(&worker->deque);
+}
+
+static uint64_t read_claimed(const ati_worker *worker) {
+    return ati_counter_read(&worker->counts.claimed);
+}
+
+static uint64_t read_accepted(const ati_worker *worker) {
+    return ati_counter_read(&worker->counts.accepted);
+}
+
+static uint64_t sum(at_pool *pool, read_fn *read) {
     /* ORDER pool.workers: acquire. Sees the workers below the count.
      * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
+    uint64_t total = 0;
     for (uint32_t i = 0; i < count; i++)
-        add_outcomes(pool->workers[i], result);
-    audit_sums sums = {0};
-    for (uint32_t i = 0; i < count; i++)
-        add_work(pool->workers[i], &sums);
-    sums.queued += ati_injector_size(&pool->injector) + read_overflow_queued(pool);
-    sums.accepted += ati_injector_pushed(&pool->injector) +
-                     atomic_load_explicit(&pool->overflow.pushed, memory_order_relaxed);
-    /* A claimed task was run by its waiter while its work still lies in a queue. */
-    uint64_t claimed_and_queued = sums.claimed - sums.tombstones;
-    result->accepted = sums.accepted;
-    result->running = sums.running;
-    result->pending = sums.queued > claimed_and_queued ? sums.queued - claimed_and_queued : 0;
-    result->balanced = result->accepted == result->succeeded + result->failed + result->cancelled +
-                                               result->pending + result->running;
+        total += read(pool->workers[i]);
+    return total;
+}
+
+static uint64_t read_overflow_queued(at_pool *pool) {
+    uint64_t taken = atomic_load_explicit(&pool->overflow.taken, memory_order_relaxed);
+    return atomic_load_explicit(&pool->overflow.pushed, memory_order_relaxed) - taken;
+}
+
+/* What is queued, less the works of tasks that a wait has claimed: those have run, or are running,
+ * while their works still lie in a queue. */
+static uint64_t count_pending(at_pool *pool, uint64_t tombstones) {
+    uint64_t queued = sum(pool, read_queued);
+    queued += ati_injector_size(&pool->injector) + read_overflow_queued(pool);
+    uint64_t claimed = sum(pool, read_claimed) - tombstones;
+    return queued > claimed ? queued - claimed : 0;
+}
+
+void at_pool_audit(at_pool *pool, at_pool_audit_result *result) {
+    ATI_CALLER_CHECK(pool && result, "at_pool_audit", "`pool` or `result` is NULL");
+    *result = (at_pool_audit_result){0};
+    result->succeeded = sum(pool, read_succeeded);
+    result->failed = sum(pool, read_failed);
+    result->cancelled = sum(pool, read_cancelled);
+    result->running = sum(pool, read_running);
+    result->pending = count_pending(pool, sum(pool, read_tombstones));
+    result->accepted = sum(pool, read_accepted) + ati_injector_pushed(&pool->injector) +
+                       atomic_load_explicit(&pool->overflow.pushed, memory_order_relaxed);
+    uint64_t begun = result->succeeded + result->failed + result->cancelled + result->running;
+    result->balanced = result->accepted == begun + result->pending;
+    if (result->pending > result->accepted - begun)
+        result->pending = result->accepted - begun;
 }

@@ -18,8 +18,9 @@ typedef struct ati_task_node {
 } ati_task_node;
 
 struct at_executor {
-    /* Starts `node->work`, and needs no memory for it. Other than AT_OK: it will never run. */
-    at_status (*start)(at_executor *executor, ati_task_node *node);
+    /* Starts the works of a list of `count` nodes, in its order, and needs no memory for it. Other
+     * than AT_OK: none of them will ever run. */
+    at_status (*start)(at_executor *executor, ati_task_node *nodes, size_t count);
     void (*retain)(at_executor *executor);
     void (*release)(at_executor *executor);
 };

@@ -56,7 +56,7 @@ at_status at_pool_start_with_at(const char *site, at_pool *pool, const at_task_o
                          .size = sizeof *task + name_size};
     memcpy(task->name, name, name_size);
     ati_context_retain(task->context);
-    at_status status = ati_pool_start_node(pool, &task->node, false);
+    at_status status = ati_pool_start_nodes(pool, &task->node, 1, false);
     if (status != AT_OK) {
         ati_context_release(task->context);
         ati_release(task, task->size);

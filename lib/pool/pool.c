@@ -80,8 +80,8 @@ static at_status complete_options(at_pool_options *options) {
 
 /* -- Storage -- */
 
-static at_status start_node(at_executor *executor, ati_task_node *node) {
-    return ati_pool_start_node((at_pool *)executor, node, true);
+static at_status start_nodes(at_executor *executor, ati_task_node *nodes, size_t count) {
+    return ati_pool_start_nodes((at_pool *)executor, nodes, count, true);
 }
 
 static void retain_executor(at_executor *executor) {
@@ -185,7 +185,7 @@ static at_pool *create_storage(const at_pool_options *options) {
         return NULL;
     memset(pool, 0, sizeof *pool);
     pool->executor =
-        (at_executor){.start = start_node, .retain = retain_executor, .release = release_executor};
+        (at_executor){.start = start_nodes, .retain = retain_executor, .release = release_executor};
     atomic_init(&pool->references, 1 + references_bias);
     pool->fork_count = ati_process_fork_count();
     pool->idle.searching_limit = (uint32_t)(options->thread_count + 1) / 2;

@@ -67,9 +67,11 @@ struct at_pool {
 
 /* -- Starting work (start.c) -- */
 
-/* Starts work of the library itself, in `node`: cannot fail for memory. `continuation`: passes the
- * bound and a closing pool. */
-at_status ati_pool_start_node(at_pool *pool, ati_task_node *node, bool continuation);
+/* Starts the works of a list of `count` nodes, all or none; those of one list are picked in its
+ * order as far as one worker picks them. Cannot fail for memory. `continuation`: passes the bound
+ * and a closing pool. */
+at_status ati_pool_start_nodes(at_pool *pool, ati_task_node *nodes, size_t count,
+                               bool continuation);
 
 /* Takes one task that found its place only in its own storage. */
 bool ati_overflow_take(at_pool *pool, ati_work *work);

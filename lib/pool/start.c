@@ -16,36 +16,53 @@ _Static_assert(offsetof(ati_task_node, next) == offsetof(at_task, next) &&
                    offsetof(ati_task_node, work.site) == offsetof(at_task, site),
                "at_task is not laid out as a node");
 
-/* What is to be started: `count` works like `first`, the arguments `step` bytes apart. */
+/* What is to be started: `count` works like `first`, the arguments `step` bytes apart; or the works
+ * of `count` nodes, which need no memory to be queued. */
 typedef struct start_batch {
     ati_work first;
     size_t count;
     size_t step;
-    ati_task_node *node; /* place for the work when there is no memory (count is 1), or NULL */
-    bool continuation;   /* passes the bound and a closing pool */
+    ati_task_node *nodes;
+    bool continuation; /* passes the bound and a closing pool */
 } start_batch;
 
-static ati_work work_at(const start_batch *batch, size_t index) {
+/* Where one goes through a batch. */
+typedef struct start_cursor {
+    ati_task_node *node;
+    size_t index;
+} start_cursor;
+
+static start_cursor first_of(const start_batch *batch) {
+    return (start_cursor){.node = batch->nodes};
+}
+
+static ati_work take_next(const start_batch *batch, start_cursor *cursor) {
+    if (batch->nodes) {
+        ati_task_node *node = cursor->node;
+        cursor->node = node->next;
+        return node->work;
+    }
     ati_work work = batch->first;
-    work.argument = (char *)work.argument + index * batch->step;
+    work.argument = (char *)work.argument + cursor->index++ * batch->step;
     return work;
 }
 
 /* -- The overflow list -- */
 
-static void push_overflow(at_pool *pool, ati_task_node *node) {
+static void push_overflow(at_pool *pool, const start_batch *batch) {
     ati_overflow *overflow = &pool->overflow;
     ati_lock_acquire(&overflow->lock);
-    node->next = NULL;
     if (overflow->last)
-        overflow->last->next = node;
+        overflow->last->next = batch->nodes;
     else
-        overflow->first = node;
-    overflow->last = node;
+        overflow->first = batch->nodes;
+    overflow->last = batch->nodes;
+    while (overflow->last->next)
+        overflow->last = overflow->last->next;
     uint64_t pushed = atomic_load_explicit(&overflow->pushed, memory_order_relaxed);
     /* ORDER overflow.pushed: seq_cst. Comes before the look at who sleeps.
      * Pairs with: seq_cst load in ati_pool_has_work(). If release: a worker sleeps on work. */
-    atomic_store_explicit(&overflow->pushed, pushed + 1, memory_order_seq_cst);
+    atomic_store_explicit(&overflow->pushed, pushed + batch->count, memory_order_seq_cst);
     ati_lock_release(&overflow->lock);
 }
 
@@ -100,15 +117,31 @@ static void notify_of_push(ati_worker *worker, size_t count) {
     }
 }
 
+/* The owner pops last in first out: what is to run first is pushed last. */
+static void reverse_nodes(start_batch *batch) {
+    ati_task_node *reversed = NULL;
+    while (batch->nodes) {
+        ati_task_node *node = batch->nodes;
+        batch->nodes = node->next;
+        node->next = reversed;
+        reversed = node;
+    }
+    batch->nodes = reversed;
+}
+
 /* False: no memory, nothing was pushed. */
-static bool push_inside(ati_worker *worker, const start_batch *batch) {
+static bool push_inside(ati_worker *worker, start_batch *batch) {
     if (!ati_deque_reserve(&worker->deque, batch->count))
         return false;
+    if (batch->nodes && batch->count > 1)
+        reverse_nodes(batch);
+    ati_counter_add(&worker->counts.accepted, batch->count); /* before they can end */
+    start_cursor cursor = first_of(batch);
     for (size_t i = 0; i < batch->count; i++) {
-        ati_work work = work_at(batch, i);
+        ati_work work = take_next(batch, &cursor);
         (void)ati_deque_push(&worker->deque, &work, 1); /* there is room */
     }
-    ati_counter_add(&worker->counts.accepted, batch->count);
+    worker->has_own = true;
     notify_of_push(worker, batch->count);
     return true;
 }
@@ -152,14 +185,15 @@ static at_status push_shard(at_pool *pool, ati_injector_shard *shard, const star
         return AT_ERROR_FULL;
     if (!ati_injector_reserve(shard, batch->count)) {
         uncount_bounded(pool, batch);
-        if (!batch->node)
+        if (!batch->nodes)
             return AT_ERROR_NO_MEMORY;
-        push_overflow(pool, batch->node);
+        push_overflow(pool, batch);
         *edge = true;
         return AT_OK;
     }
+    start_cursor cursor = first_of(batch);
     for (size_t i = 0; i < batch->count; i++) {
-        ati_work work = work_at(batch, i);
+        ati_work work = take_next(batch, &cursor);
         ati_injector_write(shard, &work);
     }
     *edge = ati_injector_publish(shard, batch->count);
@@ -194,7 +228,7 @@ static at_status push_outside(at_pool *pool, const start_batch *batch) {
 
 /* -- Both -- */
 
-static at_status start(at_pool *pool, const start_batch *batch) {
+static at_status start(at_pool *pool, start_batch *batch) {
     if (ati_pool_is_forked(pool))
         return refuse(pool, AT_ERROR_FORKED);
     ati_worker *worker = ati_worker_current;
@@ -202,14 +236,13 @@ static at_status start(at_pool *pool, const start_batch *batch) {
         return push_outside(pool, batch);
     if (push_inside(worker, batch))
         return AT_OK;
-    start_batch inside = *batch;
-    inside.continuation = true; /* what tasks start passes bound and closing */
-    return push_outside(pool, &inside);
+    batch->continuation = true; /* what tasks start passes bound and closing */
+    return push_outside(pool, batch);
 }
 
-at_status ati_pool_start_node(at_pool *pool, ati_task_node *node, bool continuation) {
-    start_batch batch = {
-        .first = node->work, .count = 1, .node = node, .continuation = continuation};
+at_status ati_pool_start_nodes(at_pool *pool, ati_task_node *nodes, size_t count,
+                               bool continuation) {
+    start_batch batch = {.count = count, .nodes = nodes, .continuation = continuation};
     return start(pool, &batch);
 }
 
@@ -268,7 +301,8 @@ at_status at_pool_start_task(at_pool *pool, at_task *task) {
                      "`task` was not prepared by at_task_init");
     ati_context *context = share_context(1);
     task->context = context;
-    at_status status = ati_pool_start_node(pool, (ati_task_node *)task, false);
+    task->next = NULL;
+    at_status status = ati_pool_start_nodes(pool, (ati_task_node *)task, 1, false);
     if (status != AT_OK)
         ati_context_release(context);
     return status;

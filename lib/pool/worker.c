@@ -66,7 +66,7 @@ bool ati_worker_may_nest(const ati_worker *worker) {
 
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
     if (worker) {
-        ati_counter_add(&worker->counts.running, 1);
+        ati_counter_add_after(&worker->counts.running, 1);
         worker->depth++;
         worker->quiet = ATI_QUIET_NO;
     }
@@ -85,11 +85,11 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
         return;
     worker->depth--;
     ati_worker_counts *counts = &worker->counts;
-    ati_counter_add(status == AT_OK                ? &counts->succeeded
-                    : status == AT_ERROR_CANCELLED ? &counts->cancelled
-                                                   : &counts->failed,
-                    1);
     ati_counter_add(&counts->running, (uint64_t)-1);
+    ati_counter_add_after(status == AT_OK                ? &counts->succeeded
+                          : status == AT_ERROR_CANCELLED ? &counts->cancelled
+                                                         : &counts->failed,
+                          1);
 }
 
 at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, at_error **error) {
@@ -128,13 +128,14 @@ static void run_work(ati_worker *worker, const ati_work *work) {
 
 /* -- Finding work -- */
 
-/* Takes a batch from the injector: the first to run, the others onto the deque, where they can be
- * stolen. */
-static bool take_injected(ati_worker *worker, ati_work *work) {
+/* Takes up to `limit` works, batch_limit at most, from the injector: the first to run, the others
+ * onto the deque, where they can be stolen. */
+static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
     at_pool *pool = worker->pool;
     ati_work batch[batch_limit];
     size_t room = ati_deque_room(&worker->deque) + 1;
-    size_t limit = room < batch_limit ? room : batch_limit;
+    if (limit > room)
+        limit = room;
     bool bounded = pool->options.queue_bound != AT_UNLIMITED;
     if (bounded)
         limit = 1; /* what is queued is counted until it runs */
@@ -177,9 +178,11 @@ static bool steal(ati_worker *worker, ati_work *work) {
     return false;
 }
 
-/* Every so many picks: first what waits outside, then the oldest of the own deque. */
+/* Every so many picks: one work that waits outside, else the oldest of the own deque; unless all in
+ * the deque came from outside, in their order. */
 static bool pick_fairly(ati_worker *worker, ati_work *work) {
-    if (!take_injected(worker, work) && ati_deque_steal(&worker->deque, work) != ATI_STEAL_DONE)
+    if (!worker->has_own || (!take_injected(worker, work, 1) &&
+                             ati_deque_steal(&worker->deque, work) != ATI_STEAL_DONE))
         return false;
     /* A quiet push may have left a work here that nobody was told of. */
     if (ati_deque_size(&worker->deque) > 0)
@@ -191,14 +194,16 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
 static bool pick(ati_worker *worker, ati_work *work) {
     if (++worker->pick_count % fairness_interval == 0 && pick_fairly(worker, work))
         return true;
-    return ati_deque_pop(&worker->deque, work) || take_injected(worker, work) ||
-           ati_overflow_take(worker->pool, work);
+    if (ati_deque_pop(&worker->deque, work))
+        return true;
+    worker->has_own = false;
+    return take_injected(worker, work, batch_limit) || ati_overflow_take(worker->pool, work);
 }
 
 /* Looks everywhere for a bounded moment. */
 static bool search(ati_worker *worker, ati_work *work) {
     for (int round = 0; round < search_rounds; round++) {
-        if (take_injected(worker, work) || ati_overflow_take(worker->pool, work) ||
+        if (take_injected(worker, work, batch_limit) || ati_overflow_take(worker->pool, work) ||
             steal(worker, work))
             return true;
         sched_yield();

@@ -309,6 +309,30 @@ Test(future_fault, out_of_memory_all_the_way) {
     fault_check_leaks(before);
 }
 
+static void *recover_anyhow(const at_error *error, void *tally) {
+    return at_error_status(error) == AT_ERROR_NO_MEMORY ? tally_run(tally) : NULL;
+}
+
+/* Memory comes back before the continuation: it runs if it names an executor, since the source that
+ * found no memory belongs to no pool. */
+Test(future_fault, recovering_from_no_memory) {
+    struct tally recovered = {0};
+    struct tally argument = {0};
+    struct fault_usage before = fault_usage();
+    pool = create_pool(1);
+    fault_arm_from(fault_memory, 1);
+    at_future *future = submit_owned(&argument);
+    fault_disarm();
+    future = at_future_recover_with(
+        future, recover_anyhow,
+        &(at_continuation_options){.executor = at_pool_executor(pool), .context = &recovered});
+    cr_expect_eq(wait_value(future), &recovered);
+    at_future_release(future);
+    destroy_pool(pool);
+    cr_expect_eq(tally_runs(&recovered), 1);
+    fault_check_leaks(before);
+}
+
 static void chain_some(void *unused) {
     (void)unused;
     struct step steps[6] = {0};

@@ -83,7 +83,7 @@ static void *audit_often(void *argument) {
         at_pool_audit_result audit;
         at_pool_audit(load->pool, &audit);
         uint64_t ended = audit.succeeded + audit.failed + audit.cancelled;
-        wrong += ended > audit.accepted || ended < ended_before;
+        wrong += ended + audit.running + audit.pending > audit.accepted || ended < ended_before;
         ended_before = ended;
     }
     return (void *)(intptr_t)wrong;

@@ -455,19 +455,19 @@ static void expect_order(int count) {
 
 /* Rule C2: same future and executor: in attach order. */
 Test(future_then, run_in_attach_order) {
-    at_future *source, *futures[40];
+    at_future *source, *futures[200];
     at_pool *pool = create_pool(1);
     at_promise *promise = create_promise(pool, &source);
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 100; i++)
         futures[i] = at_future_then(at_future_retain(source), note_order, (void *)(intptr_t)i);
     cr_expect_eq(at_promise_set(promise, NULL, NULL), AT_OK);
-    for (int i = 20; i < 40; i++)
+    for (int i = 100; i < 200; i++)
         futures[i] = at_future_then(at_future_retain(source), note_order, (void *)(intptr_t)i);
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 200; i++) {
         wait_value(futures[i]);
         at_future_release(futures[i]);
     }
-    expect_order(40);
+    expect_order(200);
     at_promise_destroy(promise);
     at_future_release(source);
     destroy_pool(pool);
@@ -570,4 +570,42 @@ Test(future_then, continues_with_another_future_again_and_again) {
     cr_expect_eq(left, 0);
     at_future_release(future);
     destroy_pool(pool);
+}
+
+/* Rule C0: the only consumer may take, however soon it runs after its source has completed. */
+Test(future_then, take_right_behind_the_source) {
+    enum { rounds = 5000 };
+    static struct tally values[rounds];
+    int shared = 0;
+    at_pool *pool = create_pool(4);
+    for (int i = 0; i < rounds; i++) {
+        struct taking taking = {0};
+        at_future *future =
+            at_future_then(at_pool_submit(pool, give_owned, &values[i]), take_value, &taking);
+        wait_value(future);
+        shared += taking.status != AT_OK;
+        at_future_release(future);
+    }
+    destroy_pool(pool);
+    cr_expect_eq(shared, 0, "%d of %d", shared, (int)rounds);
+    for (int i = 0; i < rounds; i++)
+        cr_assert_eq(tally_drops(&values[i]), 1);
+}
+
+/* Rule C0: nor does it matter that it runs inline, where its source completes. */
+Test(future_then, take_inline) {
+    struct tally tally = {0};
+    struct taking taking = {0};
+    struct gate gate = GATE_CLOSED;
+    at_pool *pool = create_pool(1);
+    at_continuation_options options = {.executor = at_executor_inline(), .context = &taking};
+    cr_assert_eq(at_pool_start(pool, gate_pass, &gate), AT_OK);
+    at_future *source = at_pool_submit(pool, give_owned, &tally);
+    at_future *future = at_future_then_with(source, take_value, &options);
+    gate_open(&gate);
+    wait_value(future);
+    cr_expect_eq(taking.status, AT_OK);
+    at_future_release(future);
+    destroy_pool(pool);
+    cr_expect_eq(tally_drops(&tally), 1);
 }

@@ -560,3 +560,27 @@ Test(future_wait, failed_futures_are_read_as_often_as_one_likes) {
     at_error_release(kept);
     destroy_pool(pool);
 }
+
+/* Rule S1: a full queue: dropped before the return. */
+Test(future_wait, submit_to_a_full_queue) {
+    struct gate gate = GATE_CLOSED;
+    struct tally tally = {0};
+    at_pool *pool = NULL;
+    cr_assert_eq(at_pool_create(&pool, &(at_pool_options){.thread_count = 1, .queue_bound = 1}),
+                 AT_OK);
+    cr_assert_eq(at_pool_start(pool, gate_pass, &gate), AT_OK);
+    gate_await(&gate, 1);
+    at_task_options options = {.run = tally_run, .argument = &tally, .drop = tally_drop};
+    at_future *first = at_pool_submit_with(pool, &options);
+    at_future *second = at_pool_submit_with(pool, &options);
+    cr_expect_eq(tally_drops(&tally), 1);
+    cr_expect_eq(at_future_wait(second, 0, NULL), AT_ERROR_FULL);
+    cr_expect_eq(at_future_wait(first, 0, NULL), AT_ERROR_TIMED_OUT);
+    gate_open(&gate);
+    cr_expect_eq(wait_value(first), &tally);
+    cr_expect_eq(tally_runs(&tally), 1);
+    cr_expect_eq(tally_drops(&tally), 1);
+    at_future_release(first);
+    at_future_release(second);
+    destroy_pool(pool);
+}

@@ -101,12 +101,37 @@ Test(pool_audit, waiting_tasks_are_running) {
         cr_assert_eq(at_pool_start(pool, wait_for_future, future), AT_OK);
     do
         at_pool_audit(pool, &audit);
-    while (audit.running < 3);
+    while (audit.running < 3 || audit.pending > 0);
     cr_expect(audit.balanced);
-    cr_expect_eq(audit.pending, 0);
     cr_expect_eq(audit.accepted, 3);
     cr_expect_eq(at_promise_set(promise, NULL, NULL), AT_OK);
     at_promise_destroy(promise);
     cr_expect_eq(destroy_pool(pool).succeeded, 3);
     at_future_release(future);
+}
+
+/* What was refused was not accepted. */
+Test(pool_audit, refused_tasks_are_not_counted) {
+    struct gate gate = GATE_CLOSED;
+    struct tally tally = {0};
+    at_pool_audit_result audit;
+    at_pool *pool = NULL;
+    cr_assert_eq(at_pool_create(&pool, &(at_pool_options){.thread_count = 1, .queue_bound = 1}),
+                 AT_OK);
+    cr_assert_eq(at_pool_start(pool, gate_pass, &gate), AT_OK);
+    gate_await(&gate, 1);
+    cr_assert_eq(at_pool_start(pool, tally_run, &tally), AT_OK);
+    for (int i = 0; i < 10; i++) {
+        cr_expect_eq(at_pool_start(pool, tally_run, &tally), AT_ERROR_FULL);
+        at_future *future = at_pool_submit(pool, tally_run, &tally);
+        expect_outcome(future, AT_ERROR_FULL);
+        at_future_release(future);
+    }
+    at_pool_audit(pool, &audit);
+    cr_expect(audit.balanced);
+    cr_expect_eq(audit.accepted, 2);
+    cr_expect_eq(audit.pending, 1);
+    cr_expect_eq(audit.running, 1);
+    gate_open(&gate);
+    cr_expect_eq(destroy_pool(pool).accepted, 2);
 }

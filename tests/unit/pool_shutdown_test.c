@@ -161,3 +161,30 @@ Test(pool_shutdown, futures_outlive_the_pool) {
     cr_expect_eq(wait_value(future), &tally);
     at_future_release(future);
 }
+
+/* Rules S1, F4: a call that returns a future drops what it took, and the future has failed. */
+Test(pool_shutdown, submissions_become_failed_futures) {
+    struct tally tally = {0};
+    at_pool *pool = create_pool(2);
+    cr_assert_eq(at_pool_shutdown(pool, PATIENCE), AT_OK);
+    at_future *future = at_pool_submit(pool, tally_run, &tally);
+    cr_assert_not_null(future);
+    expect_outcome(future, AT_ERROR_CLOSED);
+    at_future_release(future);
+    at_task_options options = {.run = tally_run, .argument = &tally, .drop = tally_drop};
+    future = at_pool_submit_with(pool, &options);
+    cr_assert_not_null(future);
+    cr_expect_eq(tally_drops(&tally), 1);
+    expect_outcome(future, AT_ERROR_CLOSED);
+    at_future_release(future);
+    at_future *futures[3] = {NULL};
+    struct tally items[3] = {0};
+    at_pool_submit_many(pool, tally_run, AT_ITEMS(items, 3), futures);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_not_null(futures[i]);
+        expect_outcome(futures[i], AT_ERROR_CLOSED);
+        at_future_release(futures[i]);
+    }
+    destroy_pool(pool);
+    cr_expect_eq(tally_runs(&tally), 0);
+}
