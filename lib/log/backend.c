@@ -11,7 +11,7 @@
  *
  *            lines, half a ring, flush          1 s without a line, nothing kept by a sink
  *   NAPPING <---------------------------> AWAKE ------------------------------------> ASLEEP
- *      (5 ms at most)                       ^                                            |
+ *      (5 to 25 ms)                         ^                                            |
  *                                           +---- line, flush, thread that ends ---------+
  *
  * A nap ends by itself, so callers do not look at it unless their ring is half full. Sleep has no
@@ -21,6 +21,8 @@
 
 enum {
     nap_ms = 5,
+    quiet_after_ms = 100, /* without a line, naps become longer: they cost 15 us each */
+    quiet_nap_ms = 25,
     shortest_nap_us = 60, /* less than that is not worth a nap */
     kept_nap_ms = 100,    /* when a sink fails and nobody logs */
     sleep_after_ms = 1000,
@@ -159,6 +161,8 @@ static void rest_if_idle(at_logger *logger, rhythm *times, unsigned fill, kept_s
     int64_t now = ati_monotonic_ns();
     at_duration nap = nap_length(fill, now - times->last_merge);
     times->last_merge = now;
+    if (now - times->last_line >= AT_MILLISECONDS(quiet_after_ms) && kept != KEPT_WAITING)
+        nap = AT_MILLISECONDS(quiet_nap_ms);
     if (now - times->last_line >= AT_MILLISECONDS(sleep_after_ms)) {
         ati_log_report(logger);
         if (kept == KEPT_NOTHING) {

@@ -50,7 +50,7 @@ typedef struct ati_log_source {
 /* What the backend does, in backend_state. */
 enum {
     ATI_BACKEND_AWAKE = 0,
-    ATI_BACKEND_NAPPING = 1, /* for 5 ms at most: lines need not wake it */
+    ATI_BACKEND_NAPPING = 1, /* for 25 ms at most: a line need not wake it */
     ATI_BACKEND_ASLEEP = 2,  /* until it is woken */
 };
 
