@@ -4,6 +4,7 @@
 #include "arguments.h"
 #include "clock.h"
 #include "commands.h"
+#include "machine_load.h"
 #include "statistics.h"
 
 #include <pthread.h>
@@ -64,6 +65,8 @@ int limits_command(int argument_count, char **arguments) {
         perror("at-bench limits: cannot read the CPU set");
         return 1;
     }
+    struct machine_load load;
+    machine_load_start(&load);
     printf("One thread\n");
     limits_of_one_thread();
     printf("The kernel\n");
@@ -72,5 +75,6 @@ int limits_command(int argument_count, char **arguments) {
     limits_of_two_threads();
     printf("Copies of a sequential program side by side\n");
     limits_of_copies();
+    printf("Others used %.2f CPUs of this machine meanwhile\n", machine_load_others(&load));
     return 0;
 }

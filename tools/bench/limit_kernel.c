@@ -23,6 +23,7 @@ enum {
 
 static atomic_uint nobody_waits;
 static int file = -1;
+static atomic_bool sibling_runs;
 static atomic_bool sibling_ends;
 
 static void loop_wake(long count) {
@@ -83,6 +84,7 @@ static void measure_write(const char *what, const char *folder) {
 
 static void *spin(void *argument) {
     limits_bind(1);
+    atomic_store_explicit(&sibling_runs, true, memory_order_relaxed);
     while (!atomic_load_explicit(&sibling_ends, memory_order_relaxed))
         ;
     return argument;
@@ -98,6 +100,8 @@ static void measure_membarrier(void) {
         return;
     }
     limits_bind(0);
+    while (!atomic_load_explicit(&sibling_runs, memory_order_relaxed))
+        ;
     limits_print("membarrier, a sibling runs on another CPU",
                  limits_time(loop_membarrier, CALLS / 20));
     atomic_store_explicit(&sibling_ends, true, memory_order_relaxed);

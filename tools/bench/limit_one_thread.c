@@ -13,7 +13,7 @@ static atomic_long word;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t end = PTHREAD_MUTEX_INITIALIZER; /* held until the measurements are over */
 
-__attribute__((noipa)) static void call_nothing(void) {
+__attribute__((noinline)) static void call_nothing(void) {
     __asm__ volatile("" ::: "memory");
 }
 
