@@ -17,7 +17,8 @@ typedef struct at_executor at_executor;
 AT_API at_executor *at_pool_executor(at_pool *pool);
 
 /** Gives the executor that runs a continuation at once, on the thread that completes its source,
- *  or that attaches it if the source is complete. What runs there may not wait. At most 16 such
+ *  or that attaches it if the source is complete. What runs there may not wait: a wait for a
+ *  future that is not complete gives AT_ERROR_DEADLOCK. At most 16 such
  *  continuations nest; further ones run when the outermost has returned.
  *  Threads:   any.      Blocks: never.
  *  Ownership: returns borrowed, valid for ever. */

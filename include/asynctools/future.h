@@ -90,7 +90,8 @@ AT_API AT_NODISCARD at_status at_future_take(at_future *future, void **value, at
  *  Ownership: returns owned, the same future. */
 AT_API at_future *at_future_retain(at_future *future);
 
-/** Gives a reference back; the last one drops the value. Work that was submitted still runs.
+/** Gives a reference back; the last one drops the value. Work that was submitted still runs. Inside
+ *  a drop function, futures are freed only when it has returned.
  *  Threads:   any.      Blocks: never.
  *  Ownership: takes `future`; NULL is allowed. */
 AT_API void at_future_release(at_future *future);
@@ -215,7 +216,8 @@ typedef struct at_winner {
  *  have succeeded, else with the first failure in time, the others attached (at_error_other).
  *  Threads:   any, also inside tasks.      Blocks: never.
  *  Ownership: takes one reference of each source; the array and what it holds belong to the
- *             result. Returns owned.
+ *             result. Returns owned. Without sources and outside tasks the result has no pool:
+ *             its continuations run inline unless they name an executor.
  *  Errors:    a failed future; AT_ERROR_CANCELLED if there is no error but a cancelled source. */
 AT_API AT_NODISCARD at_future *at_future_all(at_future *const *sources, size_t count);
 

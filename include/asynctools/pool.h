@@ -108,7 +108,8 @@ AT_API at_pool *at_pool_current(void);
  *  Threads:   any.      Blocks: never. */
 AT_API int64_t at_pool_thread_count(const at_pool *pool);
 
-/* What became of all tasks that were accepted. */
+/* What became of all tasks that were accepted. A task that continues with another future has
+ * succeeded. */
 typedef struct at_pool_audit_result {
     uint64_t accepted;
     uint64_t succeeded;

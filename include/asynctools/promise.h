@@ -18,7 +18,9 @@ typedef struct at_promise at_promise;
  *  Threads:   any.      Blocks: never.
  *  Ownership: returns owned; at_promise_destroy ends it. Borrows `executor` for the call.
  *  Errors:    AT_ERROR_NO_MEMORY; `*promise` is untouched. */
-AT_API AT_NODISCARD at_status at_promise_create(at_promise **promise, at_executor *executor);
+#define at_promise_create(promise, ...) at_promise_create_at(AT_SITE(""), promise, __VA_ARGS__)
+AT_API AT_NODISCARD at_status at_promise_create_at(const char *site, at_promise **promise,
+                                                   at_executor *executor);
 
 /** Gives the future of a promise, one more reference at each call.
  *  Threads:   any.      Blocks: never.
@@ -41,8 +43,9 @@ AT_API at_status at_promise_set(at_promise *promise, void *value, at_drop_fn dro
 AT_API at_status at_promise_fail(at_promise *promise, at_error *error);
 
 /** Ends a promise; one that was never completed fails its future with AT_ERROR_ABANDONED.
- *  Threads:   any, when nobody else uses the promise.      Blocks: never.
- *  Ownership: takes `promise`; NULL is allowed. */
+ *  Threads:   any, when nobody will use the promise; a call that completed it may still be
+ * returning once its outcome has been seen.      Blocks: never. Ownership: takes `promise`; NULL is
+ * allowed. */
 AT_API void at_promise_destroy(at_promise *promise);
 
 AT_DECLARATIONS_END

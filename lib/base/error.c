@@ -25,6 +25,8 @@ struct at_error {
     at_error **others;        /* owned, other_limit places */
     size_t other_count;
     size_t others_dropped;
+    _Atomic bool was_read;
+    char *message_before; /* the line as it was before the task was known; somebody may have it */
     _Atomic(char *) message; /* the whole line, made at first use */
     at_error *link;          /* of the list of errors being freed */
     size_t size;             /* of this allocation; 0: static, never freed */
@@ -159,6 +161,7 @@ void at_error_release(at_error *error) {
         if (next->others)
             ati_release(next->others, other_limit * sizeof *next->others);
         ati_release_text(next->task_copy);
+        ati_release_text(next->message_before);
         ati_release_text(atomic_load_explicit(&next->message, memory_order_relaxed));
         ati_release(next, next->size);
     }
@@ -177,6 +180,7 @@ void ati_error_set_task(at_error *error, const char *name, bool copy_name, const
         error->task = name;
     }
     error->started_site = site;
+    error->message_before = atomic_exchange_explicit(&error->message, NULL, memory_order_relaxed);
 }
 
 void ati_error_add_other(at_error *error, at_error *other) {
@@ -192,6 +196,10 @@ void ati_error_add_other(at_error *error, at_error *other) {
         error->others_dropped++;
         at_error_release(other);
     }
+}
+
+bool ati_error_mark_read(at_error *error) {
+    return atomic_exchange_explicit(&error->was_read, true, memory_order_relaxed);
 }
 
 at_error *ati_error_copy(const at_error *error) {

@@ -25,6 +25,9 @@ void ati_error_add_other(at_error *error, at_error *other);
 /* Makes an error that says what `error` says, so that others may be attached to it. Never NULL. */
 at_error *ati_error_copy(const at_error *error);
 
+/* Notes that somebody has read the error, or that it was reported. True: that was so before. */
+bool ati_error_mark_read(at_error *error);
+
 /* Puts an error into the slot of the current task or thread; takes it. */
 void ati_error_slot_put(at_error *error, bool in_flight);
 

@@ -15,6 +15,7 @@ typedef struct ati_frame {
     const void *identity;     /* of the task: its future, or NULL */
     at_error *error;          /* the error slot, owned */
     bool in_flight;           /* a failure is on its way out of the task */
+    bool may_not_wait;        /* runs inline, on a thread that has other things to do */
     void *returned;           /* what at_return was given last */
     at_drop_fn returned_drop; /* and how to drop it */
     void *next_future;        /* what at_return_future was given last, owned */

@@ -127,6 +127,10 @@ static at_error *collect_errors(const combination *combine) {
             collected = ati_error_copy(first);
         ati_error_add_other(collected, at_error_retain(error_of(combine, i)));
     }
+    if (collected && at_error_text(collected) == at_status_text(at_error_status(first))) {
+        at_error_release(collected); /* no memory for a copy: the first one alone says more */
+        collected = NULL;
+    }
     return collected ? collected : at_error_retain(first);
 }
 
@@ -134,7 +138,7 @@ static at_error *collect_errors(const combination *combine) {
 static void finish(combination *combine, ati_completions *list) {
     bool failed = combine->first_failed < combine->count;
     for (size_t i = 0; i < combine->count; i++)
-        ati_future_mark_read(combine->entries[i].source);
+        ati_future_mark_passed(combine->entries[i].source);
     if (failed && combine->kind != COMBINE_ALL_SETTLED) {
         complete(combine, &(ati_result){.error = collect_errors(combine)}, list);
         return;
@@ -149,14 +153,14 @@ static void detach_losers(combination *combine) {
         entry *loser = &combine->entries[i];
         if (i == combine->winner.index)
             continue;
-        ati_future_mark_read(loser->source);
+        ati_future_mark_passed(loser->source);
         if (ati_future_detach(loser->source, &loser->registration))
             release_user(combine);
     }
 }
 
 static void win(combination *combine, at_future *source, ati_completions *list) {
-    ati_future_mark_read(source);
+    ati_future_mark_passed(source);
     combine->winner.value = ati_future_value(source);
     if (source->error)
         complete(combine, &(ati_result){.error = at_error_retain(source->error)}, list);
@@ -212,7 +216,7 @@ static void attach_entries(combination *combine, ati_completions *list) {
     for (size_t i = 0; i < combine->count; i++) {
         entry *next = &combine->entries[i];
         if (is_decided(combine)) {
-            ati_future_mark_read(next->source);
+            ati_future_mark_passed(next->source);
             continue;
         }
         atomic_fetch_add_explicit(&combine->users, 1, memory_order_relaxed);
@@ -240,7 +244,6 @@ static at_executor *choose_executor(at_future *const *sources, size_t count) {
 
 static void release_sources(at_future *const *sources, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        ati_future_mark_read(sources[i]);
         at_future_release(sources[i]);
     }
 }

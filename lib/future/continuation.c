@@ -42,9 +42,7 @@ static void fire_continuation(ati_registration *registration, at_future *source,
 
 /* The function will not be called: its context goes, and the source. */
 static void give_up(at_future *source, const at_continuation_options *options) {
-    if (options->drop)
-        options->drop(options->context);
-    ati_future_mark_read(source);
+    ati_call_drop(options->drop, options->context);
     at_future_release(source);
 }
 
@@ -52,6 +50,8 @@ static void give_up(at_future *source, const at_continuation_options *options) {
 static at_future *create(const continuation *wanted, at_future *source,
                          const at_continuation_options *options, at_future **failed) {
     at_executor *executor = options->executor ? options->executor : source->executor;
+    if (!executor && at_pool_current())
+        executor = at_pool_executor(at_pool_current());
     if (!executor) { /* the out-of-memory future: there is nowhere to run anything */
         *failed = ati_future_no_memory();
     } else if (!ati_all_zero(options->reserved, sizeof options->reserved)) {
@@ -157,6 +157,7 @@ static void release_next(void *next) {
 void *at_return_future(at_future *next) {
     ATI_CALLER_CHECK(next, "at_return_future", "`next` is NULL");
     ati_frame *frame = ati_frame_current();
+    ATI_CALLER_CHECK(frame->outer, "at_return_future", "called outside a task");
     if (frame->next_future)
         frame->next_release(frame->next_future);
     frame->next_future = next;

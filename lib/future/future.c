@@ -51,7 +51,7 @@ at_future *ati_future_create(ati_future_kind kind, at_executor *executor, const 
     return future;
 }
 
-static at_future no_memory = {.references = 1, .state = ATI_PHASE_ERROR, .error_was_read = true};
+static at_future no_memory = {.references = 1, .state = ATI_PHASE_ERROR, .error_was_passed = true};
 static pthread_once_t no_memory_once = PTHREAD_ONCE_INIT;
 
 static void fill_no_memory(void) {
@@ -90,7 +90,8 @@ static _Thread_local at_future *doomed;
 static _Thread_local bool freeing;
 
 static void report_unread_error(at_future *future) {
-    if (future->error && !atomic_load_explicit(&future->error_was_read, memory_order_relaxed))
+    if (future->error && !atomic_load_explicit(&future->error_was_passed, memory_order_relaxed) &&
+        !ati_error_mark_read(future->error))
         ati_report_dropped_error(at_error_retain(future->error));
 }
 
@@ -148,7 +149,7 @@ void ati_future_release_inside(at_future *future) {
 
 void at_future_ignore(at_future *future) {
     ATI_CALLER_CHECK(future, "at_future_ignore", "`future` is NULL");
-    ati_future_mark_read(future);
+    ati_future_mark_passed(future);
 }
 
 /* -- Reading -- */
@@ -193,7 +194,7 @@ at_status at_future_take(at_future *future, void **value, at_drop_fn *drop) {
 /* -- Completing -- */
 
 ati_result ati_result_of(at_future *source) {
-    ati_future_mark_read(source); /* passing an error on counts as reading it */
+    ati_future_mark_passed(source);
     if (source->error)
         return (ati_result){.error = at_error_retain(source->error)};
     at_future *owner = source->owner ? source->owner : source;

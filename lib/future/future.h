@@ -5,6 +5,7 @@
 /* The inside of a future. See future.c for who may touch what. */
 #include "base/atomic.h"
 #include "base/context.h"
+#include "base/error.h"
 #include "base/lock.h"
 #include "pool/executor.h"
 
@@ -59,7 +60,7 @@ struct at_future {
     _Atomic uint32_t state;      /* phase and sleepers; futex */
     ati_lock lock;               /* guards the list, and the step to a done phase; never nests */
     ati_future_kind kind;
-    _Atomic bool error_was_read;
+    _Atomic bool error_was_passed; /* on to another future; or ignored */
     _Atomic bool value_was_taken;
     bool runs_on_cancelled; /* recover's option */
     at_executor *executor;  /* retained; NULL only in the static out-of-memory future */
@@ -131,8 +132,16 @@ static inline bool ati_phase_is_done(uint32_t phase) {
     return phase >= ATI_PHASE_VALUE;
 }
 
+/* The error of this future goes on to another one, or nobody wants it: not to be reported here. */
+static inline void ati_future_mark_passed(at_future *future) {
+    atomic_store_explicit(&future->error_was_passed, true, memory_order_relaxed);
+}
+
+/* Somebody reads the error of this done future: it is not to be reported anywhere. */
 static inline void ati_future_mark_read(at_future *future) {
-    atomic_store_explicit(&future->error_was_read, true, memory_order_relaxed);
+    ati_future_mark_passed(future);
+    if (future->error)
+        ati_error_mark_read(future->error);
 }
 
 /* The value of a successful future, borrowed; NULL once it was taken out. */
@@ -198,6 +207,10 @@ void ati_future_start_task(at_future *future);
 
 /* Makes a queued future a running one; only the one that succeeds may run it. */
 bool ati_future_claim(at_future *future);
+
+/* The calling worker has claimed the future for a wait: takes it off the deque if it lies at the
+ * end, as it mostly does; else it stays in its queue, as a tombstone. */
+void ati_future_leave_queue(at_future *future);
 
 /* Runs a claimed future on this thread and completes it, and what follows from that. */
 void ati_future_run(at_future *future);

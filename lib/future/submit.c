@@ -8,8 +8,7 @@ static at_future *submit(const char *site, at_pool *pool, const at_task_options 
     at_future *future =
         ati_future_create(ATI_FUTURE_TASK, at_pool_executor(pool), site, options->name);
     if (!future) {
-        if (options->drop)
-            options->drop(options->argument);
+        ati_call_drop(options->drop, options->argument);
         return ati_future_no_memory();
     }
     future->run.task = options->run;
@@ -34,8 +33,7 @@ at_future *at_pool_submit_with_at(const char *site, at_pool *pool, const at_task
     ATI_CALLER_CHECK(options && options->run, "at_pool_submit_with", "`run` is NULL");
     if (ati_all_zero(options->reserved, sizeof options->reserved))
         return submit(site, pool, options);
-    if (options->drop)
-        options->drop(options->argument);
+    ati_call_drop(options->drop, options->argument);
     return ati_future_failed(at_pool_executor(pool),
                              ati_error_create(site, NULL, AT_ERROR_INVALID,
                                               "at_pool_submit_with: `reserved` is not zero"));
@@ -45,8 +43,13 @@ void at_pool_submit_many_at(const char *site, at_pool *pool, at_run_fn run, at_i
                             at_future **futures) {
     ATI_CALLER_CHECK(pool, "at_pool_submit_many", "`pool` is NULL");
     ATI_CALLER_CHECK(run, "at_pool_submit_many", "`run` is NULL");
-    ATI_CALLER_CHECK(items.count == 0 || (items.data && items.size > 0 && futures),
-                     "at_pool_submit_many", "items or `futures` without storage");
+    ATI_CALLER_CHECK(items.count == 0 || futures, "at_pool_submit_many", "`futures` is NULL");
+    bool valid = items.data && items.size > 0;
     for (size_t i = 0; i < items.count; i++)
-        futures[i] = at_pool_submit_at(site, pool, run, (char *)items.data + i * items.size);
+        futures[i] =
+            valid ? at_pool_submit_at(site, pool, run, (char *)items.data + i * items.size)
+                  : ati_future_failed(at_pool_executor(pool),
+                                      ati_error_create(site, NULL, AT_ERROR_INVALID,
+                                                       "at_pool_submit_many: items.%s is missing",
+                                                       items.data ? "size" : "data"));
 }

@@ -11,16 +11,18 @@ const char *ati_future_task_name(const at_future *future) {
 }
 
 void ati_call_drop(at_drop_fn drop, void *value) {
-    if (ati_worker_current)
-        ati_worker_announce(ati_worker_current);
+    if (!drop)
+        return;
+    ati_task_run run;
+    ati_task_begin(NULL, &run, NULL);
     drop(value);
+    ati_task_end(NULL, &run, AT_OK);
 }
 
 void ati_future_drop_argument(at_future *future) {
     at_drop_fn drop = future->argument_drop;
     future->argument_drop = NULL;
-    if (drop)
-        ati_call_drop(drop, future->argument);
+    ati_call_drop(drop, future->argument);
 }
 
 void ati_future_drop_source(at_future *future) {
@@ -62,6 +64,16 @@ static void *run_queued(void *argument) {
     return NULL;
 }
 
+void ati_future_leave_queue(at_future *future) {
+    ati_worker *worker = ati_worker_current;
+    ati_work last;
+    if (ati_deque_peek(&worker->deque, &last) && last.run == run_queued &&
+        last.argument == future && ati_deque_pop(&worker->deque, &last))
+        ati_future_release_inside(future);
+    else
+        ati_counter_add(&worker->counts.claimed, 1);
+}
+
 static at_future *future_of(ati_task_node *node) {
     return (at_future *)((char *)node - offsetof(at_future, node));
 }
@@ -84,11 +96,19 @@ static at_error *start_nodes(at_executor *executor, ati_task_node *nodes, size_t
     if (status != AT_OK)
         error = frame.error ? at_error_take() : ati_error_static(status);
     ati_frame_leave(&frame);
+    if (error && count == 1)
+        ati_error_set_task(error, ati_future_task_name(future_of(nodes)), true,
+                           future_of(nodes)->site);
     return error;
 }
 
 /* The future will not run: it fails. */
 static void fail_start(at_future *future, at_error *error, ati_completions *list) {
+    if (!ati_future_claim(future)) { /* a waiter was faster, and runs it */
+        at_error_release(error);
+        ati_future_release_inside(future);
+        return;
+    }
     ati_future_drop_argument(future);
     ati_future_complete(future, &(ati_result){.error = error}, list);
     ati_future_drop_source(future);
@@ -232,6 +252,7 @@ void ati_future_run(at_future *future) {
     ati_task_run run;
     ati_task_begin(worker, &run, future->context);
     run.frame.identity = future;
+    run.frame.may_not_wait = !worker;
     if (future->kind == ATI_FUTURE_THEN)
         run.frame.taken_from = future->source;
     void *returned = call_function(future);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/frame.h"
 #include "base/process_fork.h"
@@ -41,13 +42,13 @@ static bool waits_for_itself(const at_future *future) {
     return false;
 }
 
-/* Runs an unstarted target in place. It stays in its queue, as a tombstone. A wait with a deadline
+/* Runs an unstarted target in place. A wait with a deadline
  * does not: the target might take longer. */
 static bool run_in_place(ati_worker *worker, at_future *future, at_deadline deadline) {
     if (deadline != AT_FOREVER || future->executor != at_pool_executor(worker->pool) ||
         !ati_worker_may_nest(worker) || !ati_future_claim(future))
         return false;
-    ati_counter_add(&worker->counts.claimed, 1);
+    ati_future_leave_queue(future);
     ati_future_run(future);
     return true;
 }
@@ -71,11 +72,13 @@ static at_status wait_in_task(ati_worker *worker, at_future *future, at_deadline
 }
 
 static at_status wait_until_done(at_future *future, at_deadline deadline) {
-    if (deadline <= 0)
+    if (deadline != AT_FOREVER && deadline <= ati_monotonic_ns())
         return AT_ERROR_TIMED_OUT;
     if (future->fork_count != ati_process_fork_count())
         return ati_fail(AT_ERROR_FORKED,
                         "at_future_wait: the future belongs to the parent of this process");
+    if (ati_frame_current()->may_not_wait)
+        return ati_fail(AT_ERROR_DEADLOCK, "at_future_wait: an inline continuation may not wait");
     ati_worker *worker = ati_worker_current;
     if (worker)
         return wait_in_task(worker, future, deadline);

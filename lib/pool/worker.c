@@ -51,12 +51,6 @@ void ati_worker_wake(ati_worker *worker) {
     ati_futex_wake(&worker->signal, 1);
 }
 
-void ati_worker_announce(ati_worker *worker) {
-    if (worker->quiet == ATI_QUIET_SECOND)
-        ati_idle_notify(worker->pool, &worker->pool->idle);
-    worker->quiet = ATI_QUIET_NO;
-}
-
 bool ati_worker_may_nest(const ati_worker *worker) {
     char here;
     return worker->depth<nesting_limit && & here - worker->stack_end> nesting_stack;
@@ -64,12 +58,20 @@ bool ati_worker_may_nest(const ati_worker *worker) {
 
 /* -- Running a task -- */
 
+/* Whatever runs now may take long: others are told of the work that a quiet push has left, and what
+ * is pushed from now on is not quiet. */
+static void enter_user_code(ati_worker *worker) {
+    worker->depth++;
+    if (worker->quiet == ATI_QUIET_SECOND && ati_deque_size(&worker->deque) > 0)
+        ati_idle_notify(worker->pool, &worker->pool->idle);
+    worker->quiet = ATI_QUIET_NO;
+}
+
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
-    if (worker) {
+    if (worker)
         ati_counter_add_after(&worker->counts.running, 1);
-        worker->depth++;
-        worker->quiet = ATI_QUIET_NO;
-    }
+    if (ati_worker_current)
+        enter_user_code(ati_worker_current);
     run->frame = (ati_frame){0};
     ati_frame_enter(&run->frame);
     run->outer_context = ati_context_current;
@@ -81,9 +83,10 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
         run->frame.next_release(run->frame.next_future);
     ati_context_current = run->outer_context;
     ati_frame_leave(&run->frame);
+    if (ati_worker_current)
+        ati_worker_current->depth--;
     if (!worker)
         return;
-    worker->depth--;
     ati_worker_counts *counts = &worker->counts;
     ati_counter_add(&counts->running, (uint64_t)-1);
     ati_counter_add_after(status == AT_OK                ? &counts->succeeded

@@ -61,8 +61,9 @@ typedef struct ati_task_run {
     ati_context *outer_context;
 } ati_task_run;
 
-/* Begins a task on the calling worker, which counts it (NULL: nobody does): own frame (identity and
- * taken_from may be set in it afterwards), own context. */
+/* Begins a task on the calling worker, which counts it (NULL: nobody does, because it runs inline
+ * or is a drop function): own frame (identity and taken_from may be set in it afterwards), own
+ * context. */
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context);
 
 /* Ends it; `status` says how. */
@@ -71,9 +72,6 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status);
 /* Says how a work function ended, by what it returned: AT_OK, or the status of the error, which is
  * moved out of the frame and names the task. */
 at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, at_error **error);
-
-/* Before user code is called outside a task: tells others of the work that a quiet push left. */
-void ati_worker_announce(ati_worker *worker);
 
 /* Whether one more task may run nested on this stack. */
 bool ati_worker_may_nest(const ati_worker *worker);

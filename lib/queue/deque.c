@@ -137,6 +137,15 @@ bool ati_deque_push(ati_deque *deque, const ati_work *works, size_t count) {
     return true;
 }
 
+bool ati_deque_peek(const ati_deque *deque, ati_work *work) {
+    ati_deque *mine = (ati_deque *)deque;
+    int64_t last = atomic_load_explicit(&mine->bottom, memory_order_relaxed) - 1;
+    if (last < atomic_load_explicit(&mine->top, memory_order_relaxed))
+        return false;
+    read_place(atomic_load_explicit(&mine->array, memory_order_relaxed), last, work);
+    return true;
+}
+
 bool ati_deque_pop(ati_deque *deque, ati_work *work) {
     int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed) - 1;
     /* Empty for certain: top never falls, and only the owner lets bottom rise. */

@@ -32,6 +32,9 @@ size_t ati_deque_room(const ati_deque *deque);
  * sequentially consistent. False: no memory, nothing was pushed. */
 bool ati_deque_push(ati_deque *deque, const ati_work *works, size_t count);
 
+/* Owner only. Reads what ati_deque_pop would give, if no thief is faster. False: empty. */
+bool ati_deque_peek(const ati_deque *deque, ati_work *work);
+
 /* Owner only. Pops what was pushed last. False: empty. */
 bool ati_deque_pop(ati_deque *deque, ati_work *work);
 
