@@ -106,8 +106,19 @@ static bool has_room(const encoding *line, size_t size) {
     return room_left(line) >= key_room + size && line->keys.count < ATI_KEYS_MAX;
 }
 
-static void put_text_member(encoding *line, const char *prefix, const char *key, const char *text,
-                            size_t length, size_t most) {
+/* Bytes of a text. */
+typedef struct piece {
+    const char *bytes;
+    size_t length;
+} piece;
+
+static piece piece_of(const char *text) {
+    return (piece){text, strlen(text)};
+}
+
+/* Writes a member with a text of at most `most` encoded bytes. */
+static void put_text_member(encoding *line, const char *prefix, const char *key, piece text,
+                            size_t most) {
     if (!has_room(line, text_min + 2)) {
         note_left_out(line, key);
         return;
@@ -115,7 +126,7 @@ static void put_text_member(encoding *line, const char *prefix, const char *key,
     written_key written = put_key(line, prefix, key);
     size_t room = room_left(line) - 2;
     *line->at++ = '"';
-    if (!put_text(&line->at, room < most ? room : most, text, length))
+    if (!put_text(&line->at, room < most ? room : most, text.bytes, text.length))
         note_cut(line, written.key, written.length);
     *line->at++ = '"';
 }
@@ -156,7 +167,7 @@ static void put_field(encoding *line, const at_field *field) {
     if (field->type == AT_FIELD_TEXT && field->value.text) {
         const char *text = field->value.text;
         size_t length = field->length == AT_FIELD_TERMINATED ? strlen(text) : field->length;
-        put_text_member(line, NULL, field->key ? field->key : "", text, length, value_max);
+        put_text_member(line, NULL, field->key ? field->key : "", (piece){text, length}, value_max);
     } else {
         put_value_member(line, field);
     }
@@ -179,7 +190,7 @@ static void put_error(encoding *line, const at_field *field) {
     };
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (i < 2 || *members[i].text)
-            put_text_member(line, prefix, members[i].key, members[i].text, strlen(members[i].text),
+            put_text_member(line, prefix, members[i].key, piece_of(members[i].text),
                             error_room / 3);
 }
 

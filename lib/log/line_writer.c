@@ -5,6 +5,7 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 enum {
     kept_room = 256 * 1024,
     retry_after_ms = 100, /* between attempts while a descriptor fails */
+    finish_ms = 2000,     /* at the end, for a descriptor that would block */
 };
 
 bool ati_line_writer_init(ati_line_writer *writer, int descriptor) {
@@ -47,6 +49,7 @@ static size_t write_some(ati_line_writer *writer, ati_log_sink *sink, const char
             done += (size_t)result;
             sink->error_number = 0;
         } else if (errno == EAGAIN) {
+            sink->error_number = 0;
             break;
         } else if (errno != EINTR) {
             sink->error_number = errno;
@@ -139,7 +142,13 @@ void ati_line_writer_fork(ati_line_writer *writer, ati_log_sink *sink, ati_fork_
 }
 
 void ati_line_writer_finish(ati_line_writer *writer, ati_log_sink *sink) {
+    at_deadline deadline = ati_monotonic_ns() + AT_MILLISECONDS(finish_ms);
     ati_line_writer_settle(writer, sink, true);
+    while (sink->kept > 0 && sink->error_number == 0 && ati_monotonic_ns() < deadline) {
+        struct pollfd writable = {.fd = writer->descriptor, .events = POLLOUT};
+        poll(&writable, 1, 10);
+        ati_line_writer_settle(writer, sink, true);
+    }
     ati_counter_add(&sink->lost, ati_log_count_lines(writer->kept, sink->kept));
     sink->kept = 0;
 }

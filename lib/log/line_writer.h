@@ -27,7 +27,7 @@ void ati_line_writer_write(ati_line_writer *writer, ati_log_sink *sink, const ch
 void ati_line_writer_settle(ati_line_writer *writer, ati_log_sink *sink, bool now);
 void ati_line_writer_fork(ati_line_writer *writer, ati_log_sink *sink, ati_fork_phase phase);
 
-/* A last attempt; lines that remain are given up. */
+/* A last attempt, of 2 seconds while the descriptor would block; lines that remain are given up. */
 void ati_line_writer_finish(ati_line_writer *writer, ati_log_sink *sink);
 
 #endif

@@ -12,7 +12,7 @@ static const char two_digits[] = "0001020304050607080910111213141516171819202122
                                  "75767778798081828384858687888990919293949596979899";
 
 char *ati_number_two(char *to, unsigned value) {
-    memcpy(to, two_digits + 2 * value, 2);
+    memcpy(to, two_digits + 2 * (size_t)value, 2);
     return to + 2;
 }
 
@@ -266,23 +266,24 @@ static char *write_few_decimals(char *to, double value, unsigned scale) {
     return to;
 }
 
-static char *write_text(char *to, const char *text) {
-    size_t length = strlen(text);
-    memcpy(to, text, length);
+static char *write_bytes(char *to, const char *bytes, size_t length) {
+    memcpy(to, bytes, length);
     return to + length;
 }
 
+#define WRITE_LITERAL(to, literal) write_bytes((to), (literal), sizeof(literal) - 1)
+
 char *ati_number_double(char *to, double value) {
     if (value != value)
-        return write_text(to, "\"NaN\"");
+        return WRITE_LITERAL(to, "\"NaN\"");
     if (__builtin_isinf(value))
-        return write_text(to, value > 0 ? "\"Infinity\"" : "\"-Infinity\"");
+        return value > 0 ? WRITE_LITERAL(to, "\"Infinity\"") : WRITE_LITERAL(to, "\"-Infinity\"");
     if (__builtin_signbit(value)) {
         *to++ = '-';
         value = -value;
     }
     if (value < 1e15 && (double)(uint64_t)value == value)
-        return write_text(ati_number_unsigned(to, (uint64_t)value), ".0");
+        return WRITE_LITERAL(ati_number_unsigned(to, (uint64_t)value), ".0");
     char *end = value > 1e-4 ? write_few_decimals(to, value, 1000) : NULL;
     if (!end && value > 1e-4)
         end = write_few_decimals(to, value, 1000000);

@@ -2,8 +2,8 @@
 #ifndef ASYNCTOOLS_LOG_QUIET_PIPE_H
 #define ASYNCTOOLS_LOG_QUIET_PIPE_H
 
-/* A pipe that nobody reads must not end the process because of a log line: SIGPIPE is blocked around
- * writes on threads that are not ours, and taken back if a write raised it. */
+/* A pipe that nobody reads must not end the process because of a log line: SIGPIPE is blocked
+ * around writes on threads that are not ours, and taken back if a write raised it. */
 #include <signal.h>
 #include <stdbool.h>
 

@@ -77,13 +77,14 @@ static size_t write_escape(char *to, unsigned char byte) {
 
 /* One character that is not plain; *to is moved. False: no room. */
 static bool write_special(char **to, const char *limit, const char **text, const char *text_end) {
+    static const char replacement[] = {'\xef', '\xbf', '\xbd'}; /* U+FFFD */
     char form[8];
     size_t form_length;
     const unsigned char *from = (const unsigned char *)*text;
     size_t length = character_length(from, (size_t)(text_end - *text));
     if (length == 0) {
-        memcpy(form, "\xef\xbf\xbd", 3);
-        form_length = 3;
+        memcpy(form, replacement, sizeof replacement);
+        form_length = sizeof replacement;
         length = 1;
     } else if (length == 1) {
         if (*from >= 0x20 && *from != '"' && *from != '\\' && *from != 0x7f) {

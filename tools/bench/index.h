@@ -181,6 +181,7 @@ struct index_result {
     struct index_groups groups; /* merged */
     uint64_t read_ns;           /* walking and reading */
     uint64_t total_ns;          /* and searching duplicates */
+    bool complete;              /* it was not interrupted */
     char message[256];          /* why it failed, where an errno does not say it all */
 };
 

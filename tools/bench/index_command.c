@@ -105,10 +105,11 @@ static int run_once(const struct index_options *options, at_logger *log,
                 at_kv("threads", options->threads));
     struct index_progress *progress = index_progress_start(&result->run, isatty(STDERR_FILENO));
     error = index_run_program(options, result);
+    result->complete = !atomic_load_explicit(&stop_asked, memory_order_relaxed);
     index_progress_stop(progress);
     at_log_info(log, "index.ended", at_kv("files", result->totals.files),
                 at_kv("bytes", result->totals.bytes), at_kv("ns", result->total_ns),
-                at_kv("error", error == 0 ? "" : describe_errno(error)));
+                at_kv("error", error == 0 ? NULL : describe_errno(error)));
     if (error != 0) {
         fprintf(stderr, "at-bench index: %s\n",
                 result->message[0] ? result->message : describe_errno(error));
@@ -131,7 +132,8 @@ static int report(const struct index_options *options, const struct index_result
     else
         index_print_text(options, result, &comparison);
     if (atomic_load_explicit(&stop_asked, memory_order_relaxed)) {
-        fprintf(stderr, "at-bench index: interrupted, this is what was done until then\n");
+        fprintf(stderr, "at-bench index: interrupted, %s\n",
+                result->complete ? "without the comparison" : "this is what was done until then");
         return EXIT_INTERRUPTED;
     }
     if (options->verify && verified == 0)

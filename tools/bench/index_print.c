@@ -156,9 +156,7 @@ void index_print_json(const struct index_options *options, const struct index_re
                                    "files", (json_int_t)files, "wasted_bytes", (json_int_t)wasted,
                                    "largest", make_groups(options, result));
     json_object_set_new(object, "duplicates", duplicates);
-    json_object_set_new(
-        object, "complete",
-        json_boolean(!atomic_load_explicit(result->run.stop, memory_order_relaxed)));
+    json_object_set_new(object, "complete", json_boolean(result->complete));
     json_object_set_new(object, "threads", json_integer(options->threads));
     json_object_set_new(object, "time_ns", json_integer((json_int_t)result->total_ns));
     json_object_set_new(object, "comparison", make_comparison(options, comparison));

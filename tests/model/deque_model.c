@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lib/queue/deque.c: its owner against one and two thieves. Each element leaves once, as it was
+ * pushed, and none is lost. */
+#include "model.h"
+
+#include "queue/deque.c"
+
+enum { element_max = 8, nobody = 0 };
+
+static ati_deque *deque;
+static int pushed_count;
+static int taken_by[element_max]; /* one more than the number of the thread; check is -1 */
+
+/* Each word of a work is told from those of all other works. */
+static char names[element_max][4];
+
+static ati_work make_work(int element) {
+    return (ati_work){.run = (void *(*)(void *))(uintptr_t)&names[element][0],
+                      .argument = &names[element][1],
+                      .context = &names[element][2],
+                      .site = &names[element][3]};
+}
+
+static void take(const ati_work *work) {
+    int element = (int)((const char(*)[4])(uintptr_t)work->run - names);
+    model_check(element >= 0 && element < pushed_count);
+    model_check(work->argument == &names[element][1]);
+    model_check(work->context == &names[element][2]);
+    model_check(work->site == &names[element][3]);
+    model_check(taken_by[element] == nobody);
+    taken_by[element] = model_thread_number() + 1;
+    if (model_thread_number() < 0)
+        taken_by[element] = -1;
+}
+
+static void push(int count) {
+    ati_work works[element_max];
+    for (int i = 0; i < count; i++)
+        works[count - 1 - i] = make_work(pushed_count + i);
+    pushed_count += count; /* before thieves see them */
+    model_check(ati_deque_push(deque, works, (size_t)count));
+}
+
+static void pop(void) {
+    ati_work work;
+    if (ati_deque_pop(deque, &work))
+        take(&work);
+}
+
+static void steal(void) {
+    ati_work work;
+    if (ati_deque_steal(deque, &work) == ATI_STEAL_DONE)
+        take(&work);
+}
+
+/* -- Setup: a deque with places for two, its indices at `used` -- */
+
+static void set_up(int used, int count) {
+    deque = model_allocate(sizeof *deque, _Alignof(ati_deque));
+    pushed_count = 0;
+    memset(taken_by, 0, sizeof taken_by);
+    ati_deque_array *array = ati_allocate(array_size(2));
+    array->older = NULL;
+    array->capacity = 2;
+    atomic_init(&deque->array, array);
+    atomic_init(&deque->top, used);
+    atomic_init(&deque->bottom, used);
+    push(count);
+}
+
+static void start_empty(void) {
+    set_up(0, 0);
+}
+
+static void start_with_one(void) {
+    set_up(1, 1);
+}
+
+static void start_with_two(void) {
+    set_up(1, 2);
+}
+
+/* What is left is taken, oldest first; then nothing is missing. */
+static void check_all_taken(void) {
+    ati_work work;
+    while (ati_deque_steal(deque, &work) == ATI_STEAL_DONE)
+        take(&work);
+    for (int i = 0; i < pushed_count; i++)
+        model_check(taken_by[i] != nobody);
+    model_check(ati_deque_size(deque) == 0);
+    ati_deque_deinit(deque);
+}
+
+/* -- Threads -- */
+
+static void push_pop(void) {
+    push(1);
+    pop();
+}
+
+static void push_pop_twice(void) {
+    push(1);
+    pop();
+    push(1);
+    pop();
+}
+
+static void push_two_pop_two(void) {
+    push(2);
+    pop();
+    pop();
+}
+
+static void pop_two(void) {
+    pop();
+    pop();
+}
+
+static void pop_push_pop(void) {
+    pop();
+    push(1);
+    pop();
+}
+
+static void push_three(void) {
+    push(1);
+    push(1);
+    push(1);
+}
+
+/* Grows from two places to four while thieves look at the old ones. */
+static void grow_then_pop(void) {
+    push(1);
+    pop();
+}
+
+static void steal_twice(void) {
+    steal();
+    steal();
+}
+
+/* -- A stale place: the owner writes a place anew that a thief is reading -- */
+
+static void reuse_places(void) {
+    pop();
+    pop();
+    push(2);
+}
+
+#define UNBOUNDED .preemptions = MODEL_UNBOUNDED, .stale_reads = MODEL_UNBOUNDED
+
+int main(int argument_count, char **arguments) {
+    static const model_case cases[] = {
+        {.name = "last element, one thief", .setup = start_with_one, .threads = {pop, steal}, .check = check_all_taken, UNBOUNDED},
+        {.name = "push and pop, one thief", .setup = start_empty, .threads = {push_pop, steal_twice}, .check = check_all_taken, UNBOUNDED},
+        {.name = "push and pop twice, one thief", .setup = start_empty, .threads = {push_pop_twice, steal_twice}, .check = check_all_taken, UNBOUNDED},
+        {.name = "two elements, one thief", .setup = start_empty, .threads = {push_two_pop_two, steal_twice}, .check = check_all_taken, UNBOUNDED},
+        {.name = "two elements, two thieves", .setup = start_with_two, .threads = {pop_two, steal, steal}, .check = check_all_taken, UNBOUNDED},
+        {.name = "pop, push, pop, one thief", .setup = start_with_two, .threads = {pop_push_pop, steal_twice}, .check = check_all_taken, UNBOUNDED},
+        {.name = "places used again, one thief", .setup = start_with_two, .threads = {reuse_places, steal_twice}, .check = check_all_taken, UNBOUNDED},
+        {.name = "growth, one thief", .setup = start_with_two, .threads = {grow_then_pop, steal_twice}, .check = check_all_taken, UNBOUNDED},
+        {.name = "growth, two thieves", .setup = start_with_two, .threads = {grow_then_pop, steal, steal}, .check = check_all_taken, UNBOUNDED},
+        {.name = "growth from empty, one thief", .setup = start_empty, .threads = {push_three, steal_twice}, .check = check_all_taken, UNBOUNDED},
+    };
+    return model_main(argument_count, arguments, cases, sizeof cases / sizeof *cases);
+}
