@@ -9,6 +9,8 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 FAULT_INSTALL;
 
@@ -157,4 +159,23 @@ Test(context, random_numbers_differ_between_threads) {
     for (int i = 0; i < 2 * number_count; i++)
         for (int j = 0; j < i; j++)
             cr_assert_neq(numbers[i], numbers[j]);
+}
+
+/* Rule Z2: nor do a process and its child. */
+Test(context, random_numbers_differ_after_a_process_fork) {
+    int ends[2];
+    uint64_t of_child = 0;
+    ati_random_next();
+    cr_assert_eq(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        uint64_t number = ati_random_next();
+        _exit(write(ends[1], &number, sizeof number) == sizeof number ? 0 : 1);
+    }
+    cr_assert_gt(child, 0);
+    cr_assert_eq(read(ends[0], &of_child, sizeof of_child), (ssize_t)sizeof of_child);
+    cr_assert_eq(waitpid(child, NULL, 0), child);
+    cr_expect_neq(of_child, ati_random_next());
+    close(ends[0]);
+    close(ends[1]);
 }
