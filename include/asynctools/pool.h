@@ -18,7 +18,8 @@ typedef struct at_pool at_pool;
 
 /* Zero is the default for each member; NULL options are all defaults. */
 typedef struct at_pool_options {
-    int64_t thread_count; /* workers; default: at_cpu_count(); at most 4,096 */
+    int64_t thread_count; /* workers; default: at_cpu_count(), or cpu_count if that is less; at
+                             most 4,096 */
     const char *name;     /* copied; threads are named "<name>-<n>", cut to 15 characters;
                              default: "pool" */
     int64_t stack_bytes;  /* of each worker; default: 256 KiB; 64 KiB to 1 GiB */
@@ -44,7 +45,8 @@ AT_API AT_NODISCARD at_status at_pool_create(at_pool **pool, const at_pool_optio
 
 /** Refuses further starts from outside, finishes what was accepted and what that starts, joins the
  *  threads and frees the pool. Continuations whose source completes later fail with
- *  AT_ERROR_CLOSED. A shutdown that lasts is logged as `pool.shutdown_slow` every 5 seconds.
+ *  AT_ERROR_CLOSED. A shutdown that lasts is logged as `pool.shutdown_slow` every 5 seconds. In
+ *  the child of a fork it frees the pool and nothing else: what was queued is the parent's.
  *  Threads:   any, but not a task of this pool, which is a caller's bug and aborts.
  *  Blocks:    until all accepted tasks have ended.
  *  Ownership: takes `pool`; NULL is allowed.
@@ -56,7 +58,8 @@ AT_API void at_pool_destroy(at_pool *pool);
  *  Threads:   any, but not a task of this pool, which is a caller's bug and aborts.
  *  Blocks:    until the accepted tasks have ended, or `deadline`.
  *  Ordering:  on AT_OK, all tasks happen before the return.
- *  Errors:    AT_ERROR_TIMED_OUT: tasks are left, they go on. AT_ERROR_FORKED. */
+ *  Errors:    AT_ERROR_TIMED_OUT: tasks are left, they go on. AT_ERROR_FORKED. AT_ERROR_OVERLOAD
+ *             in a task of another pool that cannot replace its worker meanwhile. */
 AT_API AT_NODISCARD at_status at_pool_shutdown(at_pool *pool, at_deadline deadline);
 
 /** Starts `run(argument)` as a task whose value nobody wants. If it fails, that is logged as
@@ -85,7 +88,7 @@ AT_API AT_NODISCARD at_status at_pool_start_with_at(const char *site, at_pool *p
  *  Ownership: borrows the items until their tasks have run.
  *  Ordering:  as at_pool_start.
  *  Errors:    as at_pool_start; AT_ERROR_FULL unless there is room for all; AT_ERROR_INVALID for
- *             items without data or size. No items is success. */
+ *             items without data or size, or more than fit into memory. No items is success. */
 #define at_pool_start_many(pool, run, ...)                                                         \
     at_pool_start_many_at(AT_SITE(#run), pool, run, __VA_ARGS__)
 AT_API AT_NODISCARD at_status at_pool_start_many_at(const char *site, at_pool *pool, at_run_fn run,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/clock.h"
 
+#include "base/check.h"
+
 #include <time.h>
 
 int64_t ati_monotonic_ns(void) {
@@ -31,6 +33,7 @@ at_clock *at_clock_current(void) {
 }
 
 int64_t at_clock_now(at_clock *clock) {
+    ATI_CALLER_CHECK(clock, "at_clock_now", "`clock` is NULL");
     return clock->now(clock);
 }
 

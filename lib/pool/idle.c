@@ -83,7 +83,7 @@ bool ati_idle_sleep(ati_worker *worker, bool searching) {
     idle->top = worker;
     uint64_t change = ATI_IDLE_SLEEPING - ATI_IDLE_AWAKE - (searching ? ATI_IDLE_SEARCHING : 0);
     /* ORDER idle.counts: seq_cst. Comes before the last look at the queues and at the state.
-     * Pairs with: seq_cst in ati_idle_notify() and at_pool_shutdown(). If relaxed: as
+     * Pairs with: seq_cst in ati_idle_notify() and is_at_rest(). If relaxed: as
      * invariant 1, and a shutdown that waits for ever. */
     uint64_t counts =
         atomic_fetch_add_explicit(&idle->counts, change, memory_order_seq_cst) + change;

@@ -11,7 +11,6 @@
 
 #include <asynctools/cpu.h>
 
-#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -56,6 +55,13 @@ static at_status check_cpus(const at_pool_options *options) {
     return AT_OK;
 }
 
+static int64_t count_usable_cpus(const at_pool_options *options) {
+    int64_t count = at_cpu_count();
+    if (options->cpu_count > 0 && options->cpu_count < count)
+        count = options->cpu_count;
+    return count < thread_limit ? count : thread_limit;
+}
+
 static at_status complete_options(at_pool_options *options) {
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         return ati_fail(AT_ERROR_INVALID, "at_pool_create: reserved is not zero");
@@ -66,16 +72,16 @@ static at_status complete_options(at_pool_options *options) {
     else if (options->max_spares < 0 || options->max_spares > spare_limit)
         return ati_fail(AT_ERROR_INVALID, "at_pool_create: max_spares: %lld is out of range",
                         (long long)options->max_spares);
-    int64_t cpus = options->thread_count == 0 ? at_cpu_count() : 1;
-    if (cpus > thread_limit)
-        cpus = thread_limit;
-    at_status status = check_range("thread_count", &options->thread_count, cpus, 1, thread_limit);
+    at_status status = check_cpus(options);
+    if (status == AT_OK)
+        status = check_range("thread_count", &options->thread_count, count_usable_cpus(options), 1,
+                             thread_limit);
     if (status == AT_OK)
         status =
             check_range("stack_bytes", &options->stack_bytes, stack_default, stack_min, stack_max);
     if (status == AT_OK)
         status = check_range("queue_bound", &options->queue_bound, AT_UNLIMITED, 1, AT_UNLIMITED);
-    return status == AT_OK ? check_cpus(options) : status;
+    return status;
 }
 
 /* -- Storage -- */
@@ -263,7 +269,7 @@ bool ati_pool_is_forked(const at_pool *pool) {
 
 void ati_pool_come_to_rest(at_pool *pool) {
     /* ORDER pool.state: seq_cst. Comes after the change of idle.counts.
-     * Pairs with: seq_cst in at_pool_shutdown(). If relaxed: a shutdown waits for ever. */
+     * Pairs with: seq_cst in set_state(). If relaxed: a shutdown waits for ever. */
     if (atomic_load_explicit(&pool->state, memory_order_seq_cst) == ATI_POOL_RUNNING)
         return;
     /* ORDER pool.rest_count: release. What the tasks did happens before the shutdown returns.
@@ -272,16 +278,19 @@ void ati_pool_come_to_rest(at_pool *pool) {
     ati_futex_wake(&pool->rest_count, INT32_MAX);
 }
 
-/* Nobody is awake and nothing is queued. */
+/* Nothing is queued and nobody is awake. In this order: what the first look does not see any more
+ * was taken by a worker that stays awake until it has ended. */
 static bool is_at_rest(at_pool *pool) {
+    if (ati_pool_has_work(pool))
+        return false;
     /* ORDER idle.counts: seq_cst. Comes after the change of the state.
      * Pairs with: seq_cst in ati_idle_sleep() and count_parked(). If relaxed: a shutdown waits for
      * ever. */
     uint64_t counts = atomic_load_explicit(&pool->idle.counts, memory_order_seq_cst);
-    return ati_idle_awake(counts) == 0 && !ati_pool_has_work(pool);
+    return ati_idle_awake(counts) == 0;
 }
 
-static at_status wait_for_rest(at_pool *pool, at_deadline deadline) {
+static at_status sleep_until_rest(at_pool *pool, at_deadline deadline) {
     int64_t began = ati_monotonic_ns();
     at_deadline report = began + slow_interval;
     for (;;) {
@@ -301,6 +310,20 @@ static at_status wait_for_rest(at_pool *pool, at_deadline deadline) {
             report = now + slow_interval;
         }
     }
+}
+
+/* In a task (of another pool) its worker is replaced meanwhile. */
+static at_status wait_for_rest(at_pool *pool, at_deadline deadline) {
+    ati_worker *worker = ati_worker_current;
+    if (!worker)
+        return sleep_until_rest(pool, deadline);
+    at_status status = ati_pool_block_begin(worker);
+    if (status != AT_OK && deadline != AT_FOREVER)
+        return status;
+    at_status slept = sleep_until_rest(pool, deadline);
+    if (status == AT_OK)
+        ati_pool_block_end(worker);
+    return slept;
 }
 
 /* Changes the state; afterwards no start is in progress that has seen the old one. */

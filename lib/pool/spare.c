@@ -33,7 +33,7 @@ static void count_awake(at_pool *pool) {
 
 static void count_parked(at_pool *pool) {
     /* ORDER idle.counts: seq_cst. Comes before the look at the state.
-     * Pairs with: seq_cst in at_pool_shutdown(). If relaxed: a shutdown that waits for ever. */
+     * Pairs with: seq_cst in is_at_rest(). If relaxed: a shutdown that waits for ever. */
     uint64_t before =
         atomic_fetch_sub_explicit(&pool->idle.counts, ATI_IDLE_AWAKE, memory_order_seq_cst);
     if (ati_idle_awake(before) == 1)
@@ -74,49 +74,57 @@ static ati_worker *add_worker(at_pool *pool) {
     return worker;
 }
 
-/* Starts a thread on a spare worker, one that has ended if there is one. */
-static bool start_spare(at_pool *pool) {
+/* Finds a spare worker that a thread may be started on: one whose thread has ended, or a new one.
+ */
+static ati_worker *reserve_spare(at_pool *pool) {
     if (pool->spare_count == (uint32_t)pool->options.max_spares)
-        return false;
+        return NULL;
     ati_worker *worker = pool->ended;
     if (worker)
         pool->ended = worker->below;
     else
         worker = add_worker(pool);
-    if (!worker)
-        return false;
+    if (worker)
+        pool->spare_count++;
+    return worker;
+}
+
+/* Outside the lock: the thread that ends may still be in the user's hook. */
+static bool start_spare(at_pool *pool, ati_worker *worker) {
     if (worker->has_thread)
-        pthread_join(worker->thread, NULL); /* it put itself on the list and needs no lock to end */
+        pthread_join(worker->thread, NULL);
     count_awake(pool);
     worker->has_thread = ati_pool_start_thread(pool, worker);
-    if (!worker->has_thread) {
-        atomic_fetch_sub_explicit(&pool->idle.counts, ATI_IDLE_AWAKE, memory_order_relaxed);
-        worker->below = pool->ended;
-        pool->ended = worker;
-        return false;
-    }
-    pool->spare_count++;
-    return true;
+    if (worker->has_thread)
+        return true;
+    atomic_fetch_sub_explicit(&pool->idle.counts, ATI_IDLE_AWAKE, memory_order_relaxed);
+    ati_lock_acquire(&pool->spares_lock);
+    pool->spare_count--;
+    worker->below = pool->ended;
+    pool->ended = worker;
+    ati_lock_release(&pool->spares_lock);
+    return false;
 }
 
 at_status ati_pool_block_begin(ati_worker *worker) {
     at_pool *pool = worker->pool;
     ati_worker *unparked = NULL;
-    bool replaced = true;
+    ati_worker *reserved = NULL;
     ati_lock_acquire(&pool->spares_lock);
-    if (read_surplus(pool) > 0)
+    bool replaced = read_surplus(pool) > 0;
+    if (replaced)
         add_surplus(pool, -1);
     else if (!(unparked = unpark(pool)))
-        replaced = start_spare(pool);
+        reserved = reserve_spare(pool);
     uint32_t in_use = pool->spare_count;
     ati_lock_release(&pool->spares_lock);
     if (unparked)
         ati_worker_wake(unparked);
-    if (!replaced)
-        return ati_fail(AT_ERROR_OVERLOAD,
-                        "pool \"%s\": no spare thread for a task that waits (%u of %lld in use)",
-                        pool->name, in_use, (long long)pool->options.max_spares);
-    return AT_OK;
+    if (replaced || unparked || (reserved && start_spare(pool, reserved)))
+        return AT_OK;
+    return ati_fail(AT_ERROR_OVERLOAD,
+                    "pool \"%s\": no spare thread for a task that waits (%u of %lld in use)",
+                    pool->name, in_use, (long long)pool->options.max_spares);
 }
 
 void ati_pool_block_end(ati_worker *worker) {

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/check.h"
 #include "base/error.h"
-#include "base/memory.h"
 #include "pool/pool.h"
-#include "pool/report.h"
 
-#include <string.h>
+#include <stdint.h>
 
 /* A task in the caller's storage is a node. */
 _Static_assert(sizeof(ati_task_node) <= sizeof(at_task), "at_task is too small");
@@ -16,6 +14,8 @@ _Static_assert(offsetof(ati_task_node, next) == offsetof(at_task, next) &&
                    offsetof(ati_task_node, work.site) == offsetof(at_task, site),
                "at_task is not laid out as a node");
 
+enum { chunk_limit = 64 }; /* works pushed onto a deque at once */
+
 /* What is to be started: `count` works like `first`, the arguments `step` bytes apart; or the works
  * of `count` nodes, which need no memory to be queued. */
 typedef struct start_batch {
@@ -24,26 +24,18 @@ typedef struct start_batch {
     size_t step;
     ati_task_node *nodes;
     bool continuation; /* passes the bound and a closing pool */
+    bool inside;       /* started by a task of the pool: passes whatever its state */
 } start_batch;
 
-/* Where one goes through a batch. */
-typedef struct start_cursor {
-    ati_task_node *node;
-    size_t index;
-} start_cursor;
-
-static start_cursor first_of(const start_batch *batch) {
-    return (start_cursor){.node = batch->nodes};
-}
-
-static ati_work take_next(const start_batch *batch, start_cursor *cursor) {
-    if (batch->nodes) {
-        ati_task_node *node = cursor->node;
-        cursor->node = node->next;
-        return node->work;
-    }
+/* Takes work number `index`; nodes are taken off the list one after the other. */
+static ati_work take_work(start_batch *batch, size_t index) {
     ati_work work = batch->first;
-    work.argument = (char *)work.argument + cursor->index++ * batch->step;
+    if (batch->nodes) {
+        work = batch->nodes->work;
+        batch->nodes = batch->nodes->next;
+    } else {
+        work.argument = (char *)work.argument + index * batch->step;
+    }
     return work;
 }
 
@@ -84,6 +76,8 @@ bool ati_overflow_take(at_pool *pool, ati_work *work) {
         if (!overflow->first)
             overflow->last = NULL;
         *work = node->work;
+        if (pool->options.queue_bound != AT_UNLIMITED)
+            atomic_fetch_sub_explicit(&pool->bounded_count, 1, memory_order_relaxed);
         uint64_t taken = atomic_load_explicit(&overflow->taken, memory_order_relaxed);
         atomic_store_explicit(&overflow->taken, taken + 1, memory_order_relaxed);
     }
@@ -136,13 +130,15 @@ static bool push_inside(ati_worker *worker, start_batch *batch) {
     if (batch->nodes && batch->count > 1)
         reverse_nodes(batch);
     ati_counter_add(&worker->counts.accepted, batch->count); /* before they can end */
-    start_cursor cursor = first_of(batch);
-    for (size_t i = 0; i < batch->count; i++) {
-        ati_work work = take_next(batch, &cursor);
-        (void)ati_deque_push(&worker->deque, &work, 1); /* there is room */
-    }
     worker->has_own = true;
-    notify_of_push(worker, batch->count);
+    for (size_t left = batch->count; left > 0;) {
+        ati_work works[chunk_limit];
+        size_t count = left < chunk_limit ? left : chunk_limit;
+        for (size_t i = count; i > 0; i--)
+            works[i - 1] = take_work(batch, --left);
+        (void)ati_deque_push(&worker->deque, works, count); /* there is room */
+        notify_of_push(worker, count);
+    }
     return true;
 }
 
@@ -153,12 +149,15 @@ static bool count_bounded(at_pool *pool, const start_batch *batch) {
     int64_t bound = pool->options.queue_bound;
     if (bound == AT_UNLIMITED)
         return true;
-    uint64_t before =
-        atomic_fetch_add_explicit(&pool->bounded_count, batch->count, memory_order_relaxed);
-    if (batch->continuation || before + batch->count <= (uint64_t)bound)
-        return true;
-    atomic_fetch_sub_explicit(&pool->bounded_count, batch->count, memory_order_relaxed);
-    return false;
+    uint64_t before = atomic_load_explicit(&pool->bounded_count, memory_order_relaxed);
+    do {
+        bool fits = before <= (uint64_t)bound && batch->count <= (uint64_t)bound - before;
+        if (!fits && !batch->continuation)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&pool->bounded_count, &before,
+                                                    before + batch->count, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
 }
 
 static void uncount_bounded(at_pool *pool, const start_batch *batch) {
@@ -170,13 +169,14 @@ static void uncount_bounded(at_pool *pool, const start_batch *batch) {
  * injector, no push that read the old one is left. */
 static at_status check_state(at_pool *pool, const start_batch *batch) {
     uint32_t state = atomic_load_explicit(&pool->state, memory_order_relaxed);
-    if (state == ATI_POOL_RUNNING || (state == ATI_POOL_CLOSING && batch->continuation))
+    if (state == ATI_POOL_RUNNING || batch->inside ||
+        (state == ATI_POOL_CLOSING && batch->continuation))
         return AT_OK;
     return AT_ERROR_CLOSED;
 }
 
 /* In an open shard. `*edge`: somebody may have to be woken. */
-static at_status push_shard(at_pool *pool, ati_injector_shard *shard, const start_batch *batch,
+static at_status push_shard(at_pool *pool, ati_injector_shard *shard, start_batch *batch,
                             bool *edge) {
     at_status status = check_state(pool, batch);
     if (status != AT_OK)
@@ -184,16 +184,16 @@ static at_status push_shard(at_pool *pool, ati_injector_shard *shard, const star
     if (!count_bounded(pool, batch))
         return AT_ERROR_FULL;
     if (!ati_injector_reserve(shard, batch->count)) {
-        uncount_bounded(pool, batch);
-        if (!batch->nodes)
+        if (!batch->nodes) {
+            uncount_bounded(pool, batch);
             return AT_ERROR_NO_MEMORY;
+        }
         push_overflow(pool, batch);
         *edge = true;
         return AT_OK;
     }
-    start_cursor cursor = first_of(batch);
     for (size_t i = 0; i < batch->count; i++) {
-        ati_work work = take_next(batch, &cursor);
+        ati_work work = take_work(batch, i);
         ati_injector_write(shard, &work);
     }
     *edge = ati_injector_publish(shard, batch->count);
@@ -215,7 +215,7 @@ static at_status refuse(at_pool *pool, at_status status) {
     }
 }
 
-static at_status push_outside(at_pool *pool, const start_batch *batch) {
+static at_status push_outside(at_pool *pool, start_batch *batch) {
     bool edge = false;
     ati_injector_shard *shard = ati_injector_open(&pool->injector);
     at_status status = push_shard(pool, shard, batch, &edge);
@@ -236,7 +236,8 @@ static at_status start(at_pool *pool, start_batch *batch) {
         return push_outside(pool, batch);
     if (push_inside(worker, batch))
         return AT_OK;
-    batch->continuation = true; /* what tasks start passes bound and closing */
+    batch->continuation = true;
+    batch->inside = true;
     return push_outside(pool, batch);
 }
 
@@ -283,6 +284,12 @@ at_status at_pool_start_many_at(const char *site, at_pool *pool, at_run_fn run, 
     if (!items.data || items.size == 0)
         return ati_fail(AT_ERROR_INVALID, "at_pool_start_many: items.%s is %s",
                         items.data ? "size" : "data", items.data ? "0" : "NULL");
+    if (items.count > PTRDIFF_MAX / items.size)
+        return ati_fail(AT_ERROR_INVALID, "at_pool_start_many: items.count: %zu is too many",
+                        items.count);
+    if (items.count > PTRDIFF_MAX / sizeof(ati_work) / 4)
+        return ati_fail(AT_ERROR_NO_MEMORY, "at_pool_start_many: no memory for %zu tasks",
+                        items.count);
     start_batch batch = {.first = {.run = run, .argument = (void *)items.data, .site = site},
                          .count = items.count,
                          .step = items.size};

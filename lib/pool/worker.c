@@ -9,7 +9,9 @@
 #include "pool/report.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     batch_limit = 64,       /* works taken from the injector at once */
@@ -52,8 +54,8 @@ void ati_worker_wake(ati_worker *worker) {
 }
 
 bool ati_worker_may_nest(const ati_worker *worker) {
-    char here;
-    return worker->depth<nesting_limit && & here - worker->stack_end> nesting_stack;
+    const char *here = __builtin_frame_address(0);
+    return worker->depth < nesting_limit && here - worker->stack_end > nesting_stack;
 }
 
 /* -- Running a task -- */
@@ -78,6 +80,14 @@ void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context)
     ati_context_current = context;
 }
 
+/* A task called process_fork and returned in the child, where the pool has no other thread. */
+_Noreturn static void end_forked_process(void) {
+    fputs("asynctools: task: a task that forked the process may not return in the child; call exec "
+          "or _exit there\n",
+          stderr);
+    _exit(70);
+}
+
 void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
     if (run->frame.next_future)
         run->frame.next_release(run->frame.next_future);
@@ -87,6 +97,8 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
         ati_worker_current->depth--;
     if (!worker)
         return;
+    if (ati_pool_is_forked(worker->pool))
+        end_forked_process();
     ati_worker_counts *counts = &worker->counts;
     ati_counter_add(&counts->running, (uint64_t)-1);
     ati_counter_add_after(status == AT_OK                ? &counts->succeeded
@@ -98,8 +110,11 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
 at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, at_error **error) {
     if (returned != AT_FAILED)
         return AT_OK;
-    *error = frame->error;
-    frame->error = NULL;
+    /* An error that was only looked at is not the reason. */
+    if (frame->in_flight) {
+        *error = frame->error;
+        frame->error = NULL;
+    }
     if (!*error)
         *error =
             ati_error_create(site, NULL, AT_ERROR_FAILED, "returned AT_FAILED without saying why");
@@ -144,7 +159,7 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
         limit = 1; /* what is queued is counted until it runs */
     size_t count;
     ati_injector_shard *shard =
-        ati_injector_begin_take(&pool->injector, worker->index, batch, limit, &count);
+        ati_injector_begin_take(&pool->injector, worker->next_shard++, batch, limit, &count);
     if (!shard)
         return false;
     if (count > 1) {
@@ -181,11 +196,20 @@ static bool steal(ati_worker *worker, ati_work *work) {
     return false;
 }
 
-/* Every so many picks: one work that waits outside, else the oldest of the own deque; unless all in
- * the deque came from outside, in their order. */
+static bool take_oldest(ati_worker *worker, ati_work *work) {
+    return ati_deque_steal(&worker->deque, work) == ATI_STEAL_DONE;
+}
+
+static bool take_outside(ati_worker *worker, ati_work *work) {
+    return ati_overflow_take(worker->pool, work) || take_injected(worker, work, 1);
+}
+
+/* Every so many picks: one work that waits outside, or the oldest of the own deque, in turns;
+ * unless all in the deque came from outside, in their order. */
 static bool pick_fairly(ati_worker *worker, ati_work *work) {
-    if (!worker->has_own || (!take_injected(worker, work, 1) &&
-                             ati_deque_steal(&worker->deque, work) != ATI_STEAL_DONE))
+    bool own_first = worker->pick_count / fairness_interval % 2;
+    if (!worker->has_own || !(own_first ? take_oldest(worker, work) || take_outside(worker, work)
+                                        : take_outside(worker, work) || take_oldest(worker, work)))
         return false;
     /* A quiet push may have left a work here that nobody was told of. */
     if (ati_deque_size(&worker->deque) > 0)
@@ -278,6 +302,7 @@ void *ati_worker_main(void *argument) {
     if (options->on_thread_start)
         options->on_thread_start(options->context);
     work_until_end(worker);
+    ati_worker_current = NULL; /* what the hook calls is called by a plain thread */
     if (options->on_thread_stop)
         options->on_thread_stop(options->context);
     pthread_cleanup_pop(0);

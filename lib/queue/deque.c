@@ -170,6 +170,7 @@ bool ati_deque_pop(ati_deque *deque, ati_work *work) {
         won = atomic_compare_exchange_strong_explicit(&deque->top, &top, top + 1,
                                                       memory_order_seq_cst, memory_order_relaxed);
     }
+    /* Empty again, top = bottom. Relaxed: a thief that reads it finds no element below it. */
     atomic_store_explicit(&deque->bottom, bottom + 1, memory_order_relaxed);
     return won;
 }
@@ -189,7 +190,7 @@ ati_steal ati_deque_steal(ati_deque *deque, ati_work *work) {
     ati_deque_array *array = atomic_load_explicit(&deque->array, memory_order_acquire);
     read_place(array, top, work);
     /* ORDER deque.top: seq_cst. Wins the element, after the place has been read.
-     * Pairs with: acquire in ati_deque_push(), seq_cst in ati_deque_pop(). If relaxed: the owner
+     * Pairs with: acquire in ati_deque_reserve(), seq_cst in ati_deque_pop(). If relaxed: the owner
      * overwrites the place first, or takes the element too. */
     if (!atomic_compare_exchange_strong_explicit(&deque->top, &top, top + 1, memory_order_seq_cst,
                                                  memory_order_relaxed))

@@ -118,10 +118,9 @@ static void put_block(ati_injector_shard *shard, ati_injector_block *block) {
 }
 
 bool ati_injector_reserve(ati_injector_shard *shard, size_t count) {
-    ati_injector_block *last = shard->tail;
-    size_t room = last ? block_capacity - shard->tail_index : 0;
-    for (; last && last->next; last = last->next)
-        room += block_capacity;
+    size_t room = shard->tail ? block_capacity - shard->tail_index : 0;
+    if (count <= room)
+        return true;
     ati_injector_block *first = NULL;
     ati_injector_block **end = &first;
     for (; room < count; room += block_capacity) {
@@ -132,9 +131,9 @@ bool ati_injector_reserve(ati_injector_shard *shard, size_t count) {
         }
         end = &(*end)->next;
     }
-    if (last) {
-        last->next = first;
-    } else if (first) {
+    if (shard->tail) {
+        shard->tail->next = first;
+    } else {
         /* The first block of all: consumers look at head only once something is counted. */
         shard->tail = first;
         shard->head = first;

@@ -43,7 +43,8 @@ void ati_injector_deinit(ati_injector *injector);                     /* nobody 
 ati_injector_shard *ati_injector_open(ati_injector *injector);
 void ati_injector_close(ati_injector *injector, ati_injector_shard *shard);
 
-/* Makes room for `count` works in an open shard. False: no memory, nothing has changed. */
+/* Makes room for `count` works in an open shard; as many are then to be written. False: no memory,
+ * nothing has changed. */
 bool ati_injector_reserve(ati_injector_shard *shard, size_t count);
 
 /* Writes a work into reserved room; unseen until ati_injector_publish says how many were written.
