@@ -21,7 +21,7 @@ AT_DECLARATIONS_BEGIN
  *
  * A call that returns a future takes its arguments and source futures always, and never returns
  * NULL: what cannot be done is a future that has failed. The one that says out of memory belongs to
- * no pool: a continuation of it needs an executor of its own, else it is not run. The error of a
+ * no pool: outside tasks a continuation of it runs only if it names an executor. The error of a
  * failed future that nobody read is logged as `error.dropped` when its last reference goes. */
 typedef struct at_future at_future;
 
