@@ -79,6 +79,14 @@ uint64_t memory_read_newest(int location); /* what the kernel sees */
 const view *memory_view(void);             /* of the current thread */
 model_bounds *memory_budget(void);         /* what is left of the bounds in this execution */
 
+/* -- sequential.c: the order of sequentially consistent accesses. Times are of messages -- */
+
+void sequential_begin_execution(void);
+/* Whether the current thread may read a message, of which it takes over `acquired`. */
+bool sequential_allows_read(int location, int time, const view *acquired);
+/* An access done: `read` or `written` is -1 if it did not. */
+void sequential_add(int location, int read, int written);
+
 /* -- plain.c: plain memory -- */
 
 void plain_begin_execution(void);
