@@ -52,6 +52,9 @@ void explore_begin_execution(void);
 explore_outcome explore_choose_thread(unsigned enabled, const operation *pending, int *thread);
 int explore_choose_value(int count); /* 0 first */
 bool explore_next_execution(void);   /* false: all were explored */
+int explore_event(void);             /* the number of the event in progress */
+/* Whether the current event comes after another one for some other reason than what it reads. */
+bool explore_follows(int other);
 
 /* -- threads.c: the threads of one execution -- */
 

@@ -14,6 +14,7 @@ enum { message_limit = 60 };
 
 typedef struct message {
     uint64_t value;
+    int event; /* that stored it */
     view published;
 } message;
 
@@ -153,6 +154,7 @@ static void write_message(int number, uint64_t value, memory_order order, const 
         added->published = continued ? *continued : (view){0};
     view_join(&added->published, releases(order) ? &views->seen : &views->fenced);
     added->published.times[number] = (uint8_t)time;
+    added->event = explore_event();
     added->value = to_word(&value, written->size);
     if (order == memory_order_seq_cst && !threads_are_alone()) {
         stores.times[number] = (uint8_t)time;
@@ -171,8 +173,11 @@ static operation *step(model_site *site, int number, bool writes) {
     return threads_step(&next);
 }
 
-/* Whether the current thread may read a message. */
+/* Whether the current thread may read a message that is not the newest. Not if it could as well
+ * have read it before the next one was stored: that is another execution. */
 static bool may_read(int number, int time, memory_order order) {
+    if (!explore_follows(locations[number].messages[time + 1].event))
+        return false;
     if (order != memory_order_seq_cst)
         return time >= self()->seen.times[number];
     return time >= self()->seen.times[number] && time >= fences.times[number] &&
