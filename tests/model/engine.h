@@ -87,8 +87,8 @@ model_bounds *memory_budget(void);         /* what is left of the bounds in this
 void sequential_begin_execution(void);
 /* Whether the current thread may read a message, of which it takes over `acquired`. */
 bool sequential_allows_read(int location, int time, const view *acquired);
-/* An access done: `read` or `written` is -1 if it did not. */
-void sequential_add(int location, int read, int written);
+/* An access done: it wrote the message, or only read it. */
+void sequential_add(int location, int time, bool writes);
 
 /* -- plain.c: plain memory -- */
 

@@ -158,7 +158,7 @@ static void write_message(int number, uint64_t value, memory_order order, const 
     added->value = to_word(&value, written->size);
     if (order == memory_order_seq_cst && !threads_are_alone()) {
         stores.times[number] = (uint8_t)time;
-        sequential_add(number, continued ? time - 1 : -1, time);
+        sequential_add(number, time, true);
     }
     if (releases(order))
         views->seen.clock[threads_current()]++;
@@ -212,7 +212,7 @@ void model_load(model_site *site, void *object, size_t size, void *value) {
     int time = choose_message(number, order, NULL, done);
     read_message(number, time, order);
     if (order == memory_order_seq_cst && !threads_are_alone())
-        sequential_add(number, time, -1);
+        sequential_add(number, time, false);
     done->value = locations[number].messages[time].value;
     __builtin_memcpy(value, &done->value, size);
 }

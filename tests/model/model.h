@@ -58,6 +58,9 @@ void model_thread_local(void *variable, size_t size);
 /* The number of the calling thread of the case, from 0. */
 int model_thread_number(void);
 
+/* How many threads are asleep; for a check of what `ends_asleep`. */
+int model_asleep_count(void);
+
 /* Ends the execution as faulty. */
 _Noreturn void model_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

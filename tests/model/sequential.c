@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The order of the sequentially consistent accesses. C11 wants one total order of them that agrees
- * with happens-before and with the order of stores to each location, and in which a load comes
- * before every such store that is newer than what it read. It need not be the order of execution:
- * a load may read what is older than a store executed before, unless something forces that store
- * to come first. So what is kept is which accesses each access has to come after; a load may read
- * whatever closes no circle. */
+ * The order of the sequentially consistent accesses. There is one total order of them, which agrees
+ * with happens-before (C17) and with the coherence of each location (C++20, which says what
+ * compilers do on x86 and ARMv8: what read an older message comes before what wrote or read a newer
+ * one). It need not be the order of execution: a load may read what is older than a store executed
+ * before, unless something forces that store to come first. So what is kept is which accesses each
+ * access has to come after; a load may read whatever closes no circle. */
 #include "engine.h"
 
-enum { access_limit = 256, never = -1 };
+enum { access_limit = 256 };
 
 typedef struct set {
     uint64_t words[access_limit / 64];
@@ -16,8 +16,8 @@ typedef struct set {
 
 typedef struct access {
     int location;
-    int read;    /* time of the message, or never */
-    int written; /* time of the message, or never */
+    int time; /* of the message written, or else read */
+    bool writes;
     int thread;
     uint16_t clock;
     set before;
@@ -43,57 +43,55 @@ void sequential_begin_execution(void) {
     access_count = 0;
 }
 
-/* Whether an access has to come before a new one, which is not written down yet. `acquired`: what
- * the new one takes over by its read, or NULL. */
-static bool comes_before(const access *earlier, const access *added, const view *acquired) {
-    const view *seen = memory_view();
-    if (earlier->clock <= seen->clock[earlier->thread] ||
-        (acquired && earlier->clock <= acquired->clock[earlier->thread]))
-        return true;
-    if (earlier->location != added->location || added->written == never)
+/* By coherence: whether one access to a location has to come before another. */
+static bool is_older(const access *one, const access *other) {
+    if (one->location != other->location)
         return false;
-    return earlier->written != never || earlier->read != never;
+    return one->time < other->time ||
+           (one->time == other->time && one->writes && !other->writes);
+}
+
+/* By happens-before, for an access that is about to be done and takes over `acquired` by its read,
+ * if that is given. */
+static bool has_happened(const access *earlier, const view *acquired) {
+    return earlier->clock <= memory_view()->clock[earlier->thread] ||
+           (acquired && earlier->clock <= acquired->clock[earlier->thread]);
 }
 
 static void find_before(access *added, const view *acquired) {
     for (int i = 0; i < access_count; i++)
-        if (comes_before(&accesses[i], added, acquired)) {
+        if (has_happened(&accesses[i], acquired) || is_older(&accesses[i], added)) {
             insert(&added->before, i);
             unite(&added->before, &accesses[i].before);
         }
 }
 
-static bool is_newer(const access *other, const access *reader) {
-    return other->location == reader->location && other->written != never &&
-           other->written > reader->read;
-}
-
 bool sequential_allows_read(int location, int time, const view *acquired) {
-    access reader = {.location = location, .read = time, .written = never};
+    access reader = {.location = location, .time = time};
     find_before(&reader, acquired);
     for (int i = 0; i < access_count; i++)
-        if (is_newer(&accesses[i], &reader) && contains(&reader.before, i))
+        if (is_older(&reader, &accesses[i]) && contains(&reader.before, i))
             return false;
     return true;
 }
 
-void sequential_add(int location, int read, int written) {
+void sequential_add(int location, int time, bool writes) {
     if (access_count == access_limit)
         model_fail("too many sequentially consistent accesses");
     int thread = threads_current();
     access *added = &accesses[access_count];
     *added = (access){.location = location,
-                      .read = read,
-                      .written = written,
+                      .time = time,
+                      .writes = writes,
                       .thread = thread,
                       .clock = memory_view()->clock[thread]};
     find_before(added, NULL);
-    insert(&added->before, access_count); /* itself */
-    if (read != never)
-        for (int i = 0; i < access_count; i++)
-            if (is_newer(&accesses[i], added))
-                for (int k = 0; k < access_count; k++)
-                    if (k == i || contains(&accesses[k].before, i))
-                        unite(&accesses[k].before, &added->before);
+    set with_added = added->before;
+    insert(&with_added, access_count);
+    for (int i = 0; i < access_count; i++)
+        if (is_older(added, &accesses[i]))
+            for (int k = 0; k < access_count; k++)
+                if (k == i || contains(&accesses[k].before, i))
+                    unite(&accesses[k].before, &with_added);
     access_count++;
 }

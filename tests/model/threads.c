@@ -62,6 +62,13 @@ int model_thread_number(void) {
     return current - 1;
 }
 
+int model_asleep_count(void) {
+    int count = 0;
+    for (int i = 1; i < thread_count; i++)
+        count += threads[i].state == THREAD_ASLEEP;
+    return count;
+}
+
 void model_fail(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
