@@ -10,7 +10,7 @@
  * without promises; for sequential consistency, see sequential.c. */
 #include "engine.h"
 
-enum { message_limit = 60 };
+enum { message_limit = 100 };
 
 typedef struct message {
     uint64_t value;
