@@ -52,6 +52,9 @@ void explore_begin_execution(void);
 explore_outcome explore_choose_thread(unsigned enabled, const operation *pending, int *thread);
 int explore_choose_value(int count); /* 0 first */
 bool explore_next_execution(void);   /* false: all were explored */
+int explore_event(void);             /* the number of the event in progress */
+/* Whether the current event comes after another one for some other reason than what it reads. */
+bool explore_follows(int other);
 
 /* -- threads.c: the threads of one execution -- */
 
@@ -78,6 +81,14 @@ int memory_find(void *object, size_t size);
 uint64_t memory_read_newest(int location); /* what the kernel sees */
 const view *memory_view(void);             /* of the current thread */
 model_bounds *memory_budget(void);         /* what is left of the bounds in this execution */
+
+/* -- sequential.c: the order of sequentially consistent accesses. Times are of messages -- */
+
+void sequential_begin_execution(void);
+/* Whether the current thread may read a message, of which it takes over `acquired`. */
+bool sequential_allows_read(int location, int time, const view *acquired);
+/* An access done: it wrote the message, or only read it. */
+void sequential_add(int location, int time, bool writes);
 
 /* -- plain.c: plain memory -- */
 

@@ -42,6 +42,7 @@ static event events[event_limit];
 static int depth;
 static int event_count;
 static int last_event[thread_limit];
+static int event_before; /* the one before it of the same thread, or -1 */
 static int previous;
 static int preemptions;
 static unsigned sleep_now;
@@ -145,12 +146,23 @@ static void order_event(int index) {
 
 static void add_event(const operation *done, int at_node, bool is_new) {
     int index = event_count++;
+    event_before = last_event[done->thread];
     if (is_new) {
         events[index].done = *done;
         events[index].node = at_node;
         order_event(index);
     }
     last_event[done->thread] = index;
+}
+
+int explore_event(void) {
+    return event_count - 1;
+}
+
+bool explore_follows(int other) {
+    if (bounds.preemptions != MODEL_UNBOUNDED)
+        return true;
+    return event_before >= 0 && events[event_before].clock[events[other].done.thread] > other;
 }
 
 /* -- Decisions -- */

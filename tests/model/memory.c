@@ -6,17 +6,15 @@
  * release published, and an acquire that reads it takes the view over. So a load without
  * synchronisation may give an older value, and the checker tries all of them.
  *
- * Sequentially consistent operations are done in one order, that of the execution: such a load
- * reads nothing older than the newest sequentially consistent store to the location (O. Lahav and
- * others, "Repairing Sequential Consistency in C/C++11", PLDI 2017). Source of the views: J. Kang
- * and others, "A Promising Semantics for Relaxed-Memory Concurrency", POPL 2017, without
- * promises. */
+ * Source: J. Kang and others, "A Promising Semantics for Relaxed-Memory Concurrency", POPL 2017,
+ * without promises; for sequential consistency, see sequential.c. */
 #include "engine.h"
 
-enum { message_limit = 60 };
+enum { message_limit = 100 };
 
 typedef struct message {
     uint64_t value;
+    int event; /* that stored it */
     view published;
 } message;
 
@@ -36,7 +34,9 @@ typedef struct thread_views {
 static location locations[location_limit];
 static int location_count;
 static thread_views threads[thread_limit];
-static view consistent; /* newest sequentially consistent message per location */
+/* What sequentially consistent fences have seen, and what was stored sequentially consistent. */
+static view fences;
+static view stores;
 static model_bounds left;
 
 static thread_views *self(void) {
@@ -65,8 +65,10 @@ void view_join(view *into, const view *from) {
 }
 
 void memory_begin_execution(void) {
+    sequential_begin_execution();
     location_count = 0;
-    consistent = (view){0};
+    fences = (view){0};
+    stores = (view){0};
     for (int i = 0; i < thread_limit; i++) {
         threads[i] = (thread_views){0};
         threads[i].seen.clock[i] = 1;
@@ -152,9 +154,12 @@ static void write_message(int number, uint64_t value, memory_order order, const 
         added->published = continued ? *continued : (view){0};
     view_join(&added->published, releases(order) ? &views->seen : &views->fenced);
     added->published.times[number] = (uint8_t)time;
+    added->event = explore_event();
     added->value = to_word(&value, written->size);
-    if (order == memory_order_seq_cst)
-        consistent.times[number] = (uint8_t)time;
+    if (order == memory_order_seq_cst && !threads_are_alone()) {
+        stores.times[number] = (uint8_t)time;
+        sequential_add(number, time, true);
+    }
     if (releases(order))
         views->seen.clock[threads_current()]++;
     __builtin_memcpy(written->object, &value, written->size);
@@ -168,34 +173,46 @@ static operation *step(model_site *site, int number, bool writes) {
     return threads_step(&next);
 }
 
-/* The oldest message that the current thread may read. */
-static int oldest(int number, memory_order order) {
-    if (threads_are_alone())
-        return locations[number].count - 1;
-    int time = self()->seen.times[number];
-    if (order == memory_order_seq_cst && consistent.times[number] > time)
-        time = consistent.times[number];
-    return time;
+/* Whether the current thread may read a message that is not the newest. Not if it could as well
+ * have read it before the next one was stored: that is another execution. */
+static bool may_read(int number, int time, memory_order order) {
+    if (!explore_follows(locations[number].messages[time + 1].event))
+        return false;
+    if (order != memory_order_seq_cst)
+        return time >= self()->seen.times[number];
+    return time >= self()->seen.times[number] && time >= fences.times[number] &&
+           sequential_allows_read(number, time, &locations[number].messages[time].published);
 }
 
-/* One of `count` messages of which the first is the newest. */
-static int choose_message(int count, operation *done) {
-    if (left.stale_reads == 0 && count > 1)
-        count = 1;
+/* Chooses a message to be read: the newest one, or an older one whose value is not `unwanted` (if
+ * that is given). */
+static int choose_message(int number, memory_order order, const uint64_t *unwanted,
+                          operation *done) {
+    const message *messages = locations[number].messages;
+    int newest = locations[number].count - 1;
+    int times[message_limit];
+    int count = 0;
+    times[count++] = newest;
+    if (left.stale_reads != 0 && !threads_are_alone())
+        for (int i = newest - 1; i >= 0; i--)
+            if ((!unwanted || messages[i].value != *unwanted) && may_read(number, i, order))
+                times[count++] = i;
     int choice = explore_choose_value(count);
     if (choice > 0) {
         left.stale_reads--;
         done->is_stale = true;
     }
-    return choice;
+    return times[choice];
 }
 
 void model_load(model_site *site, void *object, size_t size, void *value) {
     int number = memory_find(object, size);
     operation *done = step(site, number, false);
-    int newest = locations[number].count - 1;
-    int time = newest - choose_message(newest - oldest(number, site->effective) + 1, done);
-    read_message(number, time, site->effective);
+    memory_order order = site->effective;
+    int time = choose_message(number, order, NULL, done);
+    read_message(number, time, order);
+    if (order == memory_order_seq_cst && !threads_are_alone())
+        sequential_add(number, time, false);
     done->value = locations[number].messages[time].value;
     __builtin_memcpy(value, &done->value, size);
 }
@@ -237,16 +254,9 @@ bool model_compare_exchange(model_site *site, void *object, size_t size, void *e
                             const void *value, memory_order failure) {
     int number = memory_find(object, size);
     operation *done = step(site, number, true);
-    const location *tried = &locations[number];
     uint64_t wanted = to_word(expected, size);
-    int newest = tried->count - 1;
-    int times[message_limit], count = 0;
-    times[count++] = newest;
-    for (int i = newest - 1; i >= oldest(number, failure); i--)
-        if (tried->messages[i].value != wanted)
-            times[count++] = i;
-    int time = times[choose_message(count, done)];
-    done->value = tried->messages[time].value;
+    int time = choose_message(number, failure, &wanted, done);
+    done->value = locations[number].messages[time].value;
     if (done->value == wanted) {
         done->value = to_word(value, size);
         modify(site, number, done->value);
@@ -268,8 +278,9 @@ void model_fence(model_site *site) {
     if (acquires(order))
         view_join(&views->seen, &views->unacquired);
     if (order == memory_order_seq_cst) {
-        join_times(&views->seen, &consistent);
-        join_times(&consistent, &views->seen);
+        join_times(&views->seen, &fences);
+        join_times(&views->seen, &stores);
+        join_times(&fences, &views->seen);
     }
     if (releases(order)) {
         views->fenced = views->seen;

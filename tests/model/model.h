@@ -45,9 +45,15 @@ typedef struct model_case {
     model_mutant mutant;
 } model_case;
 
-/* Runs the cases. Arguments: `--mutants` makes every atomic operation weaker, one at a time, and
- * says which of them are found; a name runs only the cases that contain it. */
+/* Runs the cases, and prints of each how many executions there were. Arguments: a text runs only
+ * the cases whose names contain it; `--preemptions n` and `--stale-reads n` put other bounds, -1 for
+ * none; `--mutants` then makes every atomic operation weaker, one at a time, and says which of these
+ * mutants are found. */
 int model_main(int argument_count, char **arguments, const model_case *cases, size_t case_count);
+
+/* The calling thread waits for something to change: the others go first. Without a bound on
+ * preemptions it does nothing; then a loop must not depend on it. */
+void model_yield(void);
 
 /* Zeroed memory for this execution. */
 void *model_allocate(size_t size, size_t alignment);
@@ -57,6 +63,9 @@ void model_thread_local(void *variable, size_t size);
 
 /* The number of the calling thread of the case, from 0. */
 int model_thread_number(void);
+
+/* How many threads are asleep; for a check of what `ends_asleep`. */
+int model_asleep_count(void);
 
 /* Ends the execution as faulty. */
 _Noreturn void model_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum { trace_shown = 200 };
+
 static model_site *sites; /* all that were met, of all cases */
 static operation trace[event_limit];
 static int trace_count;
@@ -63,7 +65,8 @@ operation *report_event(const operation *done) {
 }
 
 void report_trace(void) {
-    for (int i = 0; i < trace_count; i++) {
+    int first = trace_count > trace_shown ? trace_count - trace_shown : 0;
+    for (int i = first; i < trace_count; i++) {
         const operation *done = &trace[i];
         printf("  %3d  %*sthread %d: %s", i, 4 * (done->thread - 1), "", done->thread, done->name);
         if (done->site)
@@ -125,7 +128,7 @@ static bool run_case(const model_case *tested) {
                              (double)(ended.tv_nsec - began.tv_nsec) / 1e9);
     if (result.is_faulty)
         printf("    %s\n", threads_fault());
-    if (getenv("MODEL_TRACE") || (result.is_faulty && !tested->must_fail))
+    if (result.is_faulty && !tested->must_fail)
         report_trace();
     fflush(stdout);
     return is_well;
@@ -182,14 +185,50 @@ static void run_mutants(const model_case *cases, size_t case_count, const char *
     printf("%ld mutants, %ld found\n", tried, found);
 }
 
+/* -- The command line -- */
+
+typedef struct options {
+    bool mutants;
+    bool has_preemptions;
+    bool has_stale_reads;
+    int preemptions;
+    int stale_reads;
+    const char *wanted; /* part of the names of the cases to be run, or NULL */
+} options;
+
+static options read_options(int argument_count, char **arguments) {
+    options read = {0};
+    for (int i = 1; i < argument_count; i++) {
+        bool has_value = i + 1 < argument_count;
+        if (strcmp(arguments[i], "--mutants") == 0) {
+            read.mutants = true;
+        } else if (strcmp(arguments[i], "--preemptions") == 0 && has_value) {
+            read.has_preemptions = true;
+            read.preemptions = atoi(arguments[++i]);
+        } else if (strcmp(arguments[i], "--stale-reads") == 0 && has_value) {
+            read.has_stale_reads = true;
+            read.stale_reads = atoi(arguments[++i]);
+        } else {
+            read.wanted = arguments[i];
+        }
+    }
+    return read;
+}
+
 int model_main(int argument_count, char **arguments, const model_case *cases, size_t case_count) {
-    bool with_mutants = argument_count > 1 && strcmp(arguments[1], "--mutants") == 0;
-    const char *wanted = argument_count > 1 + with_mutants ? arguments[1 + with_mutants] : NULL;
+    options given = read_options(argument_count, arguments);
     int failed = 0;
-    for (size_t i = 0; i < case_count; i++)
-        if (!wanted || strstr(cases[i].name, wanted))
-            failed += !run_case(&cases[i]);
-    if (with_mutants && failed == 0)
-        run_mutants(cases, case_count, wanted);
+    for (size_t i = 0; i < case_count; i++) {
+        model_case tested = cases[i];
+        if (given.wanted && !strstr(tested.name, given.wanted))
+            continue;
+        if (given.has_preemptions)
+            tested.preemptions = given.preemptions;
+        if (given.has_stale_reads)
+            tested.stale_reads = given.stale_reads;
+        failed += !run_case(&tested);
+    }
+    if (given.mutants && failed == 0)
+        run_mutants(cases, case_count, given.wanted);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

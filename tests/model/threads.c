@@ -23,6 +23,7 @@ typedef struct thread {
     int asleep_on; /* a location */
     bool is_timed;
     bool has_timed_out;
+    bool yields;     /* others go first */
     operation *done; /* its last operation in the trace */
     jmp_buf place;   /* where it goes on */
     unsigned char locals[local_limit][local_size_max];
@@ -62,6 +63,13 @@ int model_thread_number(void) {
     return current - 1;
 }
 
+int model_asleep_count(void) {
+    int count = 0;
+    for (int i = 1; i < thread_count; i++)
+        count += threads[i].state == THREAD_ASLEEP;
+    return count;
+}
+
 void model_fail(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -93,11 +101,11 @@ static void become(int next) {
 /* -- Going on -- */
 
 static unsigned find_ready(void) {
-    unsigned ready = 0;
+    unsigned ready = 0, yielding = 0;
     for (int i = 1; i < thread_count; i++)
         if (threads[i].state == THREAD_READY)
-            ready |= 1u << i;
-    return ready;
+            *(threads[i].yields ? &yielding : &ready) |= 1u << i;
+    return ready ? ready : yielding;
 }
 
 /* Nobody can go on, so time passes. False: nobody waits for that. */
@@ -130,6 +138,7 @@ static void pass_on(void) {
     if (explore_choose_thread(ready, pending, &next) == EXPLORE_REDUNDANT)
         _longjmp(ending_place, 1 + EXECUTION_REDUNDANT);
     threads[next].done = report_event(&pending[next]);
+    threads[next].yields = false;
     if (next == current)
         return;
     thread *self = &threads[current];
@@ -153,6 +162,13 @@ operation *threads_step(const operation *next) {
     else if (_setjmp(self->place) == 0)
         _longjmp(starting_place, 1);
     return self->done;
+}
+
+void model_yield(void) {
+    if (running->preemptions == MODEL_UNBOUNDED || threads_are_alone())
+        return;
+    threads[current].yields = true;
+    threads_step(&(operation){.name = "yield", .location = no_location});
 }
 
 static void enter_thread(void) {
@@ -189,7 +205,7 @@ static void run_to_the_end(void) {
     if (running->setup)
         running->setup();
     while (thread_count < thread_limit && running->threads[thread_count - 1])
-        threads[thread_count++].state = THREAD_READY;
+        threads[thread_count++] = (thread){.state = THREAD_READY};
     for (int i = 0; i < local_count; i++)
         for (int k = 0; k < thread_limit; k++)
             __builtin_memcpy(threads[k].locals[i], locals[i].variable, locals[i].size);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What lib/pool calls and a model of its protocol does not need: reports, errors, frames, threads
+ * of the system. What must not happen in a model fails it. */
+#ifndef MODEL_POOL_STUBS_H
+#define MODEL_POOL_STUBS_H
+
+_Thread_local ati_context *ati_context_current;
+
+/* Ten seconds more with each look: a wait that time has ended is over. */
+static int64_t looks_at_clock;
+
+int64_t ati_monotonic_ns(void) {
+    return looks_at_clock++ * AT_SECONDS(10);
+}
+
+uint64_t ati_process_fork_count(void) {
+    return 0;
+}
+
+uint64_t ati_random_next(void) {
+    return 0;
+}
+
+at_status ati_fail_at(const char *site, at_status status, const char *format, ...) {
+    (void)site;
+    (void)format;
+    return status;
+}
+
+_Noreturn void ati_assert_abort(const char *condition, const char *file, int line) {
+    model_fail("%s:%d: does not hold: %s", file, line, condition);
+}
+
+_Noreturn void ati_caller_abort(const char *call, const char *sentence) {
+    model_fail("%s: %s", call, sentence);
+}
+
+void ati_report_pool_started(const at_pool *started) {
+    (void)started;
+}
+
+void ati_report_pool_stopped(at_pool *stopped) {
+    (void)stopped;
+}
+
+/* Time passes only when nobody can go on. */
+void ati_report_shutdown_slow(at_pool *slow, int64_t waited_seconds) {
+    (void)slow;
+    (void)waited_seconds;
+    model_fail("a shutdown waits for ever");
+}
+
+void ati_spare_wake_all(at_pool *woken) {
+    (void)woken;
+}
+
+bool ati_spare_park(ati_worker *worker) {
+    (void)worker;
+    model_fail("there are no spare workers here");
+}
+
+/* -- Of tasks with a site, which these models do not start -- */
+
+void ati_frame_enter(ati_frame *frame) {
+    (void)frame;
+    model_fail("there are no frames here");
+}
+
+void ati_frame_leave(ati_frame *frame) {
+    (void)frame;
+}
+
+void ati_frame_drop_returned(const ati_frame *frame, void *returned) {
+    (void)frame;
+    (void)returned;
+}
+
+at_error *ati_error_create(const char *site, at_error *cause, at_status status, const char *format,
+                           ...) {
+    (void)site;
+    (void)status;
+    (void)format;
+    return cause;
+}
+
+void ati_error_set_task(at_error *error, const char *name, bool copy_name, const char *site) {
+    (void)error;
+    (void)name;
+    (void)copy_name;
+    (void)site;
+}
+
+const char *ati_site_name(const char *site) {
+    return site;
+}
+
+at_status at_error_status(const at_error *error) {
+    (void)error;
+    return AT_ERROR_FAILED;
+}
+
+const char *at_status_text(at_status status) {
+    (void)status;
+    return "";
+}
+
+void ati_report_dropped_error(at_error *error) {
+    (void)error;
+}
+
+void ati_context_release(ati_context *context) {
+    (void)context;
+}
+
+char at_failed_object;
+
+#endif
