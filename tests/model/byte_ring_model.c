@@ -136,8 +136,7 @@ static void wake(void) {
 }
 
 static void write_and_wake(void) {
-    if (write_record() &&
-        atomic_load_explicit(&shared->consumer_sleeps, memory_order_seq_cst) == 1)
+    if (write_record() && atomic_load_explicit(&shared->consumer_sleeps, memory_order_seq_cst) == 1)
         wake();
 }
 

@@ -101,8 +101,7 @@ static void push_fillers(size_t count) {
 
 static void take_fillers(size_t count) {
     ati_work works[block_capacity];
-    ati_injector_shard *shard =
-        ati_injector_begin_take(&shared->injector, 0, works, count, &count);
+    ati_injector_shard *shard = ati_injector_begin_take(&shared->injector, 0, works, count, &count);
     ati_injector_end_take(shard, count);
 }
 
@@ -246,8 +245,8 @@ int main(int argument_count, char **arguments) {
                    take_one, announce_and_look),
         SLEEP_CASE("edge for a sleeper, two producers", start_one_shard, push_and_wake,
                    push_and_wake, announce_and_look),
-        SLEEP_CASE("edge for a sleeper, two shards", start_two_shards, push_and_wake,
-                   push_and_wake, announce_and_look),
+        SLEEP_CASE("edge for a sleeper, two shards", start_two_shards, push_and_wake, push_and_wake,
+                   announce_and_look),
     };
     return model_main(argument_count, arguments, cases, sizeof cases / sizeof *cases);
 }
