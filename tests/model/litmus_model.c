@@ -196,34 +196,34 @@ static void use_released(void) {
     CASE_WITHIN(text, MODEL_UNBOUNDED, at_end, fails, __VA_ARGS__),                                \
         CASE_WITHIN(text, 2, at_end, fails, __VA_ARGS__)
 
+static const model_case cases[] = {
+    CASE("store buffering", one_saw_the_other, false, buffer_seq_cst_first, buffer_seq_cst_second),
+    CASE("store buffering, stores release", one_saw_the_other, true, buffer_weak_store_first,
+         buffer_weak_store_second),
+    CASE("store buffering, loads acquire", one_saw_the_other, true, buffer_weak_load_first,
+         buffer_weak_load_second),
+    CASE("store buffering, fences", one_saw_the_other, false, buffer_fence_first,
+         buffer_fence_second),
+    CASE("message passing", NULL, false, message_right_sender, message_right_receiver),
+    CASE("message passing, store relaxed", NULL, true, message_weak_store_sender,
+         message_weak_store_receiver),
+    CASE("message passing, load relaxed", NULL, true, message_weak_load_sender,
+         message_weak_load_receiver),
+    CASE("message passing, fences", NULL, false, message_fence_sender, message_fence_receiver),
+    CASE("message passing, word", NULL, false, word_sender, word_receiver),
+    CASE("message passing, word, load relaxed", NULL, true, word_sender, word_weak_receiver),
+    CASE("release carried on", NULL, false, word_sender, word_relay, word_late_receiver),
+    CASE("coherence", NULL, false, count_up, read_twice),
+    CASE("readers agree", readers_agree, false, write_x, write_y, read_x_y, read_y_x),
+    CASE("readers disagree, acquire", readers_agree, true, write_x, write_y, acquire_x_y,
+         acquire_y_x),
+    CASE("addition", counted_three, false, add_in_one_step, add_in_one_step, add_in_one_step),
+    CASE("addition in two steps", counted_three, true, add_in_two_steps, add_in_two_steps,
+         add_in_two_steps),
+    CASE("deadlock", NULL, true, sleep_for_ever, write_x),
+    CASE("use after release", NULL, true, use_released, release_piece),
+};
+
 int main(int argument_count, char **arguments) {
-    static const model_case cases[] = {
-        CASE("store buffering", one_saw_the_other, false, buffer_seq_cst_first,
-             buffer_seq_cst_second),
-        CASE("store buffering, stores release", one_saw_the_other, true, buffer_weak_store_first,
-             buffer_weak_store_second),
-        CASE("store buffering, loads acquire", one_saw_the_other, true, buffer_weak_load_first,
-             buffer_weak_load_second),
-        CASE("store buffering, fences", one_saw_the_other, false, buffer_fence_first,
-             buffer_fence_second),
-        CASE("message passing", NULL, false, message_right_sender, message_right_receiver),
-        CASE("message passing, store relaxed", NULL, true, message_weak_store_sender,
-             message_weak_store_receiver),
-        CASE("message passing, load relaxed", NULL, true, message_weak_load_sender,
-             message_weak_load_receiver),
-        CASE("message passing, fences", NULL, false, message_fence_sender, message_fence_receiver),
-        CASE("message passing, word", NULL, false, word_sender, word_receiver),
-        CASE("message passing, word, load relaxed", NULL, true, word_sender, word_weak_receiver),
-        CASE("release carried on", NULL, false, word_sender, word_relay, word_late_receiver),
-        CASE("coherence", NULL, false, count_up, read_twice),
-        CASE("readers agree", readers_agree, false, write_x, write_y, read_x_y, read_y_x),
-        CASE("readers disagree, acquire", readers_agree, true, write_x, write_y, acquire_x_y,
-             acquire_y_x),
-        CASE("addition", counted_three, false, add_in_one_step, add_in_one_step, add_in_one_step),
-        CASE("addition in two steps", counted_three, true, add_in_two_steps, add_in_two_steps,
-             add_in_two_steps),
-        CASE("deadlock", NULL, true, sleep_for_ever, write_x),
-        CASE("use after release", NULL, true, use_released, release_piece),
-    };
     return model_main(argument_count, arguments, cases, sizeof cases / sizeof *cases);
 }
