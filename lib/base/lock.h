@@ -4,7 +4,8 @@
 
 /* A mutex of four bytes, zero-initialised, for short sections of our own code (never user code).
  * Source: U. Drepper, "Futexes Are Tricky", 2011, mutex 2.
- * States: 0 free, 1 held, 2 held and somebody may sleep. */
+ * States: 0 free, 1 held, 2 held and somebody may sleep.
+ * Checked by: tests/model/lock_model.c, tests/unit/lock_test.c, tests/stress/lock_test.c. */
 #include "base/atomic.h"
 #include "base/futex.h"
 

@@ -23,7 +23,8 @@
  * Source: the counts and the hand-over follow the idea of Go's and tokio's schedulers (D. Vyukov,
  * "Scalable Go Scheduler Design", 2012).
  *
- * Checked by: tests/stress/pool_start_test.c, tests/plain/pool_idle_test.c. */
+ * Checked by: tests/model/pool_model.c, tests/stress/pool_start_test.c,
+ * tests/plain/pool_idle_test.c. */
 #include "pool/idle.h"
 
 #include "pool/pool.h"

@@ -27,7 +27,8 @@
  * at most head's, which is at most last_start, and there is no jump.
  * 3. Bytes in [head, tail) are written by nobody; bytes outside belong to the producer.
  *
- * Wait-free on both sides. Checked by: tests/unit/byte_ring_test.c, tests/stress/byte_ring_test.c
+ * Wait-free on both sides. Checked by: tests/model/byte_ring_model.c, tests/unit/byte_ring_test.c,
+ * tests/stress/byte_ring_test.c
  */
 
 enum { record_head_size = 8 };

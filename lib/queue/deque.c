@@ -28,7 +28,7 @@
  * Progress: push and pop finish in a bounded number of steps (but for memory); a steal fails only
  * because another one succeeded: lock-free.
  *
- * Checked by: tests/unit/deque_test.c, tests/stress/deque_test.c. */
+ * Checked by: tests/model/deque_model.c, tests/unit/deque_test.c, tests/stress/deque_test.c. */
 #include "queue/deque.h"
 
 #include "base/memory.h"

@@ -27,7 +27,8 @@
  * Progress: blocking in the small. A producer waits only when every shard is held, at most for the
  * preempted holders' sections of some ten nanoseconds; a consumer never waits.
  *
- * Checked by: tests/unit/injector_test.c, tests/stress/injector_test.c. */
+ * Checked by: tests/model/injector_model.c, tests/unit/injector_test.c,
+ * tests/stress/injector_test.c. */
 #include "queue/injector.h"
 
 #include "base/memory.h"

@@ -136,8 +136,7 @@ static void wake(void) {
 }
 
 static void write_and_wake(void) {
-    if (write_record() &&
-        atomic_load_explicit(&shared->consumer_sleeps, memory_order_seq_cst) == 1)
+    if (write_record() && atomic_load_explicit(&shared->consumer_sleeps, memory_order_seq_cst) == 1)
         wake();
 }
 
@@ -173,15 +172,16 @@ static void write_or_wait(void) {
         .preemptions = MODEL_UNBOUNDED, .stale_reads = MODEL_UNBOUNDED                             \
     }
 
+static const model_case cases[] = {
+    CASE("from empty", start, write_three, read_twice),
+    CASE("from full", start_full, write_three, read_twice),
+    CASE("from full, one by one", start_full, write_four, read_one_by_one),
+    CASE("four records", start, write_four, read_three_times),
+    CASE("half full and drained", start, look_around_and_write, read_three_times),
+    CASE("consumer sleeps", start, write_and_wake, read_or_sleep),
+    CASE("producer waits", start_full, write_or_wait, read_and_wake),
+};
+
 int main(int argument_count, char **arguments) {
-    static const model_case cases[] = {
-        CASE("from empty", start, write_three, read_twice),
-        CASE("from full", start_full, write_three, read_twice),
-        CASE("from full, one by one", start_full, write_four, read_one_by_one),
-        CASE("four records", start, write_four, read_three_times),
-        CASE("half full and drained", start, look_around_and_write, read_three_times),
-        CASE("consumer sleeps", start, write_and_wake, read_or_sleep),
-        CASE("producer waits", start_full, write_or_wait, read_and_wake),
-    };
     return model_main(argument_count, arguments, cases, sizeof cases / sizeof *cases);
 }

@@ -148,20 +148,57 @@ static void reuse_places(void) {
     push(2);
 }
 
-#define UNBOUNDED .preemptions = MODEL_UNBOUNDED, .stale_reads = MODEL_UNBOUNDED
+#define CASE(text, begin, ...)                                                                     \
+    {                                                                                              \
+        .name = text, .setup = begin, .threads = {__VA_ARGS__}, .check = check_all_taken,          \
+        .preemptions = MODEL_UNBOUNDED, .stale_reads = MODEL_UNBOUNDED                             \
+    }
+
+/* The same with one order weaker, which has to be found. */
+#define MUTANT(in, operation, object, from, to, begin, ...)                                        \
+    {                                                                                              \
+        .name = "mutant: " operation " " object " in " in " " #to, .setup = begin,                 \
+        .threads = {__VA_ARGS__}, .check = check_all_taken, .preemptions = MODEL_UNBOUNDED,        \
+        .stale_reads = MODEL_UNBOUNDED, .must_fail = true, .mutant = {                             \
+            in,                                                                                    \
+            operation,                                                                             \
+            object,                                                                                \
+            memory_order_##from,                                                                   \
+            memory_order_##to                                                                      \
+        }                                                                                          \
+    }
+
+static const model_case cases[] = {
+    CASE("last element, one thief", start_with_one, pop, steal),
+    CASE("last element, two thieves", start_with_one, pop, steal, steal),
+    CASE("push and pop, one thief", start_empty, push_pop, steal_twice),
+    CASE("push and pop, two thieves", start_empty, push_pop, steal_twice, steal),
+    CASE("push and pop twice, one thief", start_empty, push_pop_twice, steal_twice),
+    CASE("push and pop twice, two thieves", start_empty, push_pop_twice, steal, steal),
+    CASE("two elements, one thief", start_empty, push_two_pop_two, steal_twice),
+    CASE("two elements, two thieves", start_with_two, pop_two, steal, steal),
+    CASE("two elements, two thieves twice", start_with_two, pop_two, steal_twice, steal),
+    CASE("pop, push, pop, one thief", start_with_two, pop_push_pop, steal_twice),
+    CASE("places used again, one thief", start_with_two, reuse_places, steal_twice),
+    CASE("places used again, two thieves", start_with_two, reuse_places, steal, steal),
+    CASE("growth, one thief", start_with_two, grow_then_pop, steal_twice),
+    CASE("growth, two thieves", start_with_two, grow_then_pop, steal, steal),
+    CASE("growth, two thieves twice", start_with_two, grow_then_pop, steal_twice, steal),
+    CASE("growth from empty, one thief", start_empty, push_three, steal_twice),
+    MUTANT("ati_deque_pop", "store", "&deque->bottom", seq_cst, release, start_with_two, pop_two,
+           steal_twice),
+    MUTANT("ati_deque_pop", "load", "&deque->top", seq_cst, acquire, start_with_two, pop_two,
+           steal_twice),
+    MUTANT("ati_deque_steal", "load", "&deque->bottom", seq_cst, acquire, start_with_two, pop_two,
+           steal_twice),
+    MUTANT("ati_deque_push", "store", "&deque->bottom", seq_cst, relaxed, start_empty, push_pop,
+           steal),
+    MUTANT("ati_deque_steal", "load", "&deque->array", acquire, relaxed, start_with_two,
+           grow_then_pop, steal),
+    MUTANT("grow", "store", "&deque->array", release, relaxed, start_with_two, grow_then_pop,
+           steal),
+};
 
 int main(int argument_count, char **arguments) {
-    static const model_case cases[] = {
-        {.name = "last element, one thief", .setup = start_with_one, .threads = {pop, steal}, .check = check_all_taken, UNBOUNDED},
-        {.name = "push and pop, one thief", .setup = start_empty, .threads = {push_pop, steal_twice}, .check = check_all_taken, UNBOUNDED},
-        {.name = "push and pop twice, one thief", .setup = start_empty, .threads = {push_pop_twice, steal_twice}, .check = check_all_taken, UNBOUNDED},
-        {.name = "two elements, one thief", .setup = start_empty, .threads = {push_two_pop_two, steal_twice}, .check = check_all_taken, UNBOUNDED},
-        {.name = "two elements, two thieves", .setup = start_with_two, .threads = {pop_two, steal, steal}, .check = check_all_taken, UNBOUNDED},
-        {.name = "pop, push, pop, one thief", .setup = start_with_two, .threads = {pop_push_pop, steal_twice}, .check = check_all_taken, UNBOUNDED},
-        {.name = "places used again, one thief", .setup = start_with_two, .threads = {reuse_places, steal_twice}, .check = check_all_taken, UNBOUNDED},
-        {.name = "growth, one thief", .setup = start_with_two, .threads = {grow_then_pop, steal_twice}, .check = check_all_taken, UNBOUNDED},
-        {.name = "growth, two thieves", .setup = start_with_two, .threads = {grow_then_pop, steal, steal}, .check = check_all_taken, UNBOUNDED},
-        {.name = "growth from empty, one thief", .setup = start_empty, .threads = {push_three, steal_twice}, .check = check_all_taken, UNBOUNDED},
-    };
     return model_main(argument_count, arguments, cases, sizeof cases / sizeof *cases);
 }

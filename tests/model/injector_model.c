@@ -101,8 +101,7 @@ static void push_fillers(size_t count) {
 
 static void take_fillers(size_t count) {
     ati_work works[block_capacity];
-    ati_injector_shard *shard =
-        ati_injector_begin_take(&shared->injector, 0, works, count, &count);
+    ati_injector_shard *shard = ati_injector_begin_take(&shared->injector, 0, works, count, &count);
     ati_injector_end_take(shard, count);
 }
 
@@ -223,31 +222,31 @@ static void check_nobody_overslept(void) {
         .ends_asleep = true, .preemptions = MODEL_UNBOUNDED, .stale_reads = MODEL_UNBOUNDED        \
     }
 
+static const model_case cases[] = {
+    CASE("one to one", start_one_shard, push_one_twice, take_one_twice),
+    CASE("two at once", start_one_shard, push_two_then_one, take_many_twice),
+    CASE("over the end of a block", start_at_end_of_block, push_one_twice, take_one_twice),
+    CASE("over the end of a block, two", start_at_end_of_block, push_two_then_one, take_many_twice),
+    CASE("two producers", start_one_shard, push_one, push_one, take_many),
+    CASE("two consumers", start_one_shard, push_two, take_one, take_many),
+    CASE("two consumers over the end of a block", start_at_end_of_block, push_two, take_one,
+         take_many),
+    CASE("a block used again", start_in_two_blocks, push_two, take_one_twice),
+    CASE("a block used again, two consumers", start_in_two_blocks, push_two, take_one,
+         take_one_twice),
+    CASE("two to two", start_one_shard, push_one, push_one, take_one, take_one),
+    CASE("two shards, two producers", start_two_shards, push_one, push_one, take_many),
+    CASE("two shards, three producers", start_two_shards, push_one, push_one, push_one),
+    SLEEP_CASE("edge for a sleeper", start_one_shard, push_and_wake_twice, announce_and_look),
+    SLEEP_CASE("edge for a sleeper that took", start_with_one, push_and_wake, take_then_sleep),
+    SLEEP_CASE("edge for a sleeper while another takes", start_with_one, push_and_wake, take_one,
+               announce_and_look),
+    SLEEP_CASE("edge for a sleeper, two producers", start_one_shard, push_and_wake, push_and_wake,
+               announce_and_look),
+    SLEEP_CASE("edge for a sleeper, two shards", start_two_shards, push_and_wake, push_and_wake,
+               announce_and_look),
+};
+
 int main(int argument_count, char **arguments) {
-    static const model_case cases[] = {
-        CASE("one to one", start_one_shard, push_one_twice, take_one_twice),
-        CASE("two at once", start_one_shard, push_two_then_one, take_many_twice),
-        CASE("over the end of a block", start_at_end_of_block, push_one_twice, take_one_twice),
-        CASE("over the end of a block, two", start_at_end_of_block, push_two_then_one,
-             take_many_twice),
-        CASE("two producers", start_one_shard, push_one, push_one, take_many),
-        CASE("two consumers", start_one_shard, push_two, take_one, take_many),
-        CASE("two consumers over the end of a block", start_at_end_of_block, push_two, take_one,
-             take_many),
-        CASE("a block used again", start_in_two_blocks, push_two, take_one_twice),
-        CASE("a block used again, two consumers", start_in_two_blocks, push_two, take_one,
-             take_one_twice),
-        CASE("two to two", start_one_shard, push_one, push_one, take_one, take_one),
-        CASE("two shards, two producers", start_two_shards, push_one, push_one, take_many),
-        CASE("two shards, three producers", start_two_shards, push_one, push_one, push_one),
-        SLEEP_CASE("edge for a sleeper", start_one_shard, push_and_wake_twice, announce_and_look),
-        SLEEP_CASE("edge for a sleeper that took", start_with_one, push_and_wake, take_then_sleep),
-        SLEEP_CASE("edge for a sleeper while another takes", start_with_one, push_and_wake,
-                   take_one, announce_and_look),
-        SLEEP_CASE("edge for a sleeper, two producers", start_one_shard, push_and_wake,
-                   push_and_wake, announce_and_look),
-        SLEEP_CASE("edge for a sleeper, two shards", start_two_shards, push_and_wake,
-                   push_and_wake, announce_and_look),
-    };
     return model_main(argument_count, arguments, cases, sizeof cases / sizeof *cases);
 }

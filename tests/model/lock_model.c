@@ -105,21 +105,56 @@ static void close_and_settle(void) {
 #define CASE(text, ...)                                                                            \
     {                                                                                              \
         .name = text, .setup = set_up, .threads = {__VA_ARGS__}, .check = check_count,             \
-        .preemptions = MODEL_UNBOUNDED, .stale_reads = MODEL_UNBOUNDED
+        .preemptions = MODEL_UNBOUNDED, .stale_reads = MODEL_UNBOUNDED                             \
+    }
+
+/* With one order weaker, which has to be found. */
+#define MUTANT(in, operation, object, from, to, ...)                                               \
+    {                                                                                              \
+        .name = "mutant: " operation " " object " in " in ", " #to, .setup = set_up,               \
+        .threads = {__VA_ARGS__}, .check = check_count, .preemptions = MODEL_UNBOUNDED,            \
+        .stale_reads = MODEL_UNBOUNDED, .must_fail = true, .mutant = {                             \
+            in,                                                                                    \
+            operation,                                                                             \
+            object,                                                                                \
+            memory_order_##from,                                                                   \
+            memory_order_##to                                                                      \
+        }                                                                                          \
+    }
+
+static const model_case cases[] = {
+    {.name = "two lock once, futex returns early",
+     .setup = set_up,
+     .threads = {lock_once, lock_once},
+     .check = check_count,
+     .preemptions = MODEL_UNBOUNDED,
+     .stale_reads = MODEL_UNBOUNDED,
+     .early_returns = 2},
+    CASE("two lock, one twice", lock_once, lock_twice),
+    CASE("two lock twice", lock_twice, lock_twice),
+    CASE("three lock", lock_once, lock_once, lock_once),
+    CASE("two lock, one tries", lock_once, lock_once, try_once),
+    CASE("deadline", hold, give_up),
+    {.name = "deadline, and one waits",
+     .setup = set_up,
+     .threads = {hold, give_up, lock_once},
+     .check = check_count,
+     .preemptions = 3,
+     .stale_reads = 2},
+    CASE("two try", two_sections, two_sections),
+    CASE("three try", section, section, section),
+    CASE("settle", two_sections, close_and_settle),
+    CASE("settle beside two", section, section, close_and_settle),
+    MUTANT("ati_lock_release", "exchange", "&lock->state", release, relaxed, lock_once, lock_once),
+    MUTANT("ati_lock_try", "compare_exchange", "&lock->state", acquire, relaxed, lock_once,
+           lock_once),
+    MUTANT("ati_lock_acquire_until", "exchange", "&lock->state", acquire, relaxed, lock_once,
+           lock_once),
+    MUTANT("ati_try_lock_release", "store", "&lock->held", release, relaxed, section, section),
+    MUTANT("ati_try_lock_acquire", "compare_exchange", "&lock->held", acquire, relaxed, section,
+           section),
+};
 
 int main(int argument_count, char **arguments) {
-    static const model_case cases[] = {
-        CASE("two lock once, futex returns early", lock_once, lock_once), .early_returns = 1},
-        CASE("two lock, one twice", lock_once, lock_twice)},
-        CASE("two lock twice", lock_twice, lock_twice)},
-        CASE("three lock", lock_once, lock_once, lock_once)},
-        CASE("two lock, one tries", lock_once, lock_once, try_once)},
-        CASE("deadline", hold, give_up)},
-        CASE("deadline, and one waits", hold, give_up, lock_once)},
-        CASE("two try", two_sections, two_sections)},
-        CASE("three try", section, section, section)},
-        CASE("settle", two_sections, close_and_settle)},
-        CASE("settle beside two", section, section, close_and_settle)},
-    };
     return model_main(argument_count, arguments, cases, sizeof cases / sizeof *cases);
 }

@@ -46,10 +46,13 @@ typedef struct model_case {
 } model_case;
 
 /* Runs the cases, and prints of each how many executions there were. Arguments: a text runs only
- * the cases whose names contain it; `--preemptions n` and `--stale-reads n` put other bounds, -1 for
- * none; `--mutants` then makes every atomic operation weaker, one at a time, and says which of these
- * mutants are found. */
+ * the cases whose names contain it; `--preemptions n` and `--stale-reads n` put other bounds, -1
+ * for none; `--mutants` then makes every atomic operation weaker, one at a time, and says which of
+ * these mutants are found. */
 int model_main(int argument_count, char **arguments, const model_case *cases, size_t case_count);
+
+/* Runs one case, printing nothing, and gives how many executions there were; -1: one was faulty. */
+long model_explore(const model_case *tested);
 
 /* The calling thread waits for something to change: the others go first. Without a bound on
  * preemptions it does nothing; then a loop must not depend on it. */

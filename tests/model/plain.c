@@ -64,9 +64,9 @@ static void report_race(const void *address, const char *kind, int other) {
                threads_current(), kind, other);
 }
 
-static void check_byte(const void *address, history *byte, bool writes, bool remembers) {
-    const view *seen = memory_view();
-    int thread = threads_current();
+/* By `thread`, which has seen `seen`. */
+static void check_byte(const void *address, history *byte, int thread, const view *seen,
+                       bool writes, bool remembers) {
     if (byte->written > seen->clock[byte->writer])
         report_race(address, writes ? "writes" : "reads", byte->writer);
     for (int i = 0; writes && i < thread_limit; i++)
@@ -88,12 +88,16 @@ static void check_access(const void *address, size_t size, bool writes, bool rem
     uintptr_t offset = (uintptr_t)address - (uintptr_t)arena;
     if (offset + size > arena_used)
         model_fail("access behind the memory in use, at %p", address);
-    for (size_t i = 0; i < size; i++) {
-        cell *accessed = find_cell(offset + i);
+    const view *seen = memory_view();
+    int thread = threads_current();
+    for (uintptr_t end = offset + size; offset < end;) {
+        cell *accessed = find_cell(offset);
         if (accessed->is_released)
-            model_fail("access to released memory at %p by thread %d", address, threads_current());
-        check_byte((const char *)address + i, &accessed->bytes[(offset + i) % granule], writes,
-                   remembers);
+            model_fail("access to released memory at %p by thread %d", address, thread);
+        do
+            check_byte(arena + offset, &accessed->bytes[offset % granule], thread, seen, writes,
+                       remembers);
+        while (++offset < end && offset % granule);
     }
 }
 
@@ -110,8 +114,6 @@ static void *allocate(size_t size, size_t alignment, int fill) {
         model_fail("the arena of the model is too small");
     for (size_t i = arena_used; i < start; i += granule)
         find_cell(i)->is_released = true;
-    for (size_t i = start; i < start + size; i += granule)
-        find_cell(i)->is_released = false;
     arena_used = (start + size + granule - 1) / granule * granule;
     __builtin_memset(arena + start, fill, size);
     return arena + start;

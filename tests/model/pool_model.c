@@ -63,12 +63,17 @@ static void *run_leaf(void *argument) {
     return NULL;
 }
 
-static void start_work(void *(*run)(void *)) {
-    model_check(started_count < work_max);
-    start_batch batch = {.first = {.run = run, .argument = &run_count[started_count++]},
-                         .count = 1,
-                         .continuation = true};
+static void start_works(void *(*run)(void *), int count) {
+    start_batch batch = {.first = {.run = run, .argument = &run_count[started_count]},
+                         .count = (size_t)count,
+                         .step = sizeof *run_count};
+    started_count += count;
+    model_check(started_count <= work_max);
     model_check(start(pool, &batch) == AT_OK);
+}
+
+static void start_work(void *(*run)(void *)) {
+    start_works(run, 1);
 }
 
 /* A work that starts another. */
@@ -119,6 +124,10 @@ static void start_two_leaves(void) {
     start_work(run_leaf);
 }
 
+static void start_two_at_once(void) {
+    start_works(run_leaf, 2);
+}
+
 static void start_parent(void) {
     start_work(run_parent);
 }
@@ -135,36 +144,85 @@ static void start_and_end(void) {
     end_threads(pool);
 }
 
+/* The work that is started in time starts another while the pool closes. */
+static void start_parent_and_end(void) {
+    start_work(run_parent);
+    model_check(at_pool_shutdown(pool, AT_FOREVER) == AT_OK);
+    check_all_ran();
+    end_threads(pool);
+}
+
 static void only_end(void) {
     model_check(at_pool_shutdown(pool, AT_FOREVER) == AT_OK);
     end_threads(pool);
 }
 
-#define CASE(text, begin, preemption_bound, stale_bound, ...)                                      \
+/* What is explored of a case. Looks at stale values cost most. */
+#define ALL .preemptions = MODEL_UNBOUNDED, .stale_reads = MODEL_UNBOUNDED
+#define THREE .preemptions = 3, .stale_reads = 0
+#define FRESH .preemptions = 2, .stale_reads = 0
+#define STALE .preemptions = 2, .stale_reads = 1
+#define STALER .preemptions = 1, .stale_reads = 2
+#define LITTLE .preemptions = 1, .stale_reads = 1
+
+#define CASE(text, begin, bounds, ...)                                                             \
     {                                                                                              \
         .name = text, .setup = begin, .threads = {__VA_ARGS__}, .check = check_at_rest,            \
-        .ends_asleep = true, .preemptions = preemption_bound, .stale_reads = stale_bound           \
+        .ends_asleep = true, bounds                                                                \
     }
-#define END_CASE(text, begin, preemption_bound, stale_bound, ...)                                  \
+/* With one order weaker, which has to be found. */
+#define MUTANT(in, operation, object, from, to, ...)                                               \
     {                                                                                              \
-        .name = text, .setup = begin, .threads = {__VA_ARGS__}, .check = check_all_ran,            \
-        .preemptions = preemption_bound, .stale_reads = stale_bound                                \
+        .name = "mutant: " operation " " object " in " in ", " #to, .setup = start_one_worker,     \
+        .threads = {__VA_ARGS__}, .check = check_at_rest, .ends_asleep = true, .must_fail = true,  \
+        .mutant = {in, operation, object, memory_order_##from, memory_order_##to}, STALE           \
     }
+#define END_CASE(text, begin, bounds, ...)                                                         \
+    { .name = text, .setup = begin, .threads = {__VA_ARGS__}, .check = check_all_ran, bounds }
+
+static const model_case cases[] = {
+    CASE("one worker, one start, all", start_one_worker, ALL, start_leaf, first_worker),
+    CASE("one worker, two starts", start_one_worker, STALE, start_two_leaves, first_worker),
+    CASE("one worker, two producers", start_one_worker, STALE, start_leaf, start_leaf,
+         first_worker),
+    CASE("one worker, parent", start_one_worker, STALE, start_parent, first_worker),
+    CASE("two workers, one start", start_two_workers, FRESH, start_leaf, first_worker,
+         second_worker),
+    CASE("two workers, two starts", start_two_workers, FRESH, start_two_leaves, first_worker,
+         second_worker),
+    CASE("two workers, parent", start_two_workers, FRESH, start_parent, first_worker,
+         second_worker),
+    CASE("two workers, parent, stale", start_two_workers, STALER, start_parent, first_worker,
+         second_worker),
+    CASE("two workers, grandparent, stale", start_two_workers, STALER, start_grandparent,
+         first_worker, second_worker),
+    CASE("two workers, two at once", start_two_workers, FRESH, start_two_at_once, first_worker,
+         second_worker),
+    CASE("two workers, two at once, stale", start_two_workers, STALER, start_two_at_once,
+         first_worker, second_worker),
+    CASE("two searchers, two starts", start_two_searchers, FRESH, start_two_leaves, first_worker,
+         second_worker),
+    CASE("two searchers, two starts, stale", start_two_searchers, STALER, start_two_leaves,
+         first_worker, second_worker),
+    CASE("two workers, two producers", start_two_workers, LITTLE, start_leaf, start_leaf,
+         first_worker, second_worker),
+    END_CASE("one worker, end", start_one_worker, STALE, only_end, first_worker),
+    END_CASE("one worker, start and end", start_one_worker, STALE, start_and_end, first_worker),
+    END_CASE("one worker, start and end, three", start_one_worker, THREE, start_and_end,
+             first_worker),
+    END_CASE("one worker, parent and end", start_one_worker, STALE, start_parent_and_end,
+             first_worker),
+    END_CASE("two workers, start and end", start_two_workers, FRESH, start_and_end, first_worker,
+             second_worker),
+    END_CASE("two workers, parent and end", start_two_workers, LITTLE, start_parent_and_end,
+             first_worker, second_worker),
+    MUTANT("ati_idle_notify", "load", "&idle->counts", seq_cst, acquire, start_leaf, first_worker),
+    MUTANT("ati_idle_sleep", "fetch_add", "&idle->counts", seq_cst, acq_rel, start_leaf,
+           first_worker),
+    MUTANT("ati_injector_publish", "store", "&shard->pushed", seq_cst, release, start_leaf,
+           first_worker),
+};
 
 int main(int argument_count, char **arguments) {
-    static const model_case cases[] = {
-        CASE("one worker, one start, all", start_one_worker, MODEL_UNBOUNDED, MODEL_UNBOUNDED, start_leaf, first_worker),
-        CASE("one worker, two starts", start_one_worker, 2, 1, start_two_leaves, first_worker),
-        CASE("one worker, two producers", start_one_worker, 2, 1, start_leaf, start_leaf, first_worker),
-        CASE("one worker, a work that starts one", start_one_worker, 2, 1, start_parent, first_worker),
-        CASE("two workers, one start", start_two_workers, 2, 1, start_leaf, first_worker, second_worker),
-        CASE("two workers, two starts", start_two_workers, 2, 1, start_two_leaves, first_worker, second_worker),
-        CASE("two workers, a work that starts one", start_two_workers, 2, 1, start_parent, first_worker, second_worker),
-        CASE("two workers, a work that starts two", start_two_workers, 2, 1, start_grandparent, first_worker, second_worker),
-        CASE("two searchers, two starts", start_two_searchers, 2, 1, start_two_leaves, first_worker, second_worker),
-        END_CASE("one worker, end", start_one_worker, 2, 1, only_end, first_worker),
-        END_CASE("one worker, start and end", start_one_worker, 2, 1, start_and_end, first_worker),
-        END_CASE("two workers, start and end", start_two_workers, 2, 1, start_and_end, first_worker, second_worker),
-    };
     return model_main(argument_count, arguments, cases, sizeof cases / sizeof *cases);
 }

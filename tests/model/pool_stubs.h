@@ -60,6 +60,15 @@ bool ati_spare_park(ati_worker *worker) {
     model_fail("there are no spare workers here");
 }
 
+at_status ati_pool_block_begin(ati_worker *worker) {
+    (void)worker;
+    model_fail("no worker shuts a pool down here");
+}
+
+void ati_pool_block_end(ati_worker *worker) {
+    (void)worker;
+}
+
 /* -- Of tasks with a site, which these models do not start -- */
 
 void ati_frame_enter(ati_frame *frame) {

@@ -100,6 +100,12 @@ static totals explore(const model_case *tested) {
     return result;
 }
 
+long model_explore(const model_case *tested) {
+    set_mutant(&tested->mutant);
+    totals result = explore(tested);
+    return result.is_faulty ? -1 : result.executions;
+}
+
 static void print_bound(int bound, const char *what) {
     if (bound == MODEL_UNBOUNDED)
         printf(", any number of %s", what);
@@ -124,8 +130,8 @@ static bool run_case(const model_case *tested) {
     print_bound(tested->stale_reads, "stale reads");
     if (result.redundant)
         printf(", %ld cut", result.redundant);
-    printf(", %.2f s\n", (double)(ended.tv_sec - began.tv_sec) +
-                             (double)(ended.tv_nsec - began.tv_nsec) / 1e9);
+    printf(", %.2f s\n",
+           (double)(ended.tv_sec - began.tv_sec) + (double)(ended.tv_nsec - began.tv_nsec) / 1e9);
     if (result.is_faulty)
         printf("    %s\n", threads_fault());
     if (result.is_faulty && !tested->must_fail)

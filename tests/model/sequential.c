@@ -47,8 +47,7 @@ void sequential_begin_execution(void) {
 static bool is_older(const access *one, const access *other) {
     if (one->location != other->location)
         return false;
-    return one->time < other->time ||
-           (one->time == other->time && one->writes && !other->writes);
+    return one->time < other->time || (one->time == other->time && one->writes && !other->writes);
 }
 
 /* By happens-before, for an access that is about to be done and takes over `acquired` by its read,

@@ -255,8 +255,8 @@ execution_outcome threads_run(const model_case *tested) {
 
 bool ati_futex_wait(_Atomic uint32_t *word, uint32_t expected, at_deadline deadline) {
     int location = memory_find(word, sizeof *word);
-    operation *done = threads_step(
-        &(operation){.name = "futex_wait", .location = location, .writes = true});
+    operation *done =
+        threads_step(&(operation){.name = "futex_wait", .location = location, .writes = true});
     /* The kernel looks at the word with the sleepers locked, after all that came before. */
     done->value = memory_read_newest(location);
     if (done->value != expected)
@@ -273,10 +273,8 @@ bool ati_futex_wait(_Atomic uint32_t *word, uint32_t expected, at_deadline deadl
     self->asleep_on = location;
     self->is_timed = deadline != AT_FOREVER;
     self->has_timed_out = false;
-    pending[current] = (operation){.name = "woken",
-                                   .location = location,
-                                   .thread = (uint8_t)current,
-                                   .writes = true};
+    pending[current] = (operation){
+        .name = "woken", .location = location, .thread = (uint8_t)current, .writes = true};
     pass_on();
     return !self->has_timed_out;
 }
