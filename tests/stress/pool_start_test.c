@@ -240,3 +240,42 @@ Test(pool_start_stress, all_workers_are_woken_by_late_continuations) {
     for (int round = 0; round < rounds; round++)
         pthread_barrier_destroy(&meetings[round].barrier);
 }
+
+static _Atomic bool refusals_end;
+static _Atomic int64_t many_refused;
+
+static void *be_refused(void *load) {
+    static char items[1000];
+    while (!atomic_load(&refusals_end)) {
+        at_status status =
+            at_pool_start_many(((struct load *)load)->pool, count_run, AT_ITEMS(items, 1000));
+        if (status != AT_ERROR_FULL)
+            return AT_FAILED;
+        atomic_fetch_add(&many_refused, 1);
+    }
+    return NULL;
+}
+
+/* Rule S1: a batch that is refused takes no room, not even for a moment. */
+Test(pool_start_stress, refused_batches_take_no_room) {
+    struct load load = {0};
+    pthread_t thread;
+    void *result = NULL;
+    cr_assert_eq(
+        at_pool_create(&load.pool, &(at_pool_options){.thread_count = 1, .queue_bound = 100}),
+        AT_OK);
+    cr_assert_eq(pthread_create(&thread, NULL, be_refused, &load), 0);
+    while (atomic_load(&many_refused) == 0)
+        sched_yield();
+    int full = 0;
+    for (int64_t round = 0; round < 20000; round++) {
+        full += at_pool_start(load.pool, count_run, &load) == AT_ERROR_FULL;
+        while (!full && atomic_load(&load.runs) <= round) /* the queue is empty again */
+            sched_yield();
+    }
+    atomic_store(&refusals_end, true);
+    pthread_join(thread, &result);
+    cr_expect_null(result);
+    cr_expect_eq(full, 0);
+    destroy_pool(load.pool);
+}

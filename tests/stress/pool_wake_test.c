@@ -116,3 +116,43 @@ Test(pool_wake, a_continuation_while_a_drop_runs) {
         wait_and_release(at_future_then(passed, raise_flag_then, NULL));
     }
 }
+
+static _Atomic bool go;
+
+static void *keep_worker_until_go(void *unused) {
+    while (!atomic_load_explicit(&go, memory_order_acquire))
+        sched_yield();
+    return unused;
+}
+
+/* Runs `run` inline behind a task, on its worker, and behind a `then` on the pool before it if
+ * there is one. */
+static void run_inline_behind_a_task(at_then_fn first, at_then_fn run) {
+    at_continuation_options options = {.executor = at_executor_inline()};
+    for (int i = 0; i < round_count; i++) {
+        atomic_store(&go, false);
+        at_future *source = at_pool_submit(pool, keep_worker_until_go, NULL), *before = NULL;
+        if (first)
+            before = at_future_then(at_future_retain(source), first, NULL);
+        at_future *last = at_future_then_with(source, run, &options);
+        atomic_store(&go, true);
+        wait_and_release(last);
+        if (before)
+            wait_and_release(before);
+    }
+}
+
+/* The first continuation is on the pool; the second runs inline and keeps the worker that has just
+ * released the first. */
+Test(pool_wake, a_continuation_while_an_inline_one_runs) {
+    run_inline_behind_a_task(raise_flag_then, keep_worker_then);
+}
+
+static void *start_and_keep_worker_then(void *value, void *unused) {
+    (void)value;
+    return start_and_keep_worker(unused);
+}
+
+Test(pool_wake, work_that_an_inline_continuation_starts) {
+    run_inline_behind_a_task(NULL, start_and_keep_worker_then);
+}

@@ -194,3 +194,45 @@ Test(future_dropped, settled_errors_are_read) {
     at_future_release(all);
     expect_lines(pool, 0);
 }
+
+/* Rule F3: an error that the wait has handled is not told by a side branch that has passed it on,
+ * whichever comes first. */
+Test(future_dropped, handled_errors_are_not_told_by_side_branches) {
+    at_pool *pool = create_pool(1);
+    struct gate gate = GATE_CLOSED;
+    cr_assert_eq(at_pool_start(pool, gate_pass, &gate), AT_OK);
+    gate_await(&gate, 1);
+    at_future *future = at_pool_submit(pool, fail_plainly, NULL);
+    at_future *side = at_future_finally(at_future_retain(future), look_on, NULL);
+    gate_open(&gate);
+    expect_outcome(future, AT_ERROR_IO);
+    at_future_release(side);
+    at_future_release(future);
+    expect_lines(pool, 0);
+}
+
+/* Rule F3: the error of a source whose continuation could not be attached has not been passed on;
+ * the refusal itself was read. */
+Test(future_dropped, errors_that_nothing_was_attached_to) {
+    at_pool *pool = create_pool(1);
+    at_continuation_options options = {.name = "refused"};
+    options.reserved[0] = 1;
+    at_future *source = at_pool_submit(pool, fail_plainly, NULL);
+    at_future *refused = at_future_finally_with(source, look_on, &options);
+    expect_outcome(refused, AT_ERROR_INVALID);
+    at_future_release(refused);
+    expect_lines(pool, 1);
+}
+
+/* Rule F3: nobody ever listened to it, so there is nobody who missed something. */
+Test(future_dropped, promises_that_nobody_listens_to) {
+    at_promise *promise = NULL;
+    at_pool *pool = create_pool(1);
+    cr_assert_eq(at_promise_create(&promise, at_pool_executor(pool)), AT_OK);
+    at_promise_destroy(promise);
+    at_future *future;
+    promise = create_promise(pool, &future);
+    at_future_release(future);
+    at_promise_destroy(promise);
+    expect_lines(pool, 0);
+}

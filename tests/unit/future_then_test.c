@@ -609,3 +609,57 @@ Test(future_then, take_inline) {
     destroy_pool(pool);
     cr_expect_eq(tally_drops(&tally), 1);
 }
+
+static void run_in_order_behind_a_task(int count) {
+    struct gate gate = GATE_CLOSED;
+    at_future *futures[200];
+    at_pool *pool = create_pool(1);
+    at_future *source = at_pool_submit(pool, gate_pass, &gate);
+    gate_await(&gate, 1);
+    for (int i = 0; i < count; i++)
+        futures[i] = at_future_then(at_future_retain(source), note_order, (void *)(intptr_t)i);
+    gate_open(&gate);
+    for (int i = 0; i < count; i++) {
+        wait_value(futures[i]);
+        at_future_release(futures[i]);
+    }
+    expect_order(count);
+    at_future_release(source);
+    destroy_pool(pool);
+}
+
+/* Rule C2: also where a worker completes the source, whose deque they go onto. */
+Test(future_then, run_in_attach_order_behind_a_task) {
+    run_in_order_behind_a_task(10);
+}
+
+static void *recover_with_context(const at_error *error, void *context) {
+    (void)error;
+    return context;
+}
+
+static void count_finally(const at_outcome *outcome, void *context) {
+    (void)outcome;
+    tally_run(context);
+}
+
+/* The macros take options that are written in place, commas and all. */
+Test(future_then, options_may_be_compound_literals) {
+    static struct tally tally;
+    at_pool *pool = create_pool(1);
+    cr_expect_eq(at_pool_start_with(pool, &(at_task_options){.run = tally_run, .argument = &tally}),
+                 AT_OK);
+    at_future *future =
+        at_pool_submit_with(pool, &(at_task_options){.run = fail_plainly, .argument = &tally});
+    future =
+        at_future_recover_with(future, recover_with_context,
+                               &(at_continuation_options){.context = &tally, .name = "mended"});
+    future = at_future_then_with(future, count_call,
+                                 &(at_continuation_options){.context = &tally, .name = "counted"});
+    future = at_future_finally_with(future, count_finally,
+                                    &(at_continuation_options){.context = &tally, .name = "told"});
+    cr_expect_eq(wait_value(future), &tally);
+    at_future_release(future);
+    destroy_pool(pool);
+    cr_expect_eq(tally_runs(&tally), 3);
+}

@@ -4,6 +4,8 @@
 #include "support/tasks.h"
 #include "support/test.h"
 
+#include <string.h>
+
 TestSuite(future_value, .timeout = 60);
 
 static void *give(void *argument) {
@@ -247,4 +249,80 @@ Test(future_value, errors_may_be_ignored) {
     at_future_ignore(future);
     at_future_release(future);
     destroy_pool(pool);
+}
+
+static void *see_value(void *value, void *context) {
+    *(void **)context = value;
+    return NULL;
+}
+
+static void see_outcome(const at_outcome *outcome, void *context) {
+    *(at_outcome *)context = *outcome;
+}
+
+/* Rule F2: the future keeps no value once it was taken: NULL for those who come later. */
+Test(future_value, is_null_for_all_once_taken) {
+    struct tally value = {0};
+    void *taken = NULL, *seen = &seen, *waited = &waited;
+    at_outcome outcome = {.value = &seen};
+    at_pool *pool = create_pool(1);
+    at_future *source = at_pool_submit(pool, give_owned, &value);
+    wait_value(source);
+    cr_expect_eq(at_future_take(source, &taken, NULL), AT_OK);
+    cr_expect_eq(taken, &value);
+    cr_expect_eq(at_future_wait(source, 0, &waited), AT_OK);
+    cr_expect_null(waited);
+    at_future *then = at_future_then(at_future_retain(source), see_value, &seen);
+    at_future *finally = at_future_finally(at_future_retain(source), see_outcome, &outcome);
+    at_future *all = at_future_all(&source, 1);
+    wait_value(then);
+    cr_expect_null(seen);
+    cr_expect_null(wait_value(finally));
+    cr_expect_eq(outcome.status, AT_OK);
+    cr_expect_null(outcome.value);
+    const at_outcome *outcomes = wait_value(all);
+    cr_expect_eq(outcomes[0].status, AT_OK);
+    cr_expect_null(outcomes[0].value);
+    at_future_release(then);
+    at_future_release(finally);
+    at_future_release(all);
+    destroy_pool(pool);
+    cr_expect_eq(tally_drops(&value), 0);
+}
+
+static void fail_in_drop(void *value) {
+    tally_drop(value);
+    at_fail_status(AT_ERROR_INVALID, "in the drop");
+    if (at_value_take(NULL) != AT_OK)
+        tally_drop(value);
+}
+
+static void *give_with_failing_drop(void *tally) {
+    return at_return(tally, fail_in_drop);
+}
+
+/* Gives NULL if the slot is the same after the drop as before. */
+static void *drop_while_holding_an_error(void *future) {
+    at_fail_status(AT_ERROR_IO, "still here");
+    const at_error *error = at_error_last();
+    at_future_release(future);
+    bool same = at_error_last() == error && strcmp(at_error_text(error), "still here") == 0;
+    return same ? at_return(NULL, NULL) : at_fail(AT_ERROR_INVALID, "another error in the slot");
+}
+
+/* Rule H0: a drop function has an error slot of its own. */
+Test(future_value, drops_leave_the_error_slot_alone) {
+    struct tally value = {0};
+    at_pool *pool = create_pool(1);
+    at_future *future = at_pool_submit(pool, give_with_failing_drop, &value);
+    wait_value(future);
+    at_future *holder = at_pool_submit(pool, drop_while_holding_an_error, future);
+    wait_value(holder);
+    at_future_release(holder);
+    cr_expect_eq(tally_drops(&value), 2);
+    future = at_pool_submit(pool, give_with_failing_drop, &value);
+    wait_value(future);
+    destroy_pool(pool); /* the worker has given its reference back */
+    cr_expect_null(drop_while_holding_an_error(future));
+    cr_expect_eq(tally_drops(&value), 4);
 }

@@ -584,3 +584,133 @@ Test(future_wait, submit_to_a_full_queue) {
     at_future_release(second);
     destroy_pool(pool);
 }
+
+/* -- What a wait in a task leaves behind ------------------------------------------------------ */
+
+enum { child_count = 20000 };
+
+static void *give_owned(void *tally) {
+    return at_return(tally, tally_drop);
+}
+
+static void *wait_for_children(void *argument) {
+    struct tally *tally = argument;
+    for (int i = 0; i < child_count; i++) {
+        at_future *child = at_pool_submit(at_pool_current(), give_owned, tally);
+        at_status status = at_future_wait(child, AT_FOREVER, NULL);
+        at_future_release(child);
+        AT_TRY(status);
+    }
+    return (void *)(intptr_t)tally_drops(tally);
+}
+
+/* Rule W1: a child that was run in place is gone with its future, not when its parent returns. */
+Test(future_wait, a_claimed_target_leaves_nothing_behind) {
+    struct tally tally = {0};
+    at_pool *pool = create_pool(1);
+    at_future *future = at_pool_submit(pool, wait_for_children, &tally);
+    cr_expect_eq((intptr_t)wait_value(future), child_count);
+    at_future_release(future);
+    cr_expect_eq(destroy_pool(pool).accepted, child_count + 1);
+    cr_expect_eq(tally_drops(&tally), child_count);
+}
+
+static void *wait_past_deadline(void *future) {
+    return (void *)(intptr_t)at_future_wait(future, 1, NULL);
+}
+
+/* Rule W4: a deadline that has passed needs no spare thread. */
+Test(future_wait, without_spares_a_passed_deadline_is_no_overload) {
+    at_future *future;
+    at_pool *pool = NULL;
+    cr_assert_eq(
+        at_pool_create(&pool, &(at_pool_options){.thread_count = 1, .max_spares = AT_NONE}), AT_OK);
+    at_promise *promise = create_promise(pool, &future);
+    at_future *waiter = at_pool_submit(pool, wait_past_deadline, future);
+    cr_expect_eq((intptr_t)wait_value(waiter), AT_ERROR_TIMED_OUT);
+    at_future_release(waiter);
+    at_promise_destroy(promise);
+    expect_outcome(future, AT_ERROR_ABANDONED);
+    at_future_release(future);
+    destroy_pool(pool);
+}
+
+/* -- What a failed task says ------------------------------------------------------------------ */
+
+static void *look_and_fail(void *argument) {
+    const char **message = argument;
+    at_fail(AT_ERROR_IO, "on purpose");
+    *message = at_error_message(at_error_last());
+    return AT_FAILED;
+}
+
+/* Rule F2: a message that was read early gets its task, and who has the early one may keep it as
+ * long as the error. */
+Test(future_wait, a_message_read_in_the_task_gets_its_task) {
+    const char *early = NULL;
+    at_pool *pool = create_pool(1);
+    at_future *future = at_pool_submit(pool, look_and_fail, &early);
+    expect_outcome(future, AT_ERROR_IO);
+    const char *message = at_error_message(at_future_error(future));
+    cr_expect_eq(strncmp(message, "on purpose (", 12), 0, "%s", message);
+    cr_expect_not_null(strstr(message, ", in task look_and_fail, from future_wait_test.c:"), "%s",
+                       message);
+    cr_expect_eq(strncmp(early, "on purpose (", 12), 0);
+    cr_expect_null(strstr(early, "look_and_fail"), "%s", early);
+    at_future_release(future);
+    destroy_pool(pool);
+}
+
+static void *fail_after_a_look(void *unused) {
+    at_items nothing = {.data = NULL, .count = 3, .size = 8};
+    at_status status = at_pool_start_many(at_pool_current(), give, nothing);
+    return status == AT_ERROR_INVALID ? AT_FAILED : unused;
+}
+
+/* Rule H0: an error that was merely looked at is not the reason of AT_FAILED. */
+Test(future_wait, failing_after_a_failed_call_does_not_say_why) {
+    at_pool *pool = create_pool(1);
+    at_future *future = at_pool_submit(pool, fail_after_a_look, NULL);
+    expect_outcome(future, AT_ERROR_FAILED);
+    const char *message = at_error_message(at_future_error(future));
+    cr_expect_not_null(strstr(message, "without saying why"), "%s", message);
+    cr_expect_not_null(strstr(message, "in task fail_after_a_look"), "%s", message);
+    cr_expect_null(strstr(message, "items"), "%s", message);
+    at_future_release(future);
+    destroy_pool(pool);
+}
+
+/* -- In inline continuations ------------------------------------------------------------------ */
+
+static void *wait_inline(void *value, void *pending) {
+    (void)value;
+    return (void *)(intptr_t)at_future_wait(pending, PATIENCE, NULL);
+}
+
+/* What runs inline may not wait, in a plain thread or in a task; what is done it may read. */
+Test(future_wait, in_an_inline_continuation_is_a_deadlock) {
+    at_future *source, *pending;
+    struct gate gate = GATE_CLOSED;
+    at_pool *pool = create_pool(1);
+    at_promise *promise = create_promise(pool, &source);
+    at_promise *other = create_promise(pool, &pending);
+    at_continuation_options options = {.executor = at_executor_inline(), .context = pending};
+    at_future *here = at_future_then_with(at_future_retain(source), wait_inline, &options);
+    cr_expect_eq(at_promise_set(promise, NULL, NULL), AT_OK);
+    cr_expect_eq((intptr_t)wait_value(here), AT_ERROR_DEADLOCK);
+    at_future_release(here);
+    at_future *task = at_pool_submit(pool, gate_pass, &gate);
+    gate_await(&gate, 1);
+    at_future *there = at_future_then_with(task, wait_inline, &options);
+    gate_open(&gate);
+    cr_expect_eq((intptr_t)wait_value(there), AT_ERROR_DEADLOCK);
+    at_future_release(there);
+    cr_expect_eq(at_promise_set(other, NULL, NULL), AT_OK);
+    at_future *done = at_future_then_with(source, wait_inline, &options);
+    cr_expect_eq((intptr_t)wait_value(done), AT_OK);
+    at_future_release(done);
+    at_promise_destroy(promise);
+    at_promise_destroy(other);
+    at_future_release(pending);
+    destroy_pool(pool);
+}

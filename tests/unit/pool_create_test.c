@@ -307,3 +307,46 @@ Test(pool_create, pools_are_independent) {
     gate_open(&gate);
     cr_expect_eq(destroy_pool(blocked).accepted, 1);
 }
+
+struct late_start {
+    at_pool *_Atomic pool;
+    _Atomic int stops;
+    _Atomic int refused;
+    struct tally late;
+};
+
+static void start_at_stop(void *context) {
+    struct late_start *late_start = context;
+    atomic_fetch_add(&late_start->stops, 1);
+    at_status status = at_pool_start(atomic_load(&late_start->pool), tally_run, &late_start->late);
+    if (status == AT_ERROR_CLOSED)
+        atomic_fetch_add(&late_start->refused, 1);
+}
+
+/* Rule S1: nothing that a stop hook starts is accepted and then lost. */
+Test(pool_create, stop_hooks_may_start_no_tasks) {
+    struct late_start late_start = {0};
+    at_pool *pool = NULL;
+    cr_assert_eq(at_pool_create(&pool, &(at_pool_options){.thread_count = 3,
+                                                          .on_thread_stop = start_at_stop,
+                                                          .context = &late_start}),
+                 AT_OK);
+    atomic_store(&late_start.pool, pool);
+    destroy_pool(pool);
+    cr_expect_eq(late_start.stops, 3);
+    cr_expect_eq(late_start.refused, 3);
+    cr_expect_eq(tally_runs(&late_start.late), 0);
+}
+
+/* Rule L2: no more workers than CPUs that they may run on. */
+Test(pool_create, default_thread_count_on_one_cpu) {
+    cpu_set_t allowed;
+    cr_assert_eq(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, &allowed))
+        cpu++;
+    at_pool *pool = NULL;
+    cr_assert_eq(at_pool_create(&pool, &(at_pool_options){.cpus = &cpu, .cpu_count = 1}), AT_OK);
+    cr_expect_eq(at_pool_thread_count(pool), 1);
+    destroy_pool(pool);
+}

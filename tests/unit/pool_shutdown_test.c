@@ -188,3 +188,48 @@ Test(pool_shutdown, submissions_become_failed_futures) {
     destroy_pool(pool);
     cr_expect_eq(tally_runs(&tally), 0);
 }
+
+struct pair {
+    at_pool *outer;
+    at_pool *inner;
+    at_future *queued; /* on `outer`, behind the task that destroys `inner` */
+    struct gate gate;
+    _Atomic int waited; /* 1 + the negated status of the wait in `inner` */
+};
+
+static void *wait_for_queued(void *argument) {
+    struct pair *pair = argument;
+    at_status status = at_future_wait(pair->queued, PATIENCE, NULL);
+    atomic_store(&pair->waited, 1 - (int)status);
+    return NULL;
+}
+
+static void *destroy_inner(void *argument) {
+    struct pair *pair = argument;
+    gate_pass(&pair->gate);
+    at_pool_destroy(pair->inner);
+    return NULL;
+}
+
+static void *give(void *argument) {
+    return argument;
+}
+
+/* A task that destroys another pool is replaced meanwhile, like one that waits: what its own pool
+ * has queued may be what the other pool's tasks wait for. */
+Test(pool_shutdown, of_another_pool_from_a_task) {
+    struct pair pair = {.gate = GATE_CLOSED};
+    pair.outer = create_pool(1);
+    pair.inner = create_pool(1);
+    at_future *destroyer = at_pool_submit(pair.outer, destroy_inner, &pair);
+    gate_await(&pair.gate, 1);
+    pair.queued = at_pool_submit(pair.outer, give, &pair);
+    cr_assert_eq(at_pool_start(pair.inner, wait_for_queued, &pair), AT_OK);
+    gate_open(&pair.gate);
+    wait_value(destroyer);
+    cr_expect_eq(wait_value(pair.queued), &pair);
+    cr_expect_eq(pair.waited, 1);
+    at_future_release(destroyer);
+    at_future_release(pair.queued);
+    destroy_pool(pair.outer);
+}

@@ -102,7 +102,8 @@ Test(pool_start, many_refuses_items_without_data_or_size) {
 
 /* Rule H00: absurd counts are refused, none of them is accepted, and the pool goes on. */
 Test(pool_start, many_of_too_many) {
-    static const size_t counts[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 8, SIZE_MAX / 64};
+    static const size_t counts[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 8, PTRDIFF_MAX,
+                                    SIZE_MAX / 64};
     struct tally item = {0};
     fault_install();
     at_pool *pool = create_pool(1);
@@ -410,4 +411,27 @@ Test(pool_start, happens_before_run) {
         cr_expect_eq(destroy_pool(pool).succeeded, 1);
         plain_value = 0;
     }
+}
+
+/* Gives NULL if each absurd count is refused. */
+static void *start_absurd_counts(void *item) {
+    static const size_t counts[] = {SIZE_MAX, SIZE_MAX / 8, PTRDIFF_MAX};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        at_items items = {.data = item, .count = counts[i], .size = 8};
+        at_status status = at_pool_start_many(at_pool_current(), tally_run, items);
+        if (status != AT_ERROR_INVALID && status != AT_ERROR_NO_MEMORY)
+            return at_fail(AT_ERROR_FAILED, "%zu: %s", counts[i], at_status_name(status));
+    }
+    return NULL;
+}
+
+/* Rule H00: from inside a task as well. */
+Test(pool_start, many_of_too_many_from_inside) {
+    struct tally item = {0};
+    at_pool *pool = create_pool(1);
+    at_future *future = at_pool_submit(pool, start_absurd_counts, &item);
+    wait_value(future);
+    at_future_release(future);
+    cr_expect_eq(destroy_pool(pool).accepted, 1);
+    cr_expect_eq(tally_runs(&item), 0);
 }
