@@ -15,7 +15,8 @@ at_error *ati_error_create(const char *site, at_error *cause, at_status status, 
 at_error *ati_error_static(at_status status);
 
 /* Writes which task the error ended and where that was started, unless it says so already or
- * somebody else has a reference. `name` is copied if `copy_name`, else valid for ever. */
+ * somebody else has a reference (a shared error does not change). `name` is copied if `copy_name`,
+ * else valid for ever. */
 void ati_error_set_task(at_error *error, const char *name, bool copy_name, const char *site);
 
 /* Attaches an error that came with this one; takes `other`. Only while nobody else has a reference.

@@ -204,17 +204,23 @@ static bool take_outside(ati_worker *worker, ati_work *work) {
     return ati_overflow_take(worker->pool, work) || take_injected(worker, work, 1);
 }
 
-/* Every so many picks: one work that waits outside, or the oldest of the own deque, in turns;
- * unless all in the deque came from outside, in their order. */
+/* Every so many picks: one work that waits outside, or the oldest of the own deque, in turns. The
+ * oldest has its turn only if the deque does not get shorter: then it is not starved, and works
+ * that were pushed in an order keep it. Nothing of this if all in the deque came from outside. */
 static bool pick_fairly(ati_worker *worker, ati_work *work) {
-    bool own_first = worker->pick_count / fairness_interval % 2;
-    if (!worker->has_own || !(own_first ? take_oldest(worker, work) || take_outside(worker, work)
-                                        : take_outside(worker, work) || take_oldest(worker, work)))
+    size_t size = ati_deque_size(&worker->deque);
+    bool drains = size < worker->size_before;
+    worker->size_before = size;
+    if (!worker->has_own)
         return false;
+    bool oldest_first = worker->pick_count / fairness_interval % 2;
+    bool found = !drains && oldest_first && take_oldest(worker, work);
+    found = found || take_outside(worker, work);
+    found = found || (!drains && take_oldest(worker, work));
     /* A quiet push may have left a work here that nobody was told of. */
-    if (ati_deque_size(&worker->deque) > 0)
+    if (found && ati_deque_size(&worker->deque) > 0)
         ati_idle_notify(worker->pool, &worker->pool->idle);
-    return true;
+    return found;
 }
 
 /* Takes what is at hand, without looking at other workers. */

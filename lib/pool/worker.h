@@ -35,6 +35,7 @@ typedef struct ati_worker {
     uint32_t pick_count;      /* picks, for fairness */
     ati_quiet quiet;          /* whether its pushes wake others */
     uint32_t next_shard;      /* of the injector, to be looked at first */
+    size_t size_before;       /* of the deque, at the fair pick before */
     bool has_own;             /* its deque may hold works that its own tasks started */
     uint32_t depth;           /* tasks that run nested on this stack */
     int64_t reference_change; /* references to the pool taken less those given back here */

@@ -631,6 +631,7 @@ static void run_in_order_behind_a_task(int count) {
 /* Rule C2: also where a worker completes the source, whose deque they go onto. */
 Test(future_then, run_in_attach_order_behind_a_task) {
     run_in_order_behind_a_task(10);
+    run_in_order_behind_a_task(200);
 }
 
 static void *recover_with_context(const at_error *error, void *context) {
