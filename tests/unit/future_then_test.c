@@ -616,6 +616,7 @@ static void run_in_order_behind_a_task(int count) {
     at_pool *pool = create_pool(1);
     at_future *source = at_pool_submit(pool, gate_pass, &gate);
     gate_await(&gate, 1);
+    order.next = 0;
     for (int i = 0; i < count; i++)
         futures[i] = at_future_then(at_future_retain(source), note_order, (void *)(intptr_t)i);
     gate_open(&gate);
