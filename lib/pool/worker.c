@@ -209,14 +209,14 @@ static bool take_outside(ati_worker *worker, ati_work *work) {
  * that were pushed in an order keep it. Nothing of this if all in the deque came from outside. */
 static bool pick_fairly(ati_worker *worker, ati_work *work) {
     size_t size = ati_deque_size(&worker->deque);
-    bool drains = size < worker->size_before;
+    bool starves = worker->size_before > 0 && size >= worker->size_before;
     worker->size_before = size;
     if (!worker->has_own)
         return false;
     bool oldest_first = worker->pick_count / fairness_interval % 2;
-    bool found = !drains && oldest_first && take_oldest(worker, work);
+    bool found = starves && oldest_first && take_oldest(worker, work);
     found = found || take_outside(worker, work);
-    found = found || (!drains && take_oldest(worker, work));
+    found = found || (starves && take_oldest(worker, work));
     /* A quiet push may have left a work here that nobody was told of. */
     if (found && ati_deque_size(&worker->deque) > 0)
         ati_idle_notify(worker->pool, &worker->pool->idle);
