@@ -205,8 +205,9 @@ static bool take_outside(ati_worker *worker, ati_work *work) {
 }
 
 /* Every so many picks: one work that waits outside, or the oldest of the own deque, in turns. The
- * oldest has its turn only if the deque does not get shorter: then it is not starved, and works
- * that were pushed in an order keep it. Nothing of this if all in the deque came from outside. */
+ * oldest has its turn only if it may be starving: if the deque was not empty at the last fair pick
+ * and has not become shorter since. So works that were pushed in an order keep it. Nothing of this
+ * if all in the deque came from outside. */
 static bool pick_fairly(ati_worker *worker, ati_work *work) {
     size_t size = ati_deque_size(&worker->deque);
     bool starves = worker->size_before > 0 && size >= worker->size_before;
