@@ -325,7 +325,7 @@ static void start_at_stop(void *context) {
 
 /* Rule S1: nothing that a stop hook starts is accepted and then lost. */
 Test(pool_create, stop_hooks_may_start_no_tasks) {
-    struct late_start late_start = {0};
+    struct late_start late_start = {.pool = NULL};
     at_pool *pool = NULL;
     cr_assert_eq(at_pool_create(&pool, &(at_pool_options){.thread_count = 3,
                                                           .on_thread_stop = start_at_stop,
