@@ -150,6 +150,8 @@ static void destroy_workers(at_pool *pool) {
 static void free_storage(at_pool *pool) {
     if (pool->injector.shards)
         ati_injector_deinit(&pool->injector);
+    ati_lane_deinit(&pool->high);
+    ati_lane_deinit(&pool->low);
     ati_stacks_deinit(&pool->stacks);
     if (pool->cpus)
         ati_release(pool->cpus, (size_t)pool->options.cpu_count * sizeof *pool->cpus);
@@ -207,10 +209,11 @@ static at_pool *create_storage(const at_pool_options *options) {
     ati_timers_init(&pool->timers);
     ati_stacks_init(&pool->stacks, (size_t)options->stack_bytes, stacks_kept,
                     ATI_STACK_GUARD_ADVICE);
+    pool->low_limit = options->thread_count > 1 ? (uint32_t)options->thread_count - 1 : 1;
     pool->idle.searching_limit = (uint32_t)(options->thread_count + 1) / 2;
     if (!copy_options(pool, options) ||
         !ati_injector_init(&pool->injector, count_shards(options->thread_count)) ||
-        !create_workers(pool)) {
+        !ati_lane_init(&pool->high) || !ati_lane_init(&pool->low) || !create_workers(pool)) {
         release_owner(pool);
         return NULL;
     }
@@ -330,6 +333,8 @@ static void set_state(at_pool *pool, ati_pool_state state) {
      * Pairs with: seq_cst in ati_pool_come_to_rest(). If relaxed: a shutdown waits for ever. */
     atomic_store_explicit(&pool->state, state, memory_order_seq_cst);
     ati_injector_settle(&pool->injector);
+    ati_injector_settle(&pool->high.injector);
+    ati_injector_settle(&pool->low.injector);
 }
 
 at_status at_pool_shutdown(at_pool *pool, at_deadline deadline) {

@@ -36,7 +36,8 @@ typedef struct ati_ready_list {
 } ati_ready_list;
 
 enum {
-    ATI_FAIRNESS_INTERVAL = 61, /* every so many picks the others come first */
+    ATI_FAIRNESS_INTERVAL = 61, /* every so many picks those who wait longer come first, and at
+                                   another one those of low priority */
     ATI_BATCH_LIMIT = 64,       /* works taken from the injector at once */
 };
 
@@ -47,6 +48,8 @@ typedef struct ati_worker {
     bool is_spare;
     uint32_t pick_count;      /* picks, for fairness */
     bool owes_fairness;       /* the next pick is a fair one */
+    bool owes_low;            /* the next pick looks at low priorities first */
+    ati_lane lane;            /* of the running task, and of what it starts */
     bool ended;               /* the loop is over */
     bool kept_time;           /* nobody may be keeping the next timer any more */
     ati_quiet quiet;          /* whether its pushes wake others */
@@ -95,6 +98,15 @@ typedef struct ati_worker {
     bool has_thread;          /* `thread` is to be joined; spares_lock, or before it starts */
     pthread_t thread;
 } ati_worker;
+
+/* Counts a pick, or a step from one waiting task to the next. */
+static inline void ati_worker_count_pick(ati_worker *worker) {
+    uint32_t rest = ++worker->pick_count % ATI_FAIRNESS_INTERVAL;
+    if (rest == 0)
+        worker->owes_fairness = true;
+    else if (rest == ATI_FAIRNESS_INTERVAL / 2)
+        worker->owes_low = true;
+}
 
 /* The worker of the calling thread, or NULL in a plain thread. */
 extern _Thread_local ati_worker *ati_worker_current;
