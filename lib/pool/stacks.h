@@ -33,7 +33,7 @@ typedef struct ati_stack {
 } ati_stack;
 
 typedef struct ati_stacks {
-    size_t stack_bytes; /* from one to the next, the page below included */
+    size_t stride; /* from one to the next, the page below included */
     size_t page_bytes;
     uint32_t warm_limit;
     ati_stack_guard guard;
