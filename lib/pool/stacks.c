@@ -43,7 +43,7 @@ struct ati_stack_slab {
     uint64_t all;                    /* a bit for each stack */
     uint64_t cold;                   /* stacks without memory; source lock */
     uint64_t guarded;                /* stacks with a guard page; source lock */
-    ati_stack_slab *next, *previous; /* in `partial`; source lock */
+    ati_stack_slab *next, *previous; /* in a list of the source; source lock */
 };
 
 /* In the whole process. */
@@ -51,19 +51,25 @@ static _Atomic uint32_t protected_count;
 
 /* -- Slabs; under the lock -- */
 
-static void link_partial(ati_stacks *stacks, ati_stack_slab *slab) {
-    slab->previous = NULL;
-    slab->next = stacks->partial;
-    if (slab->next)
-        slab->next->previous = slab;
-    stacks->partial = slab;
+/* The list of a slab that is neither unused nor unmapped. */
+static ati_stack_slab **find_list(ati_stacks *stacks, const ati_stack_slab *slab) {
+    return slab->cold != 0 ? &stacks->partial : &stacks->full;
 }
 
-static void unlink_partial(ati_stacks *stacks, ati_stack_slab *slab) {
+static void link_slab(ati_stacks *stacks, ati_stack_slab *slab) {
+    ati_stack_slab **list = find_list(stacks, slab);
+    slab->previous = NULL;
+    slab->next = *list;
+    if (slab->next)
+        slab->next->previous = slab;
+    *list = slab;
+}
+
+static void unlink_slab(ati_stacks *stacks, ati_stack_slab *slab) {
     if (slab->previous)
         slab->previous->next = slab->next;
     else
-        stacks->partial = slab->next;
+        *find_list(stacks, slab) = slab->next;
     if (slab->next)
         slab->next->previous = slab->previous;
 }
@@ -107,7 +113,7 @@ static void destroy_slab(ati_stacks *stacks, ati_stack_slab *slab) {
 static ati_stack_slab *find_slab(ati_stacks *stacks) {
     ati_stack_slab *slab = stacks->partial;
     if (slab) {
-        unlink_partial(stacks, slab);
+        unlink_slab(stacks, slab);
     } else if (stacks->unused) {
         slab = stacks->unused;
         stacks->unused = NULL;
@@ -195,8 +201,7 @@ static ati_stack *take_cold(ati_stacks *stacks) {
     }
     uint32_t index = (uint32_t)__builtin_ctzll(slab->cold);
     slab->cold &= slab->cold - 1;
-    if (slab->cold != 0)
-        link_partial(stacks, slab);
+    link_slab(stacks, slab);
     stacks->taken_count++;
     bool is_guarded = slab->guarded >> index & 1;
     ati_lock_release(&stacks->lock);
@@ -256,16 +261,13 @@ static void make_cold(ati_stacks *stacks, ati_stack *stack) {
     return_memory(stack->lowest, stack_end(stack));
     ati_lock_acquire(&stacks->lock);
     stacks->taken_count--;
-    bool was_partial = slab->cold != 0;
+    unlink_slab(stacks, slab);
     slab->cold |= bit;
-    bool is_unused = slab->cold == slab->all;
-    if (was_partial && is_unused)
-        unlink_partial(stacks, slab);
-    else if (!was_partial && !is_unused)
-        link_partial(stacks, slab);
-    if (is_unused && stacks->unused)
+    if (slab->cold != slab->all)
+        link_slab(stacks, slab);
+    else if (stacks->unused)
         destroy_slab(stacks, slab);
-    else if (is_unused)
+    else
         stacks->unused = slab;
     ati_lock_release(&stacks->lock);
 }

@@ -44,6 +44,7 @@ typedef struct ati_stacks {
     uint32_t taken_count;    /* held by users */
     uint32_t slab_count;     /* mapped */
     ati_stack_slab *partial; /* slabs with some cold stacks and some others */
+    ati_stack_slab *full;    /* slabs without cold stacks */
     ati_stack_slab *unused;  /* one slab with cold stacks only, or NULL */
 } ati_stacks;
 

@@ -340,3 +340,23 @@ Test(fiber, threads_share_the_source_of_stacks) {
         cr_assert(!failed[i]);
     cr_assert_eq(stacks.taken_count, 0);
 }
+
+#if ATI_FIBER_TSAN
+/* Where ThreadSanitizer itself would end the process. */
+Test(fiber, too_many_are_refused) {
+    enum { limit = 4000 };
+    visit *all = calloc(limit, sizeof *all);
+    for (int i = 0; i < limit; i++) {
+        all[i].fiber = make(count_visits, &all[i]);
+        cr_assert_not_null(all[i].fiber);
+    }
+    ati_stack *stack = ati_stacks_take(&stacks, 1);
+    cr_assert_null(ati_fiber_create(stack, &home, count_visits, &all[0]));
+    end(all[0].fiber);
+    all[0].fiber = ati_fiber_create(stack, &home, count_visits, &all[0]);
+    cr_assert_not_null(all[0].fiber);
+    for (int i = 0; i < limit; i++)
+        end(all[i].fiber);
+    free(all);
+}
+#endif
