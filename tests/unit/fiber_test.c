@@ -24,13 +24,7 @@ static ati_fiber home;
 static ati_stacks stacks;
 
 static void set_up(void) {
-    pthread_attr_t attributes;
-    void *lowest;
-    size_t size;
-    pthread_getattr_np(pthread_self(), &attributes);
-    pthread_attr_getstack(&attributes, &lowest, &size);
-    pthread_attr_destroy(&attributes);
-    ati_fiber_init_thread(&home, lowest, size);
+    ati_fiber_init_thread(&home);
     ati_stacks_init(&stacks, stack_bytes, 16, ATI_STACK_GUARD_ADVICE);
 }
 
@@ -309,13 +303,7 @@ Test(fiber, they_switch_among_themselves) {
 
 static void *run_thread(void *failed) {
     ati_fiber own;
-    pthread_attr_t attributes;
-    void *lowest;
-    size_t size;
-    pthread_getattr_np(pthread_self(), &attributes);
-    pthread_attr_getstack(&attributes, &lowest, &size);
-    pthread_attr_destroy(&attributes);
-    ati_fiber_init_thread(&own, lowest, size);
+    ati_fiber_init_thread(&own);
     ati_fiber *fiber = NULL;
     uint64_t expected = mix(NULL, NULL, 7);
     for (int i = 0; i < 200; i++) {
