@@ -18,9 +18,11 @@
 #include "pool/fiber.h"
 
 #include "base/check.h"
+#include "pool/crash.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 #if ATI_FIBER_TSAN
 _Atomic uint32_t ati_fiber_tools_count;
@@ -38,8 +40,10 @@ static void begin(ati_switch_point *point) {
 }
 
 static void check_overflow(const ati_fiber *fiber) {
-    ATI_CALLER_CHECK(ati_stack_check(fiber->stack), "task",
-                     "has overflowed its stack; give its pool a larger `stack_bytes`");
+    if (ati_stack_check(fiber->stack))
+        return;
+    ati_crash_report_overflow();
+    abort();
 }
 
 static void find_own_stack(ati_fiber *fiber) {

@@ -93,7 +93,7 @@ int main(void) {
         plain_check(died_of_segv(run_child(guard, output, sizeof output)));
     int status = run_child(ATI_STACK_GUARD_CHECK, output, sizeof output);
     plain_check(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    plain_check(strstr(output, "asynctools: task: has overflowed its stack"));
+    plain_check(strstr(output, "asynctools: a task has overflowed its stack; give"));
     plain_check(strstr(output, "stack_bytes"));
     return 0;
 }
