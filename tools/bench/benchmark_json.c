@@ -43,6 +43,9 @@ static void make_name(const struct benchmark_result *result, size_t subject, int
         snprintf(name, size, "%s/%s", benchmark->name, result->series[subject].subject.name);
     if (benchmark->metrics[1] && length > 0 && (size_t)length < size)
         length += snprintf(name + length, size - (size_t)length, "/%s", benchmark->metrics[metric]);
+    if (benchmark->by_workers && length > 0 && (size_t)length < size)
+        length += snprintf(name + length, size - (size_t)length, "/workers:%d",
+                           result->series[subject].subject.workers);
     if (benchmark->parameter && length > 0 && (size_t)length < size)
         snprintf(name + length, size - (size_t)length, "/%s:%ld", benchmark->parameter,
                  result->parameter);

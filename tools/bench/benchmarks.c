@@ -4,9 +4,12 @@
 #include <stddef.h>
 
 const struct benchmark *const benchmarks[] = {
-    &benchmark_submit,     &benchmark_nested,
-    &benchmark_round_trip, &benchmark_round_trip_idle,
-    &benchmark_futures,    &benchmark_then,
-    &benchmark_log,        &benchmark_log_disk,
-    &benchmark_log_call,   NULL,
+    &benchmark_submit,      &benchmark_nested,
+    &benchmark_round_trip,  &benchmark_round_trip_idle,
+    &benchmark_futures,     &benchmark_then,
+    &benchmark_log,         &benchmark_log_disk,
+    &benchmark_log_call,    &benchmark_fork_fibonacci,
+    &benchmark_fork_skynet, &benchmark_fork_queens,
+    &benchmark_fork_tree,   &benchmark_fork_matrix,
+    &benchmark_fork_loop,   NULL,
 };

@@ -13,5 +13,11 @@ extern const struct benchmark benchmark_then;
 extern const struct benchmark benchmark_log;
 extern const struct benchmark benchmark_log_disk;
 extern const struct benchmark benchmark_log_call;
+extern const struct benchmark benchmark_fork_fibonacci;
+extern const struct benchmark benchmark_fork_skynet;
+extern const struct benchmark benchmark_fork_queens;
+extern const struct benchmark benchmark_fork_tree;
+extern const struct benchmark benchmark_fork_matrix;
+extern const struct benchmark benchmark_fork_loop;
 
 #endif

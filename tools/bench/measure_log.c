@@ -103,8 +103,10 @@ static const struct log_case cases[2][2] = {
 };
 
 static size_t list_cases(const struct log_case two[2], struct subject *subjects) {
-    subjects[0] = (struct subject){"asynctools log", SUBJECT_LIBRARY, &two[0]};
-    subjects[1] = (struct subject){"mutex and fprintf", SUBJECT_PEER, &two[1]};
+    subjects[0] =
+        (struct subject){.name = "asynctools log", .role = SUBJECT_LIBRARY, .data = &two[0]};
+    subjects[1] =
+        (struct subject){.name = "mutex and fprintf", .role = SUBJECT_PEER, .data = &two[1]};
     return 2;
 }
 

@@ -79,7 +79,7 @@ static void measure_trips(const struct peer *peer, void *pool, long count, bool 
 static bool measure_peer(const struct subject *subject, const struct benchmark_settings *settings,
                          bool idle, struct benchmark_sample *sample) {
     const struct peer *peer = subject->data;
-    void *pool = peer->create(settings->workers);
+    void *pool = peer->create(settings->most_workers);
     if (!pool) {
         fprintf(stderr, "at-bench: cannot create %s\n", peer->name);
         return false;

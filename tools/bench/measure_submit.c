@@ -49,7 +49,7 @@ static void measure_burst(struct tasks_burst *burst, struct benchmark_sample *sa
 static bool measure_submit(const struct subject *subject, const struct benchmark_settings *settings,
                            struct benchmark_sample *sample) {
     const struct peer *peer = subject->data;
-    void *pool = peer->create(settings->workers);
+    void *pool = peer->create(settings->most_workers);
     if (!pool) {
         fprintf(stderr, "at-bench: cannot create %s\n", peer->name);
         return false;
@@ -83,7 +83,7 @@ static bool measure_nested(const struct subject *subject, const struct benchmark
     const struct peer *peer = subject->data;
     int depth = settings->quick ? NESTED_QUICK_DEPTH : NESTED_DEPTH;
     nested.peer = peer;
-    nested.pool = peer->create(settings->workers);
+    nested.pool = peer->create(settings->most_workers);
     if (!nested.pool) {
         fprintf(stderr, "at-bench: cannot create %s\n", peer->name);
         return false;
