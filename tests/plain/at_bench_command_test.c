@@ -49,10 +49,10 @@ static void check_help(void) {
 /* Each count of workers has rows of its own; every program of the family verifies its result. */
 static void check_forks(void) {
     static const char *const names[] = {
-        "fork_fib/sequential/workers:1_median",         "fork_skynet/sequential/workers:1_median",
-        "fork_queens/sequential/workers:1_median",      "fork_tree/sequential/workers:1_median",
-        "fork_matrix/sequential/workers:1_median",      "fork_loop/sequential/workers:1_median",
-        "fork_fib/sequential, copies/workers:3_median",
+        "fork_fib/sequential/workers:1_median",    "fork_skynet/sequential/workers:1_median",
+        "fork_queens/sequential/workers:1_median", "fork_tree/sequential/workers:1_median",
+        "fork_chain/sequential/workers:1_median",  "fork_matrix/sequential/workers:1_median",
+        "fork_loop/sequential/workers:1_median",   "fork_fib/sequential, copies/workers:3_median",
     };
     size_t index, found = 0;
     json_t *entry;

@@ -13,7 +13,7 @@
  * counts is the ratio of their medians. */
 
 enum {
-    BENCHMARK_METRICS = 3,
+    BENCHMARK_METRICS = 4,
     BENCHMARK_MAX_SUBJECTS = 48,
     BENCHMARK_MAX_REPEAT = 101,
 };
@@ -52,15 +52,19 @@ struct benchmark_sample {
     uint64_t iterations;
 };
 
+struct benchmark_metric {
+    const char *name;
+    const char *unit; /* "ns", "us" or "B" */
+};
+
 struct benchmark {
     const char *name;
     const char *help;
     const char *parameter; /* what --threads means here, or NULL */
     struct count_list parameters;
-    const char *metrics[BENCHMARK_METRICS]; /* NULL after the last */
-    const char *unit;                       /* of the values: "ns" or "us" */
-    bool shows_rate;                        /* millions a second beside it */
-    const void *data;                       /* for the functions below */
+    struct benchmark_metric metrics[BENCHMARK_METRICS]; /* without a name after the last */
+    bool shows_rate;                                    /* millions a second beside it */
+    const void *data;                                   /* for the functions below */
     bool by_workers; /* subjects differ in their workers, too, and are compared with each other */
     size_t (*list_subjects)(const struct benchmark_settings *settings, struct subject *subjects);
     /* Gives false, after a message, when it cannot be measured. */

@@ -85,7 +85,8 @@ static void print_row(const struct benchmark_result *result, size_t row, int met
 
 static void print_title(const struct benchmark *benchmark, int metric) {
     char title[64];
-    snprintf(title, sizeof(title), "%s, %s", benchmark->metrics[metric], benchmark->unit);
+    snprintf(title, sizeof(title), "%s, %s", benchmark->metrics[metric].name,
+             benchmark->metrics[metric].unit);
     printf("  %-30s", title);
     if (benchmark->by_workers)
         printf(" %7s", "workers");
@@ -103,7 +104,7 @@ void benchmark_print(const struct benchmark_result *result) {
     if (benchmark->parameter)
         printf(", %s: %ld", benchmark->parameter, result->parameter);
     printf(" (%zu rounds, others used %.2f CPUs)\n", result->repeat, result->others);
-    for (int metric = 0; metric < BENCHMARK_METRICS && benchmark->metrics[metric]; metric++) {
+    for (int metric = 0; metric < BENCHMARK_METRICS && benchmark->metrics[metric].name; metric++) {
         print_title(benchmark, metric);
         for (size_t row = 0; row < result->subject_count; row++)
             print_row(result, row, metric);

@@ -17,6 +17,7 @@ extern const struct benchmark benchmark_fork_fibonacci;
 extern const struct benchmark benchmark_fork_skynet;
 extern const struct benchmark benchmark_fork_queens;
 extern const struct benchmark benchmark_fork_tree;
+extern const struct benchmark benchmark_fork_chain;
 extern const struct benchmark benchmark_fork_matrix;
 extern const struct benchmark benchmark_fork_loop;
 

@@ -21,7 +21,7 @@ enum {
 };
 
 struct fork_work {
-    int64_t size;        /* Fibonacci's number, leaves, queens, full levels, rows */
+    int64_t size;        /* Fibonacci's number, leaves, queens, full levels, links, rows */
     const double *left;  /* size x size, row by row */
     const double *right; /* the like */
     double *product;     /* the like; zero before */
@@ -75,6 +75,9 @@ static inline struct tree_node tree_child(struct tree_node node, int index) {
         child.hash = tree_mix(child.hash);
     return child;
 }
+
+/* One link of a chain, some 600 ns that need the link before. */
+uint64_t chain_link(uint64_t state);
 
 /* A square of `extent` rows in each of the three matrices. */
 struct matrix_block {

@@ -70,6 +70,14 @@ static int64_t run_tree(void *pool, const struct fork_work *work) {
     return count_nodes(tree_root(), work->size);
 }
 
+static int64_t run_chain(void *pool, const struct fork_work *work) {
+    uint64_t state = 0;
+    (void)pool;
+    for (int64_t i = 0; i < work->size; i++)
+        state = chain_link(state);
+    return (int64_t)state;
+}
+
 static int64_t run_matrix(void *pool, const struct fork_work *work) {
     (void)pool;
     multiply(work, (struct matrix_block){.extent = work->size});
@@ -85,5 +93,5 @@ static int64_t run_loop(void *pool, const struct fork_work *work) {
 
 const struct fork_peer fork_sequential = {
     .name = "sequential",
-    .programs = {run_fibonacci, run_skynet, run_queens, run_tree, run_matrix, run_loop},
+    .programs = {run_fibonacci, run_skynet, run_queens, run_tree, run_chain, run_matrix, run_loop},
 };

@@ -30,8 +30,8 @@ struct fork_case {
     struct fork_size sizes[EFFORTS];
 };
 
-/* Forks: calls that call others; children; queens placed; children; products of two blocks of 32;
- * squares of 64. */
+/* Forks: calls that call others; children; queens placed; children; links; products of two blocks
+ * of 32; squares of 64. */
 static const struct fork_case cases[FORK_PROBLEMS] = {
     {.problem = FORK_FIBONACCI,
      .reduced_note = "at fib(32)",
@@ -44,6 +44,10 @@ static const struct fork_case cases[FORK_PROBLEMS] = {
     {.problem = FORK_QUEENS, .sizes = {{12, 14200, 856188}, {12, 14200, 856188}, {8, 92, 2056}}},
     {.problem = FORK_TREE,
      .sizes = {{5, 2096705, 2096704}, {5, 2096705, 2096704}, {2, 5073, 5072}}},
+    {.problem = FORK_CHAIN,
+     .sizes = {{200000, -4521151231565662954, 200000},
+               {200000, -4521151231565662954, 200000},
+               {4000, -206527877611992368, 4000}}},
     {.problem = FORK_MATRIX,
      .has_matrices = true,
      .sizes = {{1024, 0, 32768}, {1024, 0, 32768}, {128, 0, 64}}},
@@ -210,7 +214,7 @@ static bool measure_fork(const struct subject *subject, const struct benchmark_s
 
 #define FORK_BENCHMARK(title, number, text)                                                        \
     {                                                                                              \
-        .name = title, .help = text, .metrics = {"time"}, .unit = "ns", .by_workers = true,        \
+        .name = title, .help = text, .metrics = {{"time", "ns"}}, .by_workers = true,              \
         .data = &cases[number], .list_subjects = list_forks, .measure = measure_fork               \
     }
 
@@ -222,6 +226,8 @@ const struct benchmark benchmark_fork_queens =
     FORK_BENCHMARK("fork_queens", FORK_QUEENS, "all ways to place 12 queens, a queen placed");
 const struct benchmark benchmark_fork_tree =
     FORK_BENCHMARK("fork_tree", FORK_TREE, "an unbalanced tree, searched, a child");
+const struct benchmark benchmark_fork_chain =
+    FORK_BENCHMARK("fork_chain", FORK_CHAIN, "forks one after the other: thieves can only disturb");
 const struct benchmark benchmark_fork_matrix = FORK_BENCHMARK(
     "fork_matrix", FORK_MATRIX, "a product of 1024 rows, by halves, a product of blocks of 32");
 const struct benchmark benchmark_fork_loop =

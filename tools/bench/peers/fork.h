@@ -16,6 +16,7 @@ enum fork_problem {
     FORK_SKYNET,
     FORK_QUEENS,
     FORK_TREE,
+    FORK_CHAIN,
     FORK_MATRIX,
     FORK_LOOP,
     FORK_PROBLEMS,

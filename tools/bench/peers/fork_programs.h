@@ -65,6 +65,14 @@ template <class framework> struct fork_programs {
         return count;
     }
 
+    /* There is never anything to do but the one fork. */
+    static int64_t follow_chain(int64_t links) {
+        uint64_t state = 0;
+        for (int64_t i = 0; i < links; i++)
+            framework::pair([&state] { state = chain_link(state); }, [] {});
+        return static_cast<int64_t>(state);
+    }
+
     static void multiply(const fork_work *work, matrix_block block) {
         if (block.extent == MATRIX_BLOCK) {
             matrix_multiply_block(work, block);
@@ -98,6 +106,10 @@ template <class framework> struct fork_programs {
         return enter(pool, [work] { return count_nodes(tree_root(), work->size); });
     }
 
+    static int64_t run_chain(void *pool, const fork_work *work) {
+        return enter(pool, [work] { return follow_chain(work->size); });
+    }
+
     static int64_t run_matrix(void *pool, const fork_work *work) {
         return enter(pool, [work] {
             multiply(work, matrix_block{0, 0, 0, work->size});
@@ -121,6 +133,7 @@ template <class framework> struct fork_programs {
         made.programs[FORK_SKYNET] = run_skynet;
         made.programs[FORK_QUEENS] = run_queens;
         made.programs[FORK_TREE] = run_tree;
+        made.programs[FORK_CHAIN] = run_chain;
         made.programs[FORK_MATRIX] = run_matrix;
         made.programs[FORK_LOOP] = run_loop;
         return made;
