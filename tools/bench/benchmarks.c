@@ -20,5 +20,9 @@ const struct benchmark *const benchmarks[] = {
     &benchmark_fork_chain,
     &benchmark_fork_matrix,
     &benchmark_fork_loop,
+    &benchmark_switch,
+    &benchmark_yield,
+    &benchmark_wait,
+    &benchmark_suspended,
     NULL,
 };

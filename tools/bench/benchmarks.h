@@ -20,5 +20,9 @@ extern const struct benchmark benchmark_fork_tree;
 extern const struct benchmark benchmark_fork_chain;
 extern const struct benchmark benchmark_fork_matrix;
 extern const struct benchmark benchmark_fork_loop;
+extern const struct benchmark benchmark_switch;
+extern const struct benchmark benchmark_yield;
+extern const struct benchmark benchmark_wait;
+extern const struct benchmark benchmark_suspended;
 
 #endif
