@@ -24,5 +24,7 @@ const struct benchmark *const benchmarks[] = {
     &benchmark_yield,
     &benchmark_wait,
     &benchmark_suspended,
+    &benchmark_timers,
+    &benchmark_timer_lateness,
     NULL,
 };

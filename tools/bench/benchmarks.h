@@ -24,5 +24,7 @@ extern const struct benchmark benchmark_switch;
 extern const struct benchmark benchmark_yield;
 extern const struct benchmark benchmark_wait;
 extern const struct benchmark benchmark_suspended;
+extern const struct benchmark benchmark_timers;
+extern const struct benchmark benchmark_timer_lateness;
 
 #endif
