@@ -5,6 +5,7 @@
 
 const struct benchmark *const benchmarks[] = {
     &benchmark_submit,
+    &benchmark_submit_many,
     &benchmark_nested,
     &benchmark_round_trip,
     &benchmark_round_trip_idle,

@@ -5,6 +5,7 @@
 #include "benchmark.h"
 
 extern const struct benchmark benchmark_submit;
+extern const struct benchmark benchmark_submit_many;
 extern const struct benchmark benchmark_nested;
 extern const struct benchmark benchmark_round_trip;
 extern const struct benchmark benchmark_round_trip_idle;
