@@ -4,6 +4,7 @@
 #include "child.h"
 #include "clock.h"
 #include "peers/suspend.h"
+#include "statistics.h"
 #include "tasks.h"
 
 #include <stdio.h>
@@ -11,10 +12,11 @@
 enum {
     SWITCHES = 5000000,
     YIELDS = 2000000,
-    WAITS = 200000,
+    WAITS = 200 * 2 * SUSPEND_PROMISES,
     HELD_TASKS = 100000,
+    HELD_AGAIN = 1000,
+    HELD_AGAIN_ROUNDS = 25,
     QUICK_SHARE = 50,
-    WARM_UP_SHARE = 1000,
 };
 
 typedef uint64_t (*change_program)(long count);
@@ -81,7 +83,7 @@ static bool measure_changes(const struct subject *subject,
     const struct change_case *change = settings->benchmark->data;
     change_program run = change->find(subject->data);
     long count = settings->quick ? change->count / QUICK_SHARE : change->count;
-    run(change->count / WARM_UP_SHARE);
+    run(change->count / QUICK_SHARE);
     uint64_t cpu = tasks_cpu_ns();
     sample->values[0] = (double)run(count) / (double)count;
     sample->cpu_ns = (double)(tasks_cpu_ns() - cpu) / (double)count;
@@ -94,8 +96,8 @@ struct hold_case {
     long count;
 };
 
-/* Lets the tasks wait twice; the second time the stacks of the first are there. */
-static bool hold_twice(const void *argument, void *figures) {
+/* Lets all tasks wait, and then, again and again, as many as find used stacks. */
+static bool hold_tasks(const void *argument, void *figures) {
     const struct hold_case *what = argument;
     struct benchmark_sample *sample = figures;
     const struct suspend_peer *peer = what->peer;
@@ -110,10 +112,14 @@ static bool hold_twice(const void *argument, void *figures) {
     sample->values[2] = (child_resident_bytes() - resident) / count;
     sample->values[3] = (child_page_table_bytes() - tables) / count;
     peer->release();
-    start = now_ns();
-    peer->hold(what->count);
-    sample->values[1] = (double)(now_ns() - start) / count;
-    peer->release();
+    double times[HELD_AGAIN_ROUNDS];
+    for (int i = 0; i < HELD_AGAIN_ROUNDS; i++) {
+        start = now_ns();
+        peer->hold(HELD_AGAIN);
+        times[i] = (double)(now_ns() - start) / HELD_AGAIN;
+        peer->release();
+    }
+    sample->values[1] = median_of(times, HELD_AGAIN_ROUNDS);
     sample->iterations = (uint64_t)what->count;
     return true;
 }
@@ -123,7 +129,7 @@ static bool measure_hold(const struct subject *subject, const struct benchmark_s
     struct hold_case what = {subject->data, HELD_TASKS};
     if (settings->quick)
         what.count /= QUICK_SHARE;
-    if (child_measure(hold_twice, &what, sample, sizeof(*sample)))
+    if (child_measure(hold_tasks, &what, sample, sizeof(*sample)))
         return true;
     fprintf(stderr, "at-bench: %s cannot hold %ld tasks\n", subject->name, what.count);
     return false;

@@ -9,7 +9,10 @@
 extern "C" {
 #endif
 
-enum { SUSPEND_STACK_BYTES = 64 * 1024 };
+enum {
+    SUSPEND_STACK_BYTES = 64 * 1024,
+    SUSPEND_PROMISES = 1000, /* made at a time, before the clock starts; they stay in the cache */
+};
 
 /* Something that can stop in the middle of a function and go on later, as at-bench sees it. All on
  * one thread. What a subject cannot do is NULL. */
@@ -22,7 +25,8 @@ struct suspend_peer {
      * nanoseconds that they took, preparations left out. */
     uint64_t (*switch_stacks)(long count); /* bare, nobody chooses who is next */
     uint64_t (*yield)(long count);         /* two tasks, each lets the other go first */
-    uint64_t (*wait)(long count);          /* two tasks, each waits for what the other sets */
+    uint64_t (*wait)(long count);          /* two tasks, each waits for what the other sets; count
+                                            * is a multiple of 2 * SUSPEND_PROMISES */
 
     /* Starts `count` tasks that all wait; returns when the last does. */
     void (*hold)(long count);
@@ -30,6 +34,7 @@ struct suspend_peer {
     void (*release)(void);
 };
 
+extern const struct suspend_peer suspend_library;
 extern const struct suspend_peer suspend_boost_context;
 extern const struct suspend_peer suspend_boost_fiber;
 extern const struct suspend_peer suspend_boost_fiber_pooled;

@@ -76,24 +76,34 @@ struct handover {
     std::vector<fibers::future<void>> futures;
 };
 
-uint64_t wait_in_fibers(long count) {
-    struct side {
-        handover *waits, *sets;
-        bool sets_first;
-        void operator()() const {
-            for (std::size_t i = 0; i < waits->futures.size(); i++) {
-                if (sets_first)
-                    sets->promises[i].set_value();
-                waits->futures[i].wait();
-                if (!sets_first)
-                    sets->promises[i].set_value();
-            }
+struct side {
+    handover *waits, *sets;
+    bool sets_first;
+    uint64_t *began_ns, *ended_ns;
+
+    void operator()() const {
+        *began_ns = now_ns();
+        for (std::size_t i = 0; i < waits->futures.size(); i++) {
+            if (sets_first)
+                sets->promises[i].set_value();
+            waits->futures[i].wait();
+            if (!sets_first)
+                sets->promises[i].set_value();
         }
-    };
-    handover there(count / 2), back(count / 2);
-    uint64_t start = now_ns();
-    run_two(side{&there, &back, false}, side{&back, &there, true});
-    return now_ns() - start;
+        *ended_ns = now_ns();
+    }
+};
+
+uint64_t wait_in_fibers(long count) {
+    uint64_t time = 0;
+    for (; count > 0; count -= 2 * SUSPEND_PROMISES) {
+        handover there(SUSPEND_PROMISES), back(SUSPEND_PROMISES);
+        uint64_t began_ns[2], ended_ns[2];
+        run_two(side{&there, &back, false, &began_ns[0], &ended_ns[0]},
+                side{&back, &there, true, &began_ns[1], &ended_ns[1]});
+        time += ended_ns[1] - began_ns[0];
+    }
+    return time;
 }
 
 template <class allocator> struct held_fibers {

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 const struct suspend_peer *const suspend_peers[] = {
+    &suspend_library,
 #ifdef PEER_BOOST
     &suspend_boost_fiber,   &suspend_boost_fiber_pooled,
     &suspend_boost_context,
