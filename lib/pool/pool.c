@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/process_fork.h"
+#include "pool/placement.h"
 #include "pool/report.h"
 #include "pool/thread.h"
 
@@ -138,6 +139,7 @@ static bool create_workers(at_pool *pool) {
 }
 
 static void destroy_workers(at_pool *pool) {
+    ati_placement_deinit(pool);
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_relaxed);
     for (uint32_t i = 0; i < count; i++)
         ati_worker_destroy(pool->workers[i]);
@@ -213,7 +215,8 @@ static at_pool *create_storage(const at_pool_options *options) {
     pool->idle.searching_limit = (uint32_t)(options->thread_count + 1) / 2;
     if (!copy_options(pool, options) ||
         !ati_injector_init(&pool->injector, count_shards(options->thread_count)) ||
-        !ati_lane_init(&pool->high) || !ati_lane_init(&pool->low) || !create_workers(pool)) {
+        !ati_lane_init(&pool->high) || !ati_lane_init(&pool->low) || !create_workers(pool) ||
+        !ati_placement_init(pool)) {
         release_owner(pool);
         return NULL;
     }
@@ -225,8 +228,8 @@ static at_pool *create_storage(const at_pool_options *options) {
 bool ati_pool_start_thread(at_pool *pool, ati_worker *worker) {
     const ati_thread_options thread = {
         .stack_bytes = (size_t)pool->options.stack_bytes,
-        .cpus = pool->cpus,
-        .cpu_count = (size_t)pool->options.cpu_count,
+        .cpus = worker->cpu >= 0 ? &worker->cpu : pool->cpus,
+        .cpu_count = worker->cpu >= 0 ? 1 : (size_t)pool->options.cpu_count,
         .name = pool->name,
         .number = worker->index,
     };

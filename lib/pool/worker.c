@@ -38,6 +38,7 @@ ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
     worker->pool = pool;
     worker->index = index;
     worker->is_spare = is_spare;
+    worker->cpu = -1;
     worker->random = ati_random_next();
     return worker;
 }
@@ -222,23 +223,54 @@ static bool take_low(ati_worker *worker, ati_work *work) {
     return false;
 }
 
-/* Steals one work from another worker, from a random one on. */
+static bool steal_from(ati_worker *victim, ati_work *work) {
+    ati_steal result;
+    do
+        result = ati_deque_steal(&victim->deque, work);
+    while (result == ATI_STEAL_LOST);
+    return result == ATI_STEAL_DONE;
+}
+
+/* Steals from one of `count` victims, from a random one on. */
+static bool steal_from_some(ati_worker *worker, const uint32_t *victims, uint32_t count,
+                            ati_work *work) {
+    uint32_t start = count > 1 ? (uint32_t)(ati_random_step(&worker->random) % count) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = start + i < count ? start + i : start + i - count;
+        if (steal_from(worker->pool->workers[victims[index]], work))
+            return true;
+    }
+    return false;
+}
+
+static bool steal_nearby(ati_worker *worker, ati_work *work) {
+    uint32_t begin = 0;
+    for (int distance = 0; distance < ATI_CPU_DISTANCES; distance++) {
+        uint32_t end = worker->victim_ends[distance];
+        if (steal_from_some(worker, worker->victims + begin, end - begin, work))
+            return true;
+        begin = end;
+    }
+    return false;
+}
+
+/* Steals one work from another worker: from near ones first where it is known who is near, else
+ * from a random one on. */
 static bool steal(ati_worker *worker, ati_work *work) {
     at_pool *pool = worker->pool;
+    if (worker->victims && steal_nearby(worker, work))
+        return true;
     /* ORDER pool.workers: acquire. Sees the workers below the count.
      * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
-    uint32_t start = (uint32_t)(ati_random_step(&worker->random) % count);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t index = start + i < count ? start + i : start + i - count;
-        ati_worker *victim = pool->workers[index];
-        if (victim == worker)
-            continue;
-        ati_steal result;
-        do
-            result = ati_deque_steal(&victim->deque, work);
-        while (result == ATI_STEAL_LOST);
-        if (result == ATI_STEAL_DONE)
+    uint32_t first = worker->victims ? pool->thread_count : 0;
+    if (first == count)
+        return false;
+    uint32_t start = (uint32_t)(ati_random_step(&worker->random) % (count - first));
+    for (uint32_t i = 0; i < count - first; i++) {
+        uint32_t offset = start + i < count - first ? start + i : start + i - (count - first);
+        ati_worker *victim = pool->workers[first + offset];
+        if (victim != worker && steal_from(victim, work))
             return true;
     }
     return false;

@@ -168,6 +168,15 @@ void ati_blocking_end_threads(at_pool *ended) {
     (void)ended;
 }
 
+bool ati_placement_init(at_pool *placed) {
+    (void)placed;
+    return true;
+}
+
+void ati_placement_deinit(at_pool *placed) {
+    (void)placed;
+}
+
 static at_clock model_clock;
 
 at_clock *at_clock_current(void) {
