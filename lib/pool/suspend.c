@@ -119,13 +119,9 @@ static ati_fiber *create_fiber(ati_worker *worker) {
     return fiber;
 }
 
-static void init_thread_fiber(ati_worker *worker) {
+void ati_worker_loop_on_stacks(ati_worker *worker) {
     ati_fiber_init_thread(&worker->thread_fiber);
     set_current(worker, &worker->thread_fiber);
-}
-
-void ati_worker_loop_on_stacks(ati_worker *worker) {
-    init_thread_fiber(worker);
     worker->thread_fiber_is_free = false;
     ati_worker_loop(worker);
     if (worker->free_fibers)
