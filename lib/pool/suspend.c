@@ -322,14 +322,14 @@ bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline dead
     waiter->worker = worker;
     waiter->fiber = worker->fiber;
     waiter->since = ati_coarse_ns();
-    if (!ati_waiter_begin(waiter)) {
+    if (!ati_waiter_begin(waiter, ATI_WAITER_SUSPENDED)) {
         put_back(worker, next, ready);
         return true;
     }
     enter_list(worker, waiter);
     at_pool *pool = worker->pool;
     bool timed = deadline != AT_FOREVER;
-    waiter->timer.fire = ati_waiter_time_out;
+    waiter->timer = (ati_pool_timer){.fire = ati_waiter_time_out};
     if (timed && ati_timers_add(&pool->timers, &waiter->timer, deadline))
         worker->kept_time = true; /* looked at before the next task runs */
     leave_task(worker, waiter, next);
