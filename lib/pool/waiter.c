@@ -90,7 +90,7 @@ bool ati_waiter_wait(ati_waiter *waiter, at_deadline deadline) {
         return look_until_woken(waiter) || sleep_until_woken(waiter, deadline);
     if (worker->blocking_depth > 0)
         return sleep_until_woken(waiter, deadline);
-    if (ati_worker_suspend(worker, waiter, deadline))
+    if (!ati_frame_current()->keeps_thread && ati_worker_suspend(worker, waiter, deadline))
         return ati_waiter_is_woken(waiter);
     return block_until_woken(worker, waiter, deadline);
 }

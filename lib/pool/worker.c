@@ -148,13 +148,13 @@ static void run_started(ati_worker *worker, const ati_work *work) {
 /* A work without a function stands for the task that is ready to go on. */
 static void run_work(ati_worker *worker, const ati_work *work) {
     worker->turn_began = 0;
+    ati_worker_end_yield(worker);
     if (work->site)
         run_started(worker, work);
     else if (work->run)
         work->run(work->argument);
     else
         (void)ati_worker_resume_next(worker);
-    ati_worker_end_yield(worker);
 }
 
 /* -- Finding work -- */
@@ -237,9 +237,9 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
     return found;
 }
 
-/* Fires the timers that are due. To look at the clock costs as much as a small task, so while there
- * is work that is done only now and then. */
-static void fire_timers(ati_worker *worker, bool busy) {
+/* To look at the clock costs as much as a small task, so while there is work that is done only now
+ * and then. */
+void ati_worker_fire_timers(ati_worker *worker, bool busy) {
     at_pool *pool = worker->pool;
     if (ati_timers_next(&pool->timers) == AT_FOREVER)
         return;
@@ -258,7 +258,7 @@ static bool take_ready(ati_worker *worker, ati_work *work) {
 
 /* Takes what is at hand, without looking at other workers. */
 static bool pick(ati_worker *worker, ati_work *work) {
-    fire_timers(worker, true);
+    ati_worker_fire_timers(worker, true);
     worker->owes_fairness |= ++worker->pick_count % ATI_FAIRNESS_INTERVAL == 0;
     bool fair = worker->owes_fairness;
     worker->owes_fairness = false;
@@ -276,7 +276,7 @@ static bool pick(ati_worker *worker, ati_work *work) {
 /* Looks everywhere for a bounded moment. */
 static bool search(ati_worker *worker, ati_work *work) {
     for (int round = 0; round < search_rounds; round++) {
-        fire_timers(worker, false);
+        ati_worker_fire_timers(worker, false);
         if (take_ready(worker, work) || take_injected(worker, work, ATI_BATCH_LIMIT) ||
             ati_overflow_take(worker->pool, work) || steal(worker, work))
             return true;
@@ -289,7 +289,8 @@ static bool search(ati_worker *worker, ati_work *work) {
 static bool is_superfluous(ati_worker *worker) {
     return worker->is_spare &&
            atomic_load_explicit(&worker->pool->surplus, memory_order_relaxed) > 0 &&
-           ati_deque_size(&worker->deque) == 0 && ati_counter_read(&worker->suspended_count) == 0;
+           ati_deque_size(&worker->deque) == 0 && ati_counter_read(&worker->suspended_count) == 0 &&
+           !worker->ready.first && !worker->yielded.first;
 }
 
 /* Finds the next work, sleeping until there is one. False: the thread is to end. */
@@ -337,15 +338,15 @@ static void abort_dying_worker(void *unused) {
 void *ati_worker_main(void *argument) {
     ati_worker *worker = argument;
     const at_pool_options *options = &worker->pool->options;
-    ati_worker_current = worker;
     worker->ended = false;
     at_clock_bind(options->clock);
     prctl(PR_SET_TIMERSLACK, 1UL); /* timers on time: the default lets them be 50 us late */
     pthread_cleanup_push(abort_dying_worker, NULL);
     if (options->on_thread_start)
         options->on_thread_start(options->context);
+    ati_worker_current = worker; /* what the hooks call is called by a plain thread */
     ati_worker_loop_on_stacks(worker);
-    ati_worker_current = NULL; /* what the hook calls is called by a plain thread */
+    ati_worker_current = NULL;
     if (options->on_thread_stop)
         options->on_thread_stop(options->context);
     pthread_cleanup_pop(0);
