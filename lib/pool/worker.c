@@ -154,6 +154,7 @@ static void run_work(ati_worker *worker, const ati_work *work) {
     ati_lane lane = ati_work_lane(work);
     worker->turn_began = 0;
     worker->lane = lane;
+    ati_worker_end_yield(worker);
     if (work->site)
         run_started(worker, work);
     else if (work->run)
@@ -162,7 +163,6 @@ static void run_work(ati_worker *worker, const ati_work *work) {
         (void)ati_worker_resume_next(worker);
     if (lane == ATI_LANE_LOW)
         ati_lane_leave_low(worker->pool);
-    ati_worker_end_yield(worker);
 }
 
 /* -- Finding work -- */
@@ -304,9 +304,9 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
     return found;
 }
 
-/* Fires the timers that are due. To look at the clock costs as much as a small task, so while there
- * is work that is done only now and then. */
-static void fire_timers(ati_worker *worker, bool busy) {
+/* To look at the clock costs as much as a small task, so while there is work that is done only now
+ * and then. */
+void ati_worker_fire_timers(ati_worker *worker, bool busy) {
     at_pool *pool = worker->pool;
     if (ati_timers_next(&pool->timers) == AT_FOREVER)
         return;
@@ -325,7 +325,7 @@ static bool take_ready(ati_worker *worker, ati_work *work) {
 
 /* Takes what is at hand, without looking at other workers. */
 static bool pick(ati_worker *worker, ati_work *work) {
-    fire_timers(worker, true);
+    ati_worker_fire_timers(worker, true);
     ati_worker_count_pick(worker);
     bool low_first = worker->owes_low;
     worker->owes_low = false;
@@ -347,7 +347,7 @@ static bool pick(ati_worker *worker, ati_work *work) {
 /* Looks everywhere for a bounded moment. */
 static bool search(ati_worker *worker, ati_work *work) {
     for (int round = 0; round < search_rounds; round++) {
-        fire_timers(worker, false);
+        ati_worker_fire_timers(worker, false);
         if (take_ready(worker, work) || take_high(worker, work) ||
             take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work) ||
             steal(worker, work) || take_low(worker, work))
@@ -361,7 +361,8 @@ static bool search(ati_worker *worker, ati_work *work) {
 static bool is_superfluous(ati_worker *worker) {
     return worker->is_spare &&
            atomic_load_explicit(&worker->pool->surplus, memory_order_relaxed) > 0 &&
-           ati_deque_size(&worker->deque) == 0 && ati_counter_read(&worker->suspended_count) == 0;
+           ati_deque_size(&worker->deque) == 0 && ati_counter_read(&worker->suspended_count) == 0 &&
+           !worker->ready.first && !worker->yielded.first;
 }
 
 /* Finds the next work, sleeping until there is one. False: the thread is to end. */
@@ -409,16 +410,16 @@ static void abort_dying_worker(void *unused) {
 void *ati_worker_main(void *argument) {
     ati_worker *worker = argument;
     const at_pool_options *options = &worker->pool->options;
-    ati_worker_current = worker;
     worker->ended = false;
     at_clock_bind(options->clock);
-    prctl(PR_SET_TIMERSLACK, 1UL); /* timers on time: the default lets them be 50 us late */
+    prctl(PR_SET_TIMERSLACK, 1UL);  /* timers on time: the default lets them be 50 us late */
     (void)ati_crash_thread_enter(); /* without it an overflow is only not reported */
     pthread_cleanup_push(abort_dying_worker, NULL);
     if (options->on_thread_start)
         options->on_thread_start(options->context);
+    ati_worker_current = worker; /* what the hooks call is called by a plain thread */
     ati_worker_loop_on_stacks(worker);
-    ati_worker_current = NULL; /* what the hook calls is called by a plain thread */
+    ati_worker_current = NULL;
     if (options->on_thread_stop)
         options->on_thread_stop(options->context);
     pthread_cleanup_pop(0);
