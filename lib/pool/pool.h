@@ -58,7 +58,6 @@ struct at_pool {
     ati_idle idle;
     ati_injector injector;
     ati_overflow overflow;
-    ati_timers timers;
     ati_stacks stacks; /* of the tasks that wait */
     ati_blocking blocking;
 
@@ -70,6 +69,8 @@ struct at_pool {
     struct ati_worker *ended;  /* spare workers whose thread has ended or is about to */
     uint32_t spare_count;      /* threads of spare workers, parked or not */
     _Atomic uint32_t surplus;  /* threads at work beyond thread_count; a hint outside the lock */
+
+    ati_timers timers; /* the last: much of it is never touched */
 };
 
 /* -- Starting work (start.c) -- */

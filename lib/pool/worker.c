@@ -238,16 +238,20 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
 }
 
 /* Fires the timers that are due. To look at the clock costs as much as a small task, so while there
- * is work that is done only now and then. */
-static void fire_timers(ati_worker *worker, bool busy) {
+ * is work that is done only now and then. True: tasks were started by this worker. */
+static bool fire_timers(ati_worker *worker, bool busy) {
     at_pool *pool = worker->pool;
     if (ati_timers_next(&pool->timers) == AT_FOREVER)
-        return;
+        return false;
     uint64_t ticks = ati_ticks();
     if (busy && ticks - worker->ticks < ATI_TICKS_SHORT)
-        return;
+        return false;
     worker->ticks = ticks;
-    ati_timers_run(&pool->timers, at_clock_now(pool->options.clock));
+    ati_task_node *tasks;
+    size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &tasks);
+    if (count > 0)
+        (void)ati_pool_start_nodes(pool, tasks, count, true); /* inside: nothing refuses them */
+    return count > 0;
 }
 
 /* A task that was woken goes on before anything new is begun. */
@@ -258,7 +262,7 @@ static bool take_ready(ati_worker *worker, ati_work *work) {
 
 /* Takes what is at hand, without looking at other workers. */
 static bool pick(ati_worker *worker, ati_work *work) {
-    fire_timers(worker, true);
+    (void)fire_timers(worker, true);
     worker->owes_fairness |= ++worker->pick_count % ATI_FAIRNESS_INTERVAL == 0;
     bool fair = worker->owes_fairness;
     worker->owes_fairness = false;
@@ -276,7 +280,8 @@ static bool pick(ati_worker *worker, ati_work *work) {
 /* Looks everywhere for a bounded moment. */
 static bool search(ati_worker *worker, ati_work *work) {
     for (int round = 0; round < search_rounds; round++) {
-        fire_timers(worker, false);
+        if (fire_timers(worker, false) && ati_deque_pop(&worker->deque, work))
+            return true;
         if (take_ready(worker, work) || take_injected(worker, work, ATI_BATCH_LIMIT) ||
             ati_overflow_take(worker->pool, work) || steal(worker, work))
             return true;
