@@ -7,6 +7,7 @@
 #include <asynctools/blocking.h>
 #include <asynctools/clock.h>
 #include <asynctools/cpu.h>
+#include <asynctools/crash.h>
 #include <asynctools/error.h>
 #include <asynctools/executor.h>
 #include <asynctools/field.h>

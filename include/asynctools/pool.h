@@ -30,6 +30,8 @@ typedef struct at_pool_options {
                              1,024; at most 16,384 */
     const int *cpus;   /* copied: the CPUs that the workers may run on; default: no restriction */
     int64_t cpu_count; /* how many `cpus` */
+    bool pins_threads; /* whether each worker keeps to one CPU, of `cpus` or of those that the
+                          process may use, in turn; it then steals from near workers first */
     at_clock *clock;   /* borrowed until the pool is destroyed: for all timers and deadlines of the
                           pool; default: the current clock */
     void (*on_thread_start)(void *context); /* called by each worker before its first task */

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/process_fork.h"
+#include "pool/placement.h"
 #include "pool/report.h"
 #include "pool/thread.h"
 
@@ -138,6 +139,7 @@ static bool create_workers(at_pool *pool) {
 }
 
 static void destroy_workers(at_pool *pool) {
+    ati_placement_deinit(pool);
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_relaxed);
     for (uint32_t i = 0; i < count; i++)
         ati_worker_destroy(pool->workers[i]);
@@ -150,6 +152,8 @@ static void destroy_workers(at_pool *pool) {
 static void free_storage(at_pool *pool) {
     if (pool->injector.shards)
         ati_injector_deinit(&pool->injector);
+    ati_lane_deinit(&pool->high);
+    ati_lane_deinit(&pool->low);
     ati_stacks_deinit(&pool->stacks);
     if (pool->cpus)
         ati_release(pool->cpus, (size_t)pool->options.cpu_count * sizeof *pool->cpus);
@@ -207,10 +211,12 @@ static at_pool *create_storage(const at_pool_options *options) {
     ati_timers_init(&pool->timers);
     ati_stacks_init(&pool->stacks, (size_t)options->stack_bytes, stacks_kept,
                     ATI_STACK_GUARD_ADVICE);
+    pool->low_limit = options->thread_count > 1 ? (uint32_t)options->thread_count - 1 : 1;
     pool->idle.searching_limit = (uint32_t)(options->thread_count + 1) / 2;
     if (!copy_options(pool, options) ||
         !ati_injector_init(&pool->injector, count_shards(options->thread_count)) ||
-        !create_workers(pool)) {
+        !ati_lane_init(&pool->high) || !ati_lane_init(&pool->low) || !create_workers(pool) ||
+        !ati_placement_init(pool)) {
         release_owner(pool);
         return NULL;
     }
@@ -222,8 +228,8 @@ static at_pool *create_storage(const at_pool_options *options) {
 bool ati_pool_start_thread(at_pool *pool, ati_worker *worker) {
     const ati_thread_options thread = {
         .stack_bytes = (size_t)pool->options.stack_bytes,
-        .cpus = pool->cpus,
-        .cpu_count = (size_t)pool->options.cpu_count,
+        .cpus = worker->cpu >= 0 ? &worker->cpu : pool->cpus,
+        .cpu_count = worker->cpu >= 0 ? 1 : (size_t)pool->options.cpu_count,
         .name = pool->name,
         .number = worker->index,
     };
@@ -330,6 +336,8 @@ static void set_state(at_pool *pool, ati_pool_state state) {
      * Pairs with: seq_cst in ati_pool_come_to_rest(). If relaxed: a shutdown waits for ever. */
     atomic_store_explicit(&pool->state, state, memory_order_seq_cst);
     ati_injector_settle(&pool->injector);
+    ati_injector_settle(&pool->high.injector);
+    ati_injector_settle(&pool->low.injector);
     ati_timers_close(&pool->timers);
 }
 

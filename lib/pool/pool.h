@@ -33,6 +33,12 @@ typedef struct ati_overflow {
     _Atomic uint64_t taken;  /* written under lock */
 } ati_overflow;
 
+/* The queue of what has another priority than normal; for all workers. */
+typedef struct ati_priority_lane {
+    ati_injector injector;
+    _Atomic uint64_t queued; /* at least the works in it */
+} ati_priority_lane;
+
 struct at_pool {
     at_executor executor; /* first: an at_executor of a pool is the pool */
 
@@ -58,7 +64,11 @@ struct at_pool {
     ati_idle idle;
     ati_injector injector;
     ati_overflow overflow;
-    ati_stacks stacks; /* of the tasks that wait */
+    ati_priority_lane high;
+    ati_priority_lane low;
+    _Atomic uint32_t low_count; /* workers that run a task of low priority */
+    uint32_t low_limit;         /* how many may */
+    ati_stacks stacks;          /* of the tasks that wait */
     ati_blocking blocking;
 
     /* Counts up when a closing pool may have come to rest; futex of at_pool_shutdown. */
@@ -75,6 +85,12 @@ struct at_pool {
 
 /* -- Starting work (start.c) -- */
 
+/* So many that were queued from outside are so no more. */
+static inline void ati_pool_uncount_bounded(at_pool *pool, size_t count) {
+    if (pool->options.queue_bound != AT_UNLIMITED)
+        atomic_fetch_sub_explicit(&pool->bounded_count, count, memory_order_relaxed);
+}
+
 /* Starts the works of a list of `count` nodes, all or none; those of one list are picked in its
  * order as far as one worker picks them. Cannot fail for memory. `continuation`: passes the bound
  * and a closing pool. */
@@ -89,6 +105,34 @@ bool ati_pool_has_work(at_pool *pool);
 
 /* Whether a task is suspended; exact while no worker is awake. */
 bool ati_pool_has_suspended(at_pool *pool);
+
+/* -- Priorities (lane.c) -- */
+
+/* The lane for what the current task or thread starts with this priority. */
+ati_lane ati_lane_of(at_priority priority);
+
+/* Whether a priority is one; else fails for `call`. */
+at_status ati_priority_check(at_priority priority, const char *call);
+
+bool ati_lane_init(ati_priority_lane *lane); /* false: no memory */
+void ati_lane_deinit(ati_priority_lane *lane);
+
+/* Whether a work can be seen that some worker may run. */
+bool ati_lane_has_work(at_pool *pool);
+
+/* A worker is about to run a work of low priority. False: enough do. */
+bool ati_lane_enter_low(at_pool *pool);
+void ati_lane_leave_low(at_pool *pool);
+
+/* A task of low priority goes on after a wait. */
+static inline void ati_lane_return_to_low(at_pool *pool) {
+    atomic_fetch_add_explicit(&pool->low_count, 1, memory_order_relaxed);
+}
+
+/* -- Timers (timer.c) -- */
+
+/* A worker starts the tasks whose timers have expired, in the order of the list. */
+void ati_timer_start_tasks(at_pool *pool, ati_task_node *tasks);
 
 /* -- Blocking (spare.c) -- */
 

@@ -272,8 +272,8 @@ static void leave_list(ati_worker *worker, ati_waiter *waiter) {
  * its list), or the loop on another stack. NULL: no memory. */
 static ati_fiber *choose_next(ati_worker *worker, ati_waiter **ready) {
     /* Now and then the loop has a look, so that tasks that wake each other starve nobody. */
-    worker->owes_fairness |= ++worker->pick_count % ATI_FAIRNESS_INTERVAL == 0;
-    if (!worker->owes_fairness) {
+    ati_worker_count_pick(worker);
+    if (!worker->owes_fairness && !worker->owes_low) {
         *ready = take_ready(worker);
         if (*ready)
             return (*ready)->fiber;
@@ -298,13 +298,19 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     waiter->frame = ati_frame_exchange(NULL);
     waiter->context = ati_context_current;
     waiter->depth = worker->depth;
+    waiter->lane = worker->lane;
     ati_context_current = NULL;
     worker->depth = 0;
     ati_worker_end_quiet(worker);
+    if (waiter->lane == ATI_LANE_LOW)
+        ati_lane_leave_low(worker->pool);
     switch_to(worker, fiber);
+    if (waiter->lane == ATI_LANE_LOW)
+        ati_lane_return_to_low(worker->pool);
     ati_frame_exchange(waiter->frame);
     ati_context_current = waiter->context;
     worker->depth = waiter->depth;
+    worker->lane = waiter->lane;
     worker->turn_began = 0;
 }
 
@@ -329,7 +335,8 @@ bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline dead
     enter_list(worker, waiter);
     at_pool *pool = worker->pool;
     bool timed = deadline != AT_FOREVER;
-    waiter->timer.fire = ati_waiter_time_out;
+    if (timed)
+        waiter->timer = (ati_pool_timer){.fire = ati_waiter_time_out};
     if (timed && ati_timers_add(&pool->timers, &waiter->timer, deadline))
         worker->kept_time = true; /* looked at before the next task runs */
     leave_task(worker, waiter, next);

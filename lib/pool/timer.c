@@ -56,8 +56,9 @@ typedef struct task_timer {
     timer_run *runs;      /* the tasks that run */
     ati_waiter *waiter;   /* of at_timer_unregister */
     ati_lock lock;
-    uint16_t state; /* timer_state */
-    bool is_own;    /* allocated by at_pool_start_later */
+    uint8_t state; /* timer_state */
+    uint8_t lane;  /* ati_lane of the last start */
+    bool is_own;   /* allocated by at_pool_start_later */
 } task_timer;
 
 _Static_assert(sizeof(task_timer) <= sizeof(at_timer) && _Alignof(task_timer) <= _Alignof(at_timer),
@@ -68,6 +69,20 @@ _Static_assert(sizeof(task_timer) <= sizeof(at_timer) && _Alignof(task_timer) <=
 static void expire(ati_pool_timer *timer) {
     task_timer *it = (task_timer *)timer;
     ati_timers_expire_task(&it->pool->timers, &it->node);
+}
+
+void ati_timer_start_tasks(at_pool *pool, ati_task_node *tasks) {
+    while (tasks) {
+        size_t count = 1;
+        ati_task_node *last = tasks;
+        for (; last->next && ati_work_lane(&last->next->work) == ati_work_lane(&tasks->work);
+             count++)
+            last = last->next;
+        ati_task_node *next = last->next;
+        last->next = NULL;
+        (void)ati_pool_start_nodes(pool, tasks, count, true); /* inside: nothing refuses them */
+        tasks = next;
+    }
 }
 
 /* Under the timer's lock. Sets or moves the timer. */
@@ -82,6 +97,7 @@ static at_status set(task_timer *timer, int64_t moment) {
     }
     bool was_set = ati_timer_wheel_remove(&timers->wheel, &timer->timer.timer);
     if (was_set || timer->state == TIMER_IDLE) {
+        timer->node.work.context = ati_context_in_lane(NULL, timer->lane);
         is_next = ati_timers_set(timers, &timer->timer, moment);
         ati_timers_count_tasks(timers, !was_set);
         timer->state = TIMER_SET;
@@ -115,11 +131,15 @@ static at_status start_timer(task_timer *timer, const char *call, int64_t moment
     ati_context *context = ati_context_current;
     ati_context_retain(context);
     ati_lock_acquire(&timer->lock);
+    uint8_t lane = timer->lane;
+    timer->lane = (uint8_t)ati_lane_of(AT_PRIORITY_INHERITED);
     at_status status = set(timer, moment);
     if (status == AT_OK) {
         ati_context *before = timer->context;
         timer->context = context;
         context = before;
+    } else {
+        timer->lane = lane;
     }
     ati_lock_release(&timer->lock);
     ati_context_release(context);

@@ -37,6 +37,7 @@ ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
     worker->pool = pool;
     worker->index = index;
     worker->is_spare = is_spare;
+    worker->cpu = -1;
     worker->random = ati_random_next();
     return worker;
 }
@@ -133,7 +134,8 @@ at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, a
 /* A task that at_pool_start started: nobody wants its value. */
 static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_run run;
-    ati_task_begin(worker, &run, work->context);
+    ati_context *context = ati_work_context(work);
+    ati_task_begin(worker, &run, context);
     void *returned = work->run(work->argument);
     at_error *error = NULL;
     at_status status = ati_task_outcome(&run.frame, returned, work->site, &error);
@@ -142,18 +144,22 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_end(worker, &run, status);
     if (error)
         ati_report_dropped_error(error);
-    ati_context_release(work->context);
+    ati_context_release(context);
 }
 
 /* A work without a function stands for the task that is ready to go on. */
 static void run_work(ati_worker *worker, const ati_work *work) {
+    ati_lane lane = ati_work_lane(work);
     worker->turn_began = 0;
+    worker->lane = lane;
     if (work->site)
         run_started(worker, work);
     else if (work->run)
         work->run(work->argument);
     else
         (void)ati_worker_resume_next(worker);
+    if (lane == ATI_LANE_LOW)
+        ati_lane_leave_low(worker->pool);
     ati_worker_end_yield(worker);
 }
 
@@ -167,8 +173,7 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
     size_t room = ati_deque_room(&worker->deque) + 1;
     if (limit > room)
         limit = room;
-    bool bounded = pool->options.queue_bound != AT_UNLIMITED;
-    if (bounded)
+    if (pool->options.queue_bound != AT_UNLIMITED)
         limit = 1; /* what is queued is counted until it runs */
     size_t count;
     ati_injector_shard *shard =
@@ -181,29 +186,89 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
         (void)pushed;
     }
     ati_injector_end_take(shard, count);
-    if (bounded)
-        atomic_fetch_sub_explicit(&pool->bounded_count, 1, memory_order_relaxed);
+    ati_pool_uncount_bounded(pool, 1);
     *work = batch[0];
     return true;
 }
 
-/* Steals one work from another worker, from a random one on. */
+/* Takes one work that has another priority. */
+static bool take_from_lane(ati_worker *worker, ati_priority_lane *lane, ati_work *work) {
+    if (atomic_load_explicit(&lane->queued, memory_order_relaxed) == 0)
+        return false;
+    size_t count;
+    ati_injector_shard *shard =
+        ati_injector_begin_take(&lane->injector, worker->next_shard++, work, 1, &count);
+    if (!shard)
+        return false;
+    ati_injector_end_take(shard, 1);
+    atomic_fetch_sub_explicit(&lane->queued, 1, memory_order_relaxed);
+    ati_pool_uncount_bounded(worker->pool, 1);
+    return true;
+}
+
+static bool take_high(ati_worker *worker, ati_work *work) {
+    return take_from_lane(worker, &worker->pool->high, work);
+}
+
+static bool take_low(ati_worker *worker, ati_work *work) {
+    at_pool *pool = worker->pool;
+    if (atomic_load_explicit(&pool->low.queued, memory_order_relaxed) == 0 ||
+        !ati_lane_enter_low(pool))
+        return false;
+    if (take_from_lane(worker, &pool->low, work))
+        return true;
+    ati_lane_leave_low(pool);
+    return false;
+}
+
+static bool steal_from(ati_worker *victim, ati_work *work) {
+    ati_steal result;
+    do
+        result = ati_deque_steal(&victim->deque, work);
+    while (result == ATI_STEAL_LOST);
+    return result == ATI_STEAL_DONE;
+}
+
+/* Steals from one of `count` victims, from a random one on. */
+static bool steal_from_some(ati_worker *worker, const uint32_t *victims, uint32_t count,
+                            ati_work *work) {
+    uint32_t start = count > 1 ? (uint32_t)(ati_random_step(&worker->random) % count) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = start + i < count ? start + i : start + i - count;
+        if (steal_from(worker->pool->workers[victims[index]], work))
+            return true;
+    }
+    return false;
+}
+
+static bool steal_nearby(ati_worker *worker, ati_work *work) {
+    uint32_t begin = 0;
+    for (int distance = 0; distance < ATI_CPU_DISTANCES; distance++) {
+        uint32_t end = worker->victim_ends[distance];
+        if (steal_from_some(worker, worker->victims + begin, end - begin, work))
+            return true;
+        begin = end;
+    }
+    return false;
+}
+
+/* Steals one work from another worker: from near ones first where it is known who is near, else
+ * from a random one on. */
 static bool steal(ati_worker *worker, ati_work *work) {
     at_pool *pool = worker->pool;
+    if (worker->victims && steal_nearby(worker, work))
+        return true;
     /* ORDER pool.workers: acquire. Sees the workers below the count.
      * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
-    uint32_t start = (uint32_t)(ati_random_step(&worker->random) % count);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t index = start + i < count ? start + i : start + i - count;
-        ati_worker *victim = pool->workers[index];
-        if (victim == worker)
-            continue;
-        ati_steal result;
-        do
-            result = ati_deque_steal(&victim->deque, work);
-        while (result == ATI_STEAL_LOST);
-        if (result == ATI_STEAL_DONE)
+    uint32_t first = worker->victims ? pool->thread_count : 0;
+    if (first == count)
+        return false;
+    uint32_t start = (uint32_t)(ati_random_step(&worker->random) % (count - first));
+    for (uint32_t i = 0; i < count - first; i++) {
+        uint32_t offset = start + i < count - first ? start + i : start + i - (count - first);
+        ati_worker *victim = pool->workers[first + offset];
+        if (victim != worker && steal_from(victim, work))
             return true;
     }
     return false;
@@ -250,7 +315,7 @@ static bool fire_timers(ati_worker *worker, bool busy) {
     ati_task_node *tasks;
     size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &tasks);
     if (count > 0)
-        (void)ati_pool_start_nodes(pool, tasks, count, true); /* inside: nothing refuses them */
+        ati_timer_start_tasks(pool, tasks);
     return count > 0;
 }
 
@@ -263,10 +328,14 @@ static bool take_ready(ati_worker *worker, ati_work *work) {
 /* Takes what is at hand, without looking at other workers. */
 static bool pick(ati_worker *worker, ati_work *work) {
     (void)fire_timers(worker, true);
-    worker->owes_fairness |= ++worker->pick_count % ATI_FAIRNESS_INTERVAL == 0;
+    ati_worker_count_pick(worker);
+    bool low_first = worker->owes_low;
+    worker->owes_low = false;
+    if (low_first && take_low(worker, work))
+        return true;
     bool fair = worker->owes_fairness;
     worker->owes_fairness = false;
-    if (fair ? pick_fairly(worker, work) : take_ready(worker, work))
+    if (fair ? pick_fairly(worker, work) : take_ready(worker, work) || take_high(worker, work))
         return true;
     if (ati_deque_pop(&worker->deque, work))
         return true;
@@ -274,7 +343,7 @@ static bool pick(ati_worker *worker, ati_work *work) {
     if (take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work))
         return true;
     ati_worker_end_yield(worker);
-    return take_ready(worker, work);
+    return take_ready(worker, work) || take_high(worker, work);
 }
 
 /* Looks everywhere for a bounded moment. */
@@ -282,8 +351,9 @@ static bool search(ati_worker *worker, ati_work *work) {
     for (int round = 0; round < search_rounds; round++) {
         if (fire_timers(worker, false) && ati_deque_pop(&worker->deque, work))
             return true;
-        if (take_ready(worker, work) || take_injected(worker, work, ATI_BATCH_LIMIT) ||
-            ati_overflow_take(worker->pool, work) || steal(worker, work))
+        if (take_ready(worker, work) || take_high(worker, work) ||
+            take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work) ||
+            steal(worker, work) || take_low(worker, work))
             return true;
         sched_yield();
     }

@@ -14,6 +14,7 @@
     break
 #include "base/lock.c"
 #include "pool/idle.c"
+#include "pool/lane.c"
 #include "pool/pool.c"
 #include "pool/start.c"
 #include "pool/worker.c"
@@ -42,6 +43,8 @@ static void set_up(int worker_count, uint32_t searching_limit) {
     ati_timers_init(&pool->timers);
     pool->idle.searching_limit = searching_limit;
     model_check(ati_injector_init(&pool->injector, 1));
+    model_check(ati_lane_init(&pool->high) && ati_lane_init(&pool->low));
+    pool->low_limit = worker_count > 1 ? (uint32_t)worker_count - 1 : 1;
     model_check(create_workers(pool));
     atomic_init(&pool->idle.counts, (uint64_t)worker_count * ATI_IDLE_AWAKE);
 }

@@ -150,6 +150,11 @@ size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks) {
     return 0;
 }
 
+void ati_timer_start_tasks(at_pool *started, ati_task_node *tasks) {
+    (void)started;
+    (void)tasks;
+}
+
 void ati_timers_close(ati_timers *timers) {
     (void)timers;
 }
@@ -172,6 +177,15 @@ void ati_blocking_grow(ati_pool_timer *timer) {
 
 void ati_blocking_end_threads(at_pool *ended) {
     (void)ended;
+}
+
+bool ati_placement_init(at_pool *placed) {
+    (void)placed;
+    return true;
+}
+
+void ati_placement_deinit(at_pool *placed) {
+    (void)placed;
 }
 
 static at_clock model_clock;
