@@ -46,10 +46,10 @@ struct at_pool {
     struct ati_worker **workers; /* worker_limit places; filled up to worker_count */
     uint32_t worker_limit;
     uint32_t thread_count;
-    at_pool_options options; /* as given, but with the defaults put in */
-    char *name;              /* owned */
-    int *cpus;               /* owned */
-    uint64_t fork_count;     /* of this process when the pool was created */
+    at_pool_options options;     /* as given, but with the defaults put in */
+    char *name;                  /* owned */
+    int *cpus;                   /* owned */
+    _Atomic uint64_t fork_count; /* of the process that the threads are in */
 
     /* Who may still use this struct: its owner, and what was made for its executor. Workers count
      * their changes for themselves; they are added when the workers have ended, and until then
@@ -171,7 +171,18 @@ static inline void ati_pool_leave_clock(at_pool *pool) {
 /* Called when no worker is awake: a waiting at_pool_shutdown looks whether all is done. */
 void ati_pool_come_to_rest(at_pool *pool);
 
-/* Whether this process is a fork of the one that created the pool. */
+/* Whether this process is a fork of the one that the pool's threads are in. */
 bool ati_pool_is_forked(const at_pool *pool);
+
+/* Builds a forked pool anew, if it was created so. AT_ERROR_FORKED: it was not. */
+at_status ati_pool_start_afresh(at_pool *pool);
+
+/* -- Options (options.c) -- */
+
+/* Puts the defaults in and checks what was given. */
+at_status ati_pool_complete_options(at_pool_options *options);
+
+/* How many CPUs the pool may use. */
+int64_t ati_pool_usable_cpus(const at_pool_options *options);
 
 #endif

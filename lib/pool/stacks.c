@@ -300,6 +300,27 @@ void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit
     };
 }
 
+static void destroy_slabs(ati_stacks *stacks, ati_stack_slab *slab) {
+    while (slab) {
+        ati_stack_slab *next = slab->next;
+        destroy_slab(stacks, slab);
+        slab = next;
+    }
+}
+
+void ati_stacks_abandon(ati_stacks *stacks) {
+    destroy_slabs(stacks, stacks->partial);
+    destroy_slabs(stacks, stacks->full);
+    if (stacks->unused)
+        destroy_slab(stacks, stacks->unused);
+    *stacks = (ati_stacks){
+        .stride = stacks->stride,
+        .page_bytes = stacks->page_bytes,
+        .warm_limit = stacks->warm_limit,
+        .guard = stacks->guard,
+    };
+}
+
 void ati_stacks_deinit(ati_stacks *stacks) {
     ati_stack *list = take_warm(stacks, UINT32_MAX);
     stacks->warm_limit = 0;

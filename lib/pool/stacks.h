@@ -53,6 +53,10 @@ typedef struct ati_stacks {
 void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit,
                      ati_stack_guard guard);
 
+/* Unmaps all stacks, given back or not: nobody will run on them, because their threads are in the
+ * parent of this process. The source can be used again. */
+void ati_stacks_abandon(ati_stacks *stacks);
+
 /* All stacks are back. */
 void ati_stacks_deinit(ati_stacks *stacks);
 

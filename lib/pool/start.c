@@ -247,8 +247,11 @@ static at_status push_outside(at_pool *pool, start_batch *batch) {
 /* -- Both -- */
 
 static at_status start(at_pool *pool, start_batch *batch) {
-    if (ati_pool_is_forked(pool))
-        return refuse(pool, AT_ERROR_FORKED);
+    if (ati_pool_is_forked(pool)) {
+        at_status status = ati_pool_start_afresh(pool);
+        if (status != AT_OK)
+            return refuse(pool, status);
+    }
     ati_worker *worker = ati_worker_current;
     if (!worker || worker->pool != pool)
         return push_outside(pool, batch);

@@ -119,22 +119,9 @@ static ati_fiber *create_fiber(ati_worker *worker) {
     return fiber;
 }
 
-static void init_thread_fiber(ati_worker *worker) {
-    pthread_attr_t attributes;
-    void *lowest = NULL;
-    size_t size = 0;
-    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-        pthread_attr_getstack(&attributes, &lowest, &size);
-        pthread_attr_destroy(&attributes);
-    }
-    ati_fiber_init_thread(&worker->thread_fiber, lowest, size);
-    set_current(worker, &worker->thread_fiber);
-    if (!lowest)
-        worker->stack_end = (char *)UINTPTR_MAX; /* unknown: no task will nest */
-}
-
 void ati_worker_loop_on_stacks(ati_worker *worker) {
-    init_thread_fiber(worker);
+    ati_fiber_init_thread(&worker->thread_fiber);
+    set_current(worker, &worker->thread_fiber);
     worker->thread_fiber_is_free = false;
     ati_worker_loop(worker);
     if (worker->free_fibers)

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "pool/crash.h"
 #include "pool/pool.h"
 #include "pool/report.h"
 #include "pool/suspend.h"
@@ -136,6 +137,7 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_run run;
     ati_context *context = ati_work_context(work);
     ati_task_begin(worker, &run, context);
+    run.frame.site = work->site;
     void *returned = work->run(work->argument);
     at_error *error = NULL;
     at_status status = ati_task_outcome(&run.frame, returned, work->site, &error);
@@ -416,6 +418,7 @@ void *ati_worker_main(void *argument) {
     worker->ended = false;
     at_clock_bind(options->clock);
     prctl(PR_SET_TIMERSLACK, 1UL); /* timers on time: the default lets them be 50 us late */
+    (void)ati_crash_thread_enter(); /* without it an overflow is only not reported */
     pthread_cleanup_push(abort_dying_worker, NULL);
     if (options->on_thread_start)
         options->on_thread_start(options->context);
@@ -424,5 +427,6 @@ void *ati_worker_main(void *argument) {
     if (options->on_thread_stop)
         options->on_thread_stop(options->context);
     pthread_cleanup_pop(0);
+    ati_crash_thread_leave();
     return NULL;
 }

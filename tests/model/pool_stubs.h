@@ -167,6 +167,10 @@ void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit
     (void)guard;
 }
 
+void ati_stacks_abandon(ati_stacks *stacks) {
+    (void)stacks;
+}
+
 void ati_stacks_deinit(ati_stacks *stacks) {
     (void)stacks;
 }
@@ -177,6 +181,19 @@ void ati_blocking_grow(ati_pool_timer *timer) {
 
 void ati_blocking_end_threads(at_pool *ended) {
     (void)ended;
+}
+
+int64_t ati_pool_usable_cpus(const at_pool_options *options) {
+    return options->thread_count;
+}
+
+bool ati_thread_start(pthread_t *thread, const ati_thread_options *options, void *(*run)(void *),
+                      void *argument) {
+    (void)thread;
+    (void)options;
+    (void)run;
+    (void)argument;
+    model_fail("no thread is started here");
 }
 
 bool ati_placement_init(at_pool *placed) {
