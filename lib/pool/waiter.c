@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Purpose: one wait, of a task or of a thread, that ends by a wake or by its deadline.
  *
- * States, in `state`:
+ * States, in `state`; WAITING is SLEEPING for a thread and SUSPENDED for a task:
  *
  *   OPEN, TIMED_OUT -wait-> WAITING -wake-> WOKEN
  *   OPEN, TIMED_OUT -wake-> WOKEN
@@ -10,8 +10,9 @@
  * Invariants
  *   1. WAITING is left once, by the exchange of a wake or by the compare-and-swap of the deadline:
  *      only that one sets the waiter going again, so it goes on once.
- *   2. Who has set it going does not touch the waiter afterwards (the futex of a thread is woken by
- *      address only). Whoever comes too late touches nothing but the state.
+ *   2. A task goes on only when it is resumed. A thread may go on, and its waiter be gone, as soon
+ * as the state has changed: its futex is woken by address only. Whoever comes too late touches
+ *      nothing but the state.
  *   3. A suspended task is resumed by its own worker, which takes it out of its inbox on another
  *      stack. So it can be woken before its stack has been left.
  *
@@ -27,12 +28,13 @@
 enum { look_count = 8 }; /* before a plain thread sleeps: some 4 microseconds */
 
 bool ati_waiter_begin(ati_waiter *waiter) {
+    uint32_t waiting = waiter->worker ? ATI_WAITER_SUSPENDED : ATI_WAITER_SLEEPING;
     uint32_t state = atomic_load_explicit(&waiter->state, memory_order_relaxed);
     while (state != ATI_WAITER_WOKEN)
         /* ORDER waiter.state: release. Publishes how the waiter goes on.
          * Pairs with: acq_rel in ati_waiter_wake() and ati_waiter_time_out(). If relaxed: the
          * waker reads an unwritten worker. */
-        if (atomic_compare_exchange_weak_explicit(&waiter->state, &state, ATI_WAITER_WAITING,
+        if (atomic_compare_exchange_weak_explicit(&waiter->state, &state, waiting,
                                                   memory_order_release, memory_order_relaxed))
             return true;
     return false;
@@ -58,7 +60,7 @@ static bool look_until_woken(const ati_waiter *waiter) {
 
 /* False: it was woken in the meantime. */
 static bool leave_waiting(ati_waiter *waiter) {
-    uint32_t waiting = ATI_WAITER_WAITING;
+    uint32_t waiting = ATI_WAITER_SLEEPING;
     return atomic_compare_exchange_strong_explicit(&waiter->state, &waiting, ATI_WAITER_TIMED_OUT,
                                                    memory_order_relaxed, memory_order_relaxed);
 }
@@ -68,7 +70,7 @@ static bool sleep_until_woken(ati_waiter *waiter, at_deadline deadline) {
     if (!ati_waiter_begin(waiter))
         return ati_waiter_is_woken(waiter);
     while (!ati_waiter_is_woken(waiter))
-        if (!ati_futex_wait(&waiter->state, ATI_WAITER_WAITING, deadline) && leave_waiting(waiter))
+        if (!ati_futex_wait(&waiter->state, ATI_WAITER_SLEEPING, deadline) && leave_waiting(waiter))
             return false;
     return true;
 }
@@ -99,18 +101,17 @@ void ati_waiter_wake(ati_waiter *waiter) {
     /* ORDER waiter.state: acq_rel. Publishes what the waker did, and sees how the waiter goes on.
      * Pairs with: release in ati_waiter_begin(), acquire in ati_waiter_is_woken(). If relaxed: the
      * waiter reads stale data, or the waker an unwritten worker. */
-    if (atomic_exchange_explicit(&waiter->state, ATI_WAITER_WOKEN, memory_order_acq_rel) !=
-        ATI_WAITER_WAITING)
-        return;
-    if (waiter->worker)
+    uint32_t before =
+        atomic_exchange_explicit(&waiter->state, ATI_WAITER_WOKEN, memory_order_acq_rel);
+    if (before == ATI_WAITER_SUSPENDED)
         ati_worker_resume(waiter);
-    else
+    else if (before == ATI_WAITER_SLEEPING)
         ati_futex_wake(&waiter->state, 1);
 }
 
 void ati_waiter_time_out(ati_pool_timer *timer) {
     ati_waiter *waiter = (ati_waiter *)((char *)timer - offsetof(ati_waiter, timer));
-    uint32_t waiting = ATI_WAITER_WAITING;
+    uint32_t waiting = ATI_WAITER_SUSPENDED;
     /* ORDER waiter.state: acq_rel. Sees how the waiter goes on.
      * Pairs with: release in ati_waiter_begin(). If relaxed: reads an unwritten worker. */
     if (atomic_compare_exchange_strong_explicit(&waiter->state, &waiting, ATI_WAITER_TIMED_OUT,

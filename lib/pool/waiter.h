@@ -22,9 +22,10 @@ struct ati_worker;
 
 typedef enum ati_waiter_state {
     ATI_WAITER_OPEN = 0,      /* does not wait, and was not woken */
-    ATI_WAITER_WAITING = 1,   /* futex of a thread */
-    ATI_WAITER_WOKEN = 2,     /* for good */
-    ATI_WAITER_TIMED_OUT = 3, /* does not wait any more; may still be woken */
+    ATI_WAITER_SLEEPING = 1,  /* a thread, on the futex of this word */
+    ATI_WAITER_SUSPENDED = 2, /* a task */
+    ATI_WAITER_WOKEN = 3,     /* for good */
+    ATI_WAITER_TIMED_OUT = 4, /* does not wait any more; may still be woken */
 } ati_waiter_state;
 
 typedef struct ati_waiter {
