@@ -350,7 +350,7 @@ void ati_worker_yield(ati_worker *worker) {
     check_may_suspend(&waiter);
     if (keeps_thread(worker))
         return;
-    ati_worker_fire_timers(worker, true);
+    (void)ati_worker_fire_timers(worker, true);
     bool others_are_ready = ati_worker_has_ready(worker);
     if (!others_are_ready && !ati_pool_has_work(worker->pool))
         return;
@@ -363,7 +363,7 @@ void ati_worker_yield(ati_worker *worker) {
 }
 
 void ati_worker_give_turn(ati_worker *worker) {
-    ati_worker_fire_timers(worker, true);
+    (void)ati_worker_fire_timers(worker, true);
     if (!worker->ready.first && !atomic_load_explicit(&worker->inbox_is_full, memory_order_relaxed))
         return;
     int64_t now = ati_monotonic_ns();

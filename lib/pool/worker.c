@@ -306,15 +306,19 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
 
 /* To look at the clock costs as much as a small task, so while there is work that is done only now
  * and then. */
-void ati_worker_fire_timers(ati_worker *worker, bool busy) {
+bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
     at_pool *pool = worker->pool;
     if (ati_timers_next(&pool->timers) == AT_FOREVER)
-        return;
+        return false;
     uint64_t ticks = ati_ticks();
     if (busy && ticks - worker->ticks < ATI_TICKS_SHORT)
-        return;
+        return false;
     worker->ticks = ticks;
-    ati_timers_run(&pool->timers, at_clock_now(pool->options.clock));
+    ati_task_node *tasks;
+    size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &tasks);
+    if (count > 0)
+        ati_timer_start_tasks(pool, tasks);
+    return count > 0;
 }
 
 /* A task that was woken goes on before anything new is begun. */
@@ -325,7 +329,7 @@ static bool take_ready(ati_worker *worker, ati_work *work) {
 
 /* Takes what is at hand, without looking at other workers. */
 static bool pick(ati_worker *worker, ati_work *work) {
-    ati_worker_fire_timers(worker, true);
+    (void)ati_worker_fire_timers(worker, true);
     ati_worker_count_pick(worker);
     bool low_first = worker->owes_low;
     worker->owes_low = false;
@@ -347,7 +351,8 @@ static bool pick(ati_worker *worker, ati_work *work) {
 /* Looks everywhere for a bounded moment. */
 static bool search(ati_worker *worker, ati_work *work) {
     for (int round = 0; round < search_rounds; round++) {
-        ati_worker_fire_timers(worker, false);
+        if (ati_worker_fire_timers(worker, false) && ati_deque_pop(&worker->deque, work))
+            return true;
         if (take_ready(worker, work) || take_high(worker, work) ||
             take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work) ||
             steal(worker, work) || take_low(worker, work))
