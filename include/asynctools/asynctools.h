@@ -21,6 +21,7 @@
 #include <asynctools/sleep.h>
 #include <asynctools/status.h>
 #include <asynctools/task.h>
+#include <asynctools/timer.h>
 #include <asynctools/version.h>
 
 #endif

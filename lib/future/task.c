@@ -15,6 +15,7 @@ void ati_call_drop(at_drop_fn drop, void *value) {
         return;
     ati_task_run run;
     ati_task_begin(NULL, &run, NULL);
+    run.frame.keeps_thread = true; /* others may be freed after it, in the same loop */
     drop(value);
     ati_task_end(NULL, &run, AT_OK);
 }
@@ -252,7 +253,9 @@ void ati_future_run(at_future *future) {
     ati_task_run run;
     ati_task_begin(worker, &run, future->context);
     run.frame.identity = future;
-    run.frame.may_not_wait = !worker;
+    run.frame.site = future->site;
+    run.frame.name = future->name;
+    run.frame.may_not_wait |= !worker;
     if (future->kind == ATI_FUTURE_THEN)
         run.frame.taken_from = future->source;
     void *returned = call_function(future);

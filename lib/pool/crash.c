@@ -87,8 +87,9 @@ static void add_number(sentence *it, size_t number) {
 }
 
 /* "task parse (parse.c:41)" */
-static void add_task(sentence *it, const char *site) {
-    const char *name = site ? ati_site_name(site) : "";
+static void add_task(sentence *it, const ati_frame *frame) {
+    const char *site = frame->site;
+    const char *name = frame->name && *frame->name ? frame->name : site ? ati_site_name(site) : "";
     add_text(it, *name ? "task " : "a task");
     add_text(it, name);
     if (site && *site) {
@@ -107,7 +108,7 @@ void ati_crash_report_overflow(void) {
         add_text(&it, worker->pool->name);
         add_text(&it, "\": ");
     }
-    add_task(&it, ati_frame_current()->site);
+    add_task(&it, ati_frame_current());
     add_text(&it, " has overflowed its stack");
     if (worker) {
         add_text(&it, " of ");

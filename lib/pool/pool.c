@@ -186,7 +186,7 @@ static at_pool *create_storage(const at_pool_options *options) {
     at_pool *pool = ati_allocate_aligned(sizeof *pool, _Alignof(at_pool));
     if (!pool)
         return NULL;
-    memset(pool, 0, sizeof *pool);
+    memset(pool, 0, offsetof(at_pool, timers));
     pool->executor =
         (at_executor){.start = start_nodes, .retain = retain_executor, .release = release_executor};
     atomic_init(&pool->references, 1 + references_bias);
@@ -346,6 +346,7 @@ static void set_state(at_pool *pool, ati_pool_state state) {
     ati_injector_settle(&pool->injector);
     ati_injector_settle(&pool->high.injector);
     ati_injector_settle(&pool->low.injector);
+    ati_timers_close(&pool->timers);
 }
 
 at_status at_pool_shutdown(at_pool *pool, at_deadline deadline) {
@@ -373,6 +374,7 @@ void at_pool_destroy(at_pool *pool) {
             set_state(pool, ATI_POOL_STOPPED);
         } while (!ati_idle_is_at_rest(pool));
         end_threads(pool);
+        ati_timers_close(&pool->timers); /* whoever has cancelled the last timer is done with it */
         ati_report_pool_stopped(pool);
     }
     release_owner(pool);

@@ -68,8 +68,7 @@ struct at_pool {
     ati_priority_lane low;
     _Atomic uint32_t low_count; /* workers that run a task of low priority */
     uint32_t low_limit;         /* how many may */
-    ati_timers timers;
-    ati_stacks stacks; /* of the tasks that wait */
+    ati_stacks stacks;          /* of the tasks that wait */
     ati_blocking blocking;
 
     /* Counts up when a closing pool may have come to rest; futex of at_pool_shutdown. */
@@ -80,6 +79,8 @@ struct at_pool {
     struct ati_worker *ended;  /* spare workers whose thread has ended or is about to */
     uint32_t spare_count;      /* threads of spare workers, parked or not */
     _Atomic uint32_t surplus;  /* threads at work beyond thread_count; a hint outside the lock */
+
+    ati_timers timers; /* the last: much of it is never touched */
 };
 
 /* -- Starting work (start.c) -- */
@@ -127,6 +128,11 @@ void ati_lane_leave_low(at_pool *pool);
 static inline void ati_lane_return_to_low(at_pool *pool) {
     atomic_fetch_add_explicit(&pool->low_count, 1, memory_order_relaxed);
 }
+
+/* -- Timers (timer.c) -- */
+
+/* A worker starts the tasks whose timers have expired, in the order of the list. */
+void ati_timer_start_tasks(at_pool *pool, ati_task_node *tasks);
 
 /* -- Blocking (spare.c) -- */
 

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "pool/crash.h"
 #include "pool/pool.h"
 #include "pool/report.h"
 #include "pool/suspend.h"
@@ -136,6 +137,7 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_run run;
     ati_context *context = ati_work_context(work);
     ati_task_begin(worker, &run, context);
+    run.frame.site = work->site;
     void *returned = work->run(work->argument);
     at_error *error = NULL;
     at_status status = ati_task_outcome(&run.frame, returned, work->site, &error);
@@ -152,6 +154,7 @@ static void run_work(ati_worker *worker, const ati_work *work) {
     ati_lane lane = ati_work_lane(work);
     worker->turn_began = 0;
     worker->lane = lane;
+    ati_worker_end_yield(worker);
     if (work->site)
         run_started(worker, work);
     else if (work->run)
@@ -160,7 +163,6 @@ static void run_work(ati_worker *worker, const ati_work *work) {
         (void)ati_worker_resume_next(worker);
     if (lane == ATI_LANE_LOW)
         ati_lane_leave_low(worker->pool);
-    ati_worker_end_yield(worker);
 }
 
 /* -- Finding work -- */
@@ -302,17 +304,21 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
     return found;
 }
 
-/* Fires the timers that are due. To look at the clock costs as much as a small task, so while there
- * is work that is done only now and then. */
-static void fire_timers(ati_worker *worker, bool busy) {
+/* To look at the clock costs as much as a small task, so while there is work that is done only now
+ * and then. */
+bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
     at_pool *pool = worker->pool;
     if (ati_timers_next(&pool->timers) == AT_FOREVER)
-        return;
+        return false;
     uint64_t ticks = ati_ticks();
     if (busy && ticks - worker->ticks < ATI_TICKS_SHORT)
-        return;
+        return false;
     worker->ticks = ticks;
-    ati_timers_run(&pool->timers, at_clock_now(pool->options.clock));
+    ati_task_node *tasks;
+    size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &tasks);
+    if (count > 0)
+        ati_timer_start_tasks(pool, tasks);
+    return count > 0;
 }
 
 /* A task that was woken goes on before anything new is begun. */
@@ -323,7 +329,7 @@ static bool take_ready(ati_worker *worker, ati_work *work) {
 
 /* Takes what is at hand, without looking at other workers. */
 static bool pick(ati_worker *worker, ati_work *work) {
-    fire_timers(worker, true);
+    (void)ati_worker_fire_timers(worker, true);
     ati_worker_count_pick(worker);
     bool low_first = worker->owes_low;
     worker->owes_low = false;
@@ -345,7 +351,8 @@ static bool pick(ati_worker *worker, ati_work *work) {
 /* Looks everywhere for a bounded moment. */
 static bool search(ati_worker *worker, ati_work *work) {
     for (int round = 0; round < search_rounds; round++) {
-        fire_timers(worker, false);
+        if (ati_worker_fire_timers(worker, false) && ati_deque_pop(&worker->deque, work))
+            return true;
         if (take_ready(worker, work) || take_high(worker, work) ||
             take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work) ||
             steal(worker, work) || take_low(worker, work))
@@ -359,7 +366,8 @@ static bool search(ati_worker *worker, ati_work *work) {
 static bool is_superfluous(ati_worker *worker) {
     return worker->is_spare &&
            atomic_load_explicit(&worker->pool->surplus, memory_order_relaxed) > 0 &&
-           ati_deque_size(&worker->deque) == 0 && ati_counter_read(&worker->suspended_count) == 0;
+           ati_deque_size(&worker->deque) == 0 && ati_counter_read(&worker->suspended_count) == 0 &&
+           !worker->ready.first && !worker->yielded.first;
 }
 
 /* Finds the next work, sleeping until there is one. False: the thread is to end. */
@@ -407,17 +415,19 @@ static void abort_dying_worker(void *unused) {
 void *ati_worker_main(void *argument) {
     ati_worker *worker = argument;
     const at_pool_options *options = &worker->pool->options;
-    ati_worker_current = worker;
     worker->ended = false;
     at_clock_bind(options->clock);
-    prctl(PR_SET_TIMERSLACK, 1UL); /* timers on time: the default lets them be 50 us late */
+    prctl(PR_SET_TIMERSLACK, 1UL);  /* timers on time: the default lets them be 50 us late */
+    (void)ati_crash_thread_enter(); /* without it an overflow is only not reported */
     pthread_cleanup_push(abort_dying_worker, NULL);
     if (options->on_thread_start)
         options->on_thread_start(options->context);
+    ati_worker_current = worker; /* what the hooks call is called by a plain thread */
     ati_worker_loop_on_stacks(worker);
-    ati_worker_current = NULL; /* what the hook calls is called by a plain thread */
+    ati_worker_current = NULL;
     if (options->on_thread_stop)
         options->on_thread_stop(options->context);
     pthread_cleanup_pop(0);
+    ati_crash_thread_leave();
     return NULL;
 }

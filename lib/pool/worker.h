@@ -139,6 +139,10 @@ bool ati_worker_may_nest(const ati_worker *worker);
 /* Tells what a quiet push has left. */
 void ati_worker_end_quiet(ati_worker *worker);
 
+/* Fires the timers that are due; `busy`: there is other work. True: tasks were started, on this
+ * worker. */
+bool ati_worker_fire_timers(ati_worker *worker, bool busy);
+
 /* Runs works and resumes tasks until the pool ends. */
 void ati_worker_loop(ati_worker *worker);
 

@@ -143,9 +143,20 @@ void ati_timers_init(ati_timers *timers) {
     atomic_init(&timers->next, AT_FOREVER);
 }
 
-void ati_timers_run(ati_timers *timers, int64_t now) {
+size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks) {
     (void)timers;
     (void)now;
+    (void)tasks;
+    return 0;
+}
+
+void ati_timer_start_tasks(at_pool *started, ati_task_node *tasks) {
+    (void)started;
+    (void)tasks;
+}
+
+void ati_timers_close(ati_timers *timers) {
+    (void)timers;
 }
 
 void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit,

@@ -2,10 +2,8 @@
  *
  * at_crash_handler_install (rules J3 and W5): a stack that overflows is reported by name, and every
  * signal goes on to what was there before. Each case is a run of this program. */
-#include "base/frame.h"
 #include "pool/crash.h"
-#include "pool/fiber.h"
-#include "pool/worker.h"
+#include "pool/fiber_tools.h"
 #include "support/plain.h"
 
 #include <asynctools/asynctools.h>
@@ -40,33 +38,25 @@ static int descend(int level) {
 }
 
 static void *dig(void *unused) {
-    ati_frame_current()->site = AT_SITE("dig");
     descend(0);
     return unused;
 }
 
 static void *read_nothing(void *unused) {
-    *(volatile char *)16 = 1;
+    volatile char *volatile nothing = NULL;
+    *nothing = 1;
     return unused;
-}
-
-static void enter_thread(void *unused) {
-    (void)unused;
-    plain_check(ati_crash_thread_enter());
 }
 
 static at_pool *create_pool(void) {
     at_pool *pool;
-    at_pool_options options = {.name = "deep",
-                               .thread_count = 2,
-                               .stack_bytes = stack_bytes,
-                               .on_thread_start = enter_thread};
+    at_pool_options options = {.name = "deep", .thread_count = 1, .stack_bytes = stack_bytes};
     plain_check(at_pool_create(&pool, &options) == AT_OK);
     return pool;
 }
 
-static void run_in_pool(at_pool *pool, at_run_fn run) {
-    plain_check(at_pool_start(pool, run, NULL) == AT_OK);
+static void dig_in_pool(at_pool *pool) {
+    plain_check(at_pool_start(pool, dig, NULL) == AT_OK);
     at_pool_destroy(pool); /* waits for the task */
 }
 
@@ -76,23 +66,25 @@ static void install(void) {
 
 static void overflow_in_task(void) {
     install();
-    run_in_pool(create_pool(), dig);
+    dig_in_pool(create_pool());
 }
 
 static void install_after_the_pool(void) {
     at_pool *pool = create_pool();
     install();
     install();
-    run_in_pool(pool, dig);
+    dig_in_pool(pool);
 }
 
 static void no_handler(void) {
-    run_in_pool(create_pool(), dig);
+    dig_in_pool(create_pool());
 }
 
 static void other_fault_in_task(void) {
     install();
-    run_in_pool(create_pool(), read_nothing);
+    at_pool *pool = create_pool();
+    plain_check(at_pool_start(pool, read_nothing, NULL) == AT_OK);
+    at_pool_destroy(pool);
 }
 
 static void fault_outside_tasks(void) {
@@ -107,40 +99,55 @@ static void sent_signal(void) {
         pause();
 }
 
-/* On a stack of the kind that waiting tasks have. */
-static ati_fiber home;
-static ati_fiber *digger;
-
-static void enter_dig(void *unused) {
-    dig(unused);
-    ati_fiber_exit(digger, &home);
-}
-
-static void *dig_in_fiber(void *guard) {
-    static ati_stacks stacks;
-    ati_worker *worker = ati_worker_current;
-    ati_fiber_init_thread(&home);
-    ati_stacks_init(&stacks, stack_bytes, 0, *(ati_stack_guard *)guard);
-    digger = ati_fiber_create(ati_stacks_take(&stacks, 1), &home, enter_dig, NULL);
-    plain_check(digger);
-    worker->stack_end = digger->lowest;
-    ati_fiber_switch(&home, digger);
-    return NULL;
-}
-
-static void overflow_in_fiber(ati_stack_guard guard) {
+static void overflow_in_named_task(void) {
     install();
     at_pool *pool = create_pool();
-    plain_check(at_pool_start(pool, dig_in_fiber, &guard) == AT_OK);
+    plain_check(at_pool_start_with(pool, &(at_task_options){.run = dig, .name = "dig"}) == AT_OK);
     at_pool_destroy(pool);
 }
 
-static void overflow_above_an_advised_page(void) {
-    overflow_in_fiber(ATI_STACK_GUARD_ADVICE);
+static void overflow_in_future(void) {
+    install();
+    at_pool *pool = create_pool();
+    at_future_release(at_pool_submit(pool, dig, NULL));
+    at_pool_destroy(pool);
 }
 
-static void overflow_above_a_protected_page(void) {
-    overflow_in_fiber(ATI_STACK_GUARD_PROTECTION);
+static void *wait_for(void *future) {
+    at_status status = at_future_wait(future, AT_FOREVER, NULL);
+    return status == AT_OK ? NULL : AT_FAILED;
+}
+
+/* The worker runs the second task on another stack, since the first one waits on its own. */
+static void overflow_while_another_waits(void) {
+    install();
+    at_pool *pool = create_pool();
+    at_promise *promise;
+    plain_check(at_promise_create(&promise, at_pool_executor(pool)) == AT_OK);
+    at_future *future = at_promise_future(promise);
+    plain_check(at_pool_start(pool, wait_for, future) == AT_OK);
+    dig_in_pool(pool);
+}
+
+/* Waits, so that another stack is used, and goes on on its own. */
+static void *wait_and_dig(void *future) {
+    if (wait_for(future) == AT_FAILED)
+        return AT_FAILED;
+    return dig(NULL);
+}
+
+static void overflow_after_a_wait(void) {
+    install();
+    at_pool *pool = create_pool();
+    at_promise *promise;
+    plain_check(at_promise_create(&promise, at_pool_executor(pool)) == AT_OK);
+    at_future *first = at_pool_submit(pool, wait_for, at_promise_future(promise));
+    at_future *dug = at_pool_submit_with(
+        pool, &(at_task_options){
+                  .run = wait_and_dig, .argument = at_promise_future(promise), .name = "dig"});
+    plain_check(first && dug);
+    at_promise_set(promise, NULL, NULL);
+    plain_check(at_future_wait(dug, AT_FOREVER, NULL) != AT_OK);
 }
 
 /* -- Earlier handlers -- */
@@ -175,7 +182,7 @@ static void set_previous(int signal, struct sigaction *action) {
 static void previous_ends_the_process(void) {
     set_previous(SIGSEGV, &(struct sigaction){.sa_sigaction = leave, .sa_flags = SA_SIGINFO});
     install();
-    run_in_pool(create_pool(), dig);
+    dig_in_pool(create_pool());
 }
 
 static void previous_mends_the_fault(void) {
@@ -183,9 +190,10 @@ static void previous_mends_the_fault(void) {
     install();
     for (int i = 0; i < 3; i++) { /* it stays installed */
         page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        errno = 0;
-        page[100] = 1;
-        plain_check(signal_seen == SIGSEGV && address_seen == page + 100 && errno == 0);
+        volatile int *error = &errno;
+        *error = 0;
+        *(volatile char *)(page + 100) = 1;
+        plain_check(signal_seen == SIGSEGV && address_seen == page + 100 && *error == 0);
         signal_seen = 0;
     }
     _exit(0);
@@ -210,7 +218,7 @@ static void previous_ignores(void) {
     install();
     raise(SIGBUS);
     raise(SIGSEGV);
-    run_in_pool(create_pool(), dig); /* a fault cannot be ignored */
+    dig_in_pool(create_pool()); /* a fault cannot be ignored */
 }
 
 /* An alternate stack that a thread has already is left alone. */
@@ -255,8 +263,10 @@ static const struct test_case {
 } cases[] = {
     {"overflow_in_task", overflow_in_task, END_SIGNAL, SIGSEGV, true},
     {"install_after_the_pool", install_after_the_pool, END_SIGNAL, SIGSEGV, true},
-    {"overflow_above_an_advised_page", overflow_above_an_advised_page, END_SIGNAL, SIGSEGV, true},
-    {"overflow_above_a_protected_page", overflow_above_a_protected_page, END_SIGNAL, SIGSEGV, true},
+    {"overflow_in_named_task", overflow_in_named_task, END_SIGNAL, SIGSEGV, true},
+    {"overflow_in_future", overflow_in_future, END_SIGNAL, SIGSEGV, true},
+    {"overflow_while_another_waits", overflow_while_another_waits, END_SIGNAL, SIGSEGV, true},
+    {"overflow_after_a_wait", overflow_after_a_wait, END_SIGNAL, SIGSEGV, true},
     {"no_handler", no_handler, END_SIGNAL, SIGSEGV, false},
     {"other_fault_in_task", other_fault_in_task, END_SIGNAL, SIGSEGV, false},
     {"fault_outside_tasks", fault_outside_tasks, END_SIGNAL, SIGSEGV, false},
