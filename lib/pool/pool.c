@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/process_fork.h"
+#include "base/thread_end.h"
 #include "pool/report.h"
 #include "pool/thread.h"
 
@@ -23,6 +24,7 @@ enum {
     cpu_limit = 1024, /* what cpu_set_t holds */
     shard_min = 4,    /* shards of the injector: a power of two, at least one a worker */
     shard_max = 64,
+    stock_size = 64, /* references */
 };
 
 static const int64_t references_bias = (int64_t)1 << 62;
@@ -153,14 +155,6 @@ static void free_storage(at_pool *pool) {
     ati_release(pool, sizeof *pool);
 }
 
-void ati_pool_retain(at_pool *pool) {
-    ati_worker *worker = ati_worker_current;
-    if (worker && worker->pool == pool)
-        worker->reference_change++;
-    else
-        atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
-}
-
 static void change_references(at_pool *pool, int64_t change) {
     /* ORDER pool.references: acq_rel. All uses by others happen before the free.
      * Pairs with: itself in change_references(). If relaxed: freed while another still looks. */
@@ -168,12 +162,55 @@ static void change_references(at_pool *pool, int64_t change) {
         free_storage(pool);
 }
 
+/* References to one pool that this thread has in stock, for what it makes next: a thread that is no
+ * worker then touches the shared count once for many of them. */
+static _Thread_local struct {
+    at_pool *pool;
+    int64_t count;
+} stock;
+
+static void return_stock(void) {
+    int64_t count = stock.count;
+    stock.count = 0;
+    if (count > 0)
+        change_references(stock.pool, -count);
+}
+
+static void take_stock(at_pool *pool) {
+    static _Thread_local ati_thread_end end = {.end = return_stock};
+    int64_t count = ati_thread_end_add(&end) ? stock_size : 1;
+    return_stock();
+    atomic_fetch_add_explicit(&pool->references, count, memory_order_relaxed);
+    stock.pool = pool;
+    stock.count = count;
+}
+
+void ati_pool_retain(at_pool *pool) {
+    ati_worker *worker = ati_worker_current;
+    if (worker && worker->pool == pool) {
+        worker->reference_change++;
+        return;
+    }
+    if (stock.pool != pool || stock.count == 0)
+        take_stock(pool);
+    stock.count--;
+}
+
 void ati_pool_release(at_pool *pool) {
     ati_worker *worker = ati_worker_current;
-    if (worker && worker->pool == pool)
+    if (worker && worker->pool == pool) {
         worker->reference_change--;
-    else
+        return;
+    }
+    bool keeps = stock.pool == pool && stock.count < 2 * stock_size &&
+                 atomic_load_explicit(&pool->state, memory_order_relaxed) == ATI_POOL_RUNNING;
+    if (keeps) {
+        stock.count++;
+    } else {
+        if (stock.pool == pool)
+            return_stock();
         change_references(pool, -1);
+    }
 }
 
 /* The owner's reference and the bias go, the changes that the ended workers counted come. */
@@ -183,8 +220,11 @@ static void release_owner(at_pool *pool) {
     for (uint32_t i = 0; i < count; i++)
         change += pool->workers[i]->reference_change;
     destroy_workers(pool);
+    if (stock.pool == pool)
+        return_stock();
     change_references(pool, change);
 }
+
 static at_pool *create_storage(const at_pool_options *options) {
     at_pool *pool = ati_allocate_aligned(sizeof *pool, _Alignof(at_pool));
     if (!pool)
