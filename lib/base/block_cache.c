@@ -27,7 +27,7 @@
 enum {
     magazine_room = 62, /* blocks: a magazine has 512 bytes */
     depot_limit = 256,  /* magazines: 2 MB of blocks */
-    fetch_ahead = 3,    /* blocks */
+    fetch_ahead = 6,    /* blocks */
 };
 
 typedef struct magazine {

@@ -4,7 +4,7 @@
  * Phases, in `state`:
  *
  *   WAITING -ati_future_start-> QUEUED -ati_future_claim-> RUNNING -complete-> VALUE
- *   WAITING -hand_over-> RUNNING
+ *   WAITING -ati_continuation_claim-> RUNNING
  *   WAITING, QUEUED, RUNNING -complete-> VALUE, ERROR, CANCELLED
  *
  * Other bits of `state`
@@ -30,9 +30,8 @@
  *   4. Nothing here recurses: completions spread through a list (ati_completions). No user code
  *      runs under a lock.
  *   5. A future that is ALONE and has two references, that of who runs it and that of the
- *      continuation, is known to nobody else: only who has a reference can make another. It is
- *      completed by plain stores. The continuation was taken out of WAITING before, so that nobody
- *      finds the future through it.
+ *      continuation, is known to nobody else: only who has a reference can make another, and only
+ *      who fires or runs a continuation follows its `source`. It is completed by plain stores.
  *
  * Progress: blocking in the small, by the lock. Who waits for it looks some times, then sleeps.
  *
@@ -166,11 +165,16 @@ static void write_outcome(at_future *future, const ati_result *result) {
     future->error = result->error;
 }
 
+static uint32_t phase_of(const at_future *future) {
+    if (!future->error)
+        return ATI_PHASE_VALUE;
+    return at_error_status(future->error) == AT_ERROR_CANCELLED ? ATI_PHASE_CANCELLED
+                                                                : ATI_PHASE_ERROR;
+}
+
 /* Makes the step to done, from a state that is locked by this thread or not. */
 static void publish(at_future *future, bool locked, ati_completions *list) {
-    uint32_t phase = !future->error                                         ? ATI_PHASE_VALUE
-                     : at_error_status(future->error) == AT_ERROR_CANCELLED ? ATI_PHASE_CANCELLED
-                                                                            : ATI_PHASE_ERROR;
+    uint32_t phase = phase_of(future);
     uint32_t state = atomic_load_explicit(&future->state, memory_order_relaxed);
     for (;;) {
         uint32_t next = phase;
@@ -231,10 +235,12 @@ bool ati_future_is_alone(const at_future *future) {
 }
 
 void ati_future_complete_alone(at_future *future, const ati_result *result) {
-    ati_context_release(future->context);
+    ati_context *context = future->context;
     write_outcome(future, result);
+    future->last->previous = NULL;
     atomic_store_explicit(&future->references, 1, memory_order_relaxed);
-    atomic_store_explicit(&future->state, ATI_PHASE_VALUE, memory_order_relaxed);
+    atomic_store_explicit(&future->state, phase_of(future), memory_order_relaxed);
+    ati_context_release(context);
 }
 
 /* Fires in order what is registered, and what comes while that lasts. */

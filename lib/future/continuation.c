@@ -40,11 +40,27 @@ static void fire_continuation(ati_registration *registration, at_future *source,
     ati_future_release_inside(future);
 }
 
-at_future *ati_future_only_continuation(const at_future *future) {
-    if (!ati_future_is_alone(future))
+at_future *ati_continuation_claim(ati_registration *registration, at_future *source) {
+    at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
+    if (future->executor != source->executor || !wants(future, source))
         return NULL;
-    at_future *next = (at_future *)((char *)future->last - offsetof(at_future, registration));
-    return next->kind == ATI_FUTURE_RECOVER ? NULL : next;
+    /* ORDER future.lock: acquire. Sees the ring.
+     * Pairs with: release in ati_future_attach_alone(). If relaxed: fetches from an unwritten
+     * address. */
+    uint32_t state = atomic_load_explicit(&future->state, memory_order_acquire);
+    if (state != (ATI_PHASE_WAITING | ATI_STATE_LISTED | ATI_STATE_ALONE)) {
+        /* Nobody else changes the phase of one that waits. */
+        atomic_fetch_add_explicit(&future->state, ATI_PHASE_RUNNING - ATI_PHASE_WAITING,
+                                  memory_order_relaxed);
+        return future;
+    }
+    /* Nobody knows it but what comes after it, which is next. */
+    atomic_store_explicit(&future->state, state + ATI_PHASE_RUNNING - ATI_PHASE_WAITING,
+                          memory_order_relaxed);
+    const char *after = (const char *)future->last - offsetof(at_future, registration);
+    __builtin_prefetch(after, 1);
+    __builtin_prefetch(after + ATI_CACHE_LINE, 1);
+    return future;
 }
 
 /* The function will not be called: its context goes, and the source. */

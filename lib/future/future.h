@@ -210,8 +210,8 @@ void ati_future_complete(at_future *future, const ati_result *result, ati_comple
 /* For who runs a future: whether nobody else knows it but the continuation in its list. */
 bool ati_future_is_alone(const at_future *future);
 
-/* Completes such a future with a value, by plain stores; takes it off the list, and the reference
- * held inside. */
+/* Completes such a future, by plain stores: takes it off the list, and the reference held inside.
+ * The continuation is to be claimed or fired. */
 void ati_future_complete_alone(at_future *future, const ati_result *result);
 
 /* Fires the registrations of all in the list, and of what that completes, and starts what that
@@ -232,9 +232,9 @@ bool ati_future_attach_alone(at_future *source, ati_registration *registration);
 /* Removes a registration. False: it is being fired, or has been. */
 bool ati_future_detach(at_future *source, ati_registration *registration);
 
-/* The continuation that alone knows a future which has run to a value, and that wants it; NULL: it
- * is not so. */
-at_future *ati_future_only_continuation(const at_future *future);
+/* Makes the continuation of a done source a running one, if it runs on the same executor and wants
+ * the outcome; NULL: it does not, and is to be fired. */
+at_future *ati_continuation_claim(ati_registration *registration, at_future *source);
 
 /* -- Running (task.c) -- */
 

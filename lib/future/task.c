@@ -225,26 +225,25 @@ static void finish(at_future *future, const ati_result *result) {
     at_future_release(source);
 }
 
-/* The same for a future that nobody knows but one continuation, which runs on the same pool: gives
- * that one, to be run at once as if it had been popped off the deque; or NULL, nothing was done.
- * Nothing of the user's may run in between, because nobody can steal it now. */
-static at_future *hand_over(ati_worker *worker, at_future *future, const ati_result *result) {
+/* The same for a future that is alone with a continuation, with fewer locked instructions, and the
+ * reference held inside is given up. Gives the continuation if it is to be run at once, as if it
+ * had come through the deque: nothing of the user's may run in between, because nobody can steal
+ * it. */
+static at_future *finish_alone(at_future *future, const ati_result *result, ati_worker *worker,
+                               bool may_run_next) {
     at_future *source = future->source;
-    if (result->error || (source && (source->drop || source->owner)))
-        return NULL;
-    at_future *next = ati_future_only_continuation(future);
-    if (!next || next->executor != future->executor)
-        return NULL;
-    /* Nobody else changes the phase of one that waits.
-     * ORDER future.lock: acquire. Sees the ring.
-     * Pairs with: release in ati_future_attach_alone(). If relaxed: fetches an unwritten address.
-     */
-    uint32_t state = atomic_fetch_add_explicit(&next->state, ATI_PHASE_RUNNING - ATI_PHASE_WAITING,
-                                               memory_order_acquire);
-    if (state & ATI_STATE_ALONE)
-        __builtin_prefetch(next->last, 1); /* what will be handed over after it */
+    bool source_has_drop = source && (source->drop || source->owner);
+    ati_registration *only = future->last;
     ati_future_complete_alone(future, result);
-    ati_counter_add(&worker->counts.accepted, 1); /* before it can end */
+    at_future *next = NULL;
+    ati_completions list = {0};
+    if (may_run_next && !source_has_drop)
+        next = ati_continuation_claim(only, future);
+    if (next)
+        ati_counter_add(&worker->counts.accepted, 1); /* before it can end */
+    else
+        only->fire(only, future, &list);
+    ati_completions_run(&list);
     at_future_release(source);
     return next;
 }
@@ -275,9 +274,9 @@ static void continue_with(at_future *future, at_future *next) {
     ati_completions_run(&list);
 }
 
-/* Runs a claimed future and completes it; gives one that is to be run next, if it `may_hand_over`;
- * then the reference held inside for `future` is gone. */
-static at_future *run(at_future *future, ati_worker *worker, bool may_hand_over) {
+/* Calls the function of a claimed future. Gives the future that it goes on with, or NULL, and the
+ * result is there. */
+static at_future *run_function(at_future *future, ati_worker *worker, ati_result *result) {
     ati_task_run run;
     ati_task_begin(worker, &run, future->context);
     run.frame.identity = future;
@@ -289,45 +288,52 @@ static at_future *run(at_future *future, ati_worker *worker, bool may_hand_over)
         future->argument_drop = NULL; /* `run` owns what it was given */
     else
         ati_future_drop_argument(future);
-    ati_result result = {0};
     at_future *next = NULL;
     at_status status = AT_OK;
     if (returned == ATI_CONTINUED) {
         next = run.frame.next_future;
         run.frame.next_future = NULL;
     } else {
-        status = take_result(future, &run.frame, returned, &result);
+        status = take_result(future, &run.frame, returned, result);
     }
     ati_task_end(worker, &run, status);
     if (worker && worker->depth == 0)
         worker->quiet = ATI_QUIET_FIRST;
-    if (next) {
-        continue_with(future, next);
-        return NULL;
-    }
-    at_future *handed = may_hand_over ? hand_over(worker, future, &result) : NULL;
-    if (!handed)
-        finish(future, &result);
-    return handed;
+    return next;
 }
 
 void ati_future_run(at_future *future) {
-    (void)run(future, worker_of(future), false);
+    ati_result result = {0};
+    at_future *next = run_function(future, worker_of(future), &result);
+    if (next)
+        continue_with(future, next);
+    else
+        finish(future, &result);
 }
 
-/* What the queue runs: the task, unless a waiter has claimed it, and what follows it directly. */
+/* What the queue runs: the task, unless a waiter has claimed it, and what is to follow at once. */
 static void *run_queued(void *argument) {
     at_future *future = argument;
     ati_worker *worker = worker_of(future);
-    if (ati_future_claim(future)) {
-        int left = worker ? next_limit : 0;
-        for (at_future *next = future; next; left--) {
-            future = next;
-            next = run(future, worker, left > 0);
-        }
-    } else if (worker) {
-        ati_counter_add(&worker->counts.tombstones, 1);
+    if (!ati_future_claim(future)) {
+        if (worker)
+            ati_counter_add(&worker->counts.tombstones, 1);
+        ati_future_release_inside(future);
+        return NULL;
     }
-    ati_future_release_inside(future);
+    for (int in_a_row = 0; future; in_a_row++) {
+        ati_result result = {0};
+        at_future *next = run_function(future, worker, &result);
+        if (!next && ati_future_is_alone(future)) {
+            future = finish_alone(future, &result, worker, worker && in_a_row < next_limit);
+            continue;
+        }
+        if (next)
+            continue_with(future, next);
+        else
+            finish(future, &result);
+        ati_future_release_inside(future);
+        return NULL;
+    }
     return NULL;
 }
