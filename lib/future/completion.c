@@ -324,3 +324,18 @@ bool ati_future_detach(at_future *source, ati_registration *registration) {
     unlock(source, left);
     return linked;
 }
+
+size_t ati_future_list_followers(at_future *source, at_future *(*follower_of)(ati_registration *),
+                                 at_future **followers, size_t limit) {
+    size_t count = 0;
+    bool listed = lock(source) & ATI_STATE_LISTED;
+    ati_registration *registration = source->last;
+    if (listed)
+        do {
+            registration = registration->next;
+            followers[count] = follower_of(registration);
+            count += followers[count] != NULL;
+        } while (registration != source->last && count < limit);
+    unlock(source, listed);
+    return count;
+}

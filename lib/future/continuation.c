@@ -26,8 +26,8 @@ static bool wants(const at_future *future, const at_future *source) {
     }
 }
 
-static void fire_continuation(ati_registration *registration, at_future *source,
-                              ati_completions *list) {
+void ati_fire_continuation(ati_registration *registration, at_future *source,
+                           ati_completions *list) {
     at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
     if (wants(future, source)) {
         ati_future_start(future, list);
@@ -107,7 +107,7 @@ static at_future *attach(const continuation *wanted, at_future *source,
     future->argument = options->context;
     future->argument_drop = options->drop;
     future->source = source;
-    future->registration.fire = fire_continuation;
+    future->registration.fire = ati_fire_continuation;
     /* One for the source's list; nobody else has it yet. */
     atomic_init(&future->references, 1 + ATI_REFERENCE_INSIDE);
     if (!ati_future_attach_alone(source, &future->registration)) {

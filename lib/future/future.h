@@ -236,6 +236,20 @@ bool ati_future_detach(at_future *source, ati_registration *registration);
  * the outcome; NULL: it does not, and is to be fired. */
 at_future *ati_continuation_claim(ati_registration *registration, at_future *source);
 
+/* How the registrations of a continuation, and of a future that goes on with another, are fired. */
+void ati_fire_continuation(ati_registration *registration, at_future *source,
+                           ati_completions *list);
+void ati_fire_forward(ati_registration *registration, at_future *source, ati_completions *list);
+
+/* Copies the futures behind the registrations of a pending source, those for which `follower_of`
+ * gives one, in order and `limit` at most. Gives how many. */
+size_t ati_future_list_followers(at_future *source, at_future *(*follower_of)(ati_registration *),
+                                 at_future **followers, size_t limit);
+
+/* Whether `future` cannot complete before `target`, which the caller runs; as far as a few links
+ * show it (cycle.c). */
+bool ati_future_waits_for(const at_future *future, at_future *target);
+
 /* -- Running (task.c) -- */
 
 /* Marks a waiting future as queued and notes it in `list`, which starts it on its executor; takes

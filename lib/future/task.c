@@ -248,7 +248,7 @@ static at_future *finish_alone(at_future *future, const ati_result *result, ati_
     return next;
 }
 
-static void fire_forward(ati_registration *registration, at_future *source, ati_completions *list) {
+void ati_fire_forward(ati_registration *registration, at_future *source, ati_completions *list) {
     at_future *future = (at_future *)((char *)registration - offsetof(at_future, forward));
     ati_result result = ati_result_of(source);
     ati_future_complete(future, &result, list);
@@ -259,16 +259,17 @@ static void fire_forward(ati_registration *registration, at_future *source, ati_
 /* The future goes on with the outcome of `next`, which it takes. */
 static void continue_with(at_future *future, at_future *next) {
     ati_completions list = {0};
-    if (next == future) {
-        at_error *error = ati_error_create(future->site, NULL, AT_ERROR_DEADLOCK,
-                                           "a task cannot continue with its own future");
+    if (ati_future_waits_for(next, future)) {
+        at_error *error =
+            ati_error_create(future->site, NULL, AT_ERROR_DEADLOCK,
+                             "a task cannot continue with its own future or what waits for it");
         at_future_release(next);
         finish(future, &(ati_result){.error = error});
         return;
     }
     at_future_release(future->source);
     future->source = next;
-    future->forward = (ati_registration){.fire = fire_forward};
+    future->forward = (ati_registration){.fire = ati_fire_forward};
     ati_future_retain_inside(future); /* for the list of `next` */
     ati_future_attach(next, &future->forward, &list);
     ati_completions_run(&list);

@@ -9,6 +9,7 @@
 #define ati_cpu_relax() break
 #include "future/completion.c"
 #include "future/continuation.c"
+#include "future/cycle.c"
 #include "future/future.c"
 #define future_of future_of_promise
 #include "future/promise.c"
