@@ -12,6 +12,7 @@
  * tests/stress/future_*_test.c. */
 #include "future/future.h"
 
+#include "base/block_cache.h"
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -20,6 +21,8 @@
 
 #include <pthread.h>
 #include <string.h>
+
+_Static_assert(sizeof(at_future) <= ATI_BLOCK_SIZE, "a future does not fit a block");
 
 /* -- Making -- */
 
