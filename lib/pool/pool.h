@@ -146,10 +146,19 @@ void ati_pool_block_end(ati_worker *worker);
 bool ati_spare_park(ati_worker *worker);
 void ati_spare_wake_all(at_pool *pool);
 
-/* -- Life (pool.c) -- */
+/* -- References (references.c) -- */
 
+void ati_pool_init_references(at_pool *pool); /* the owner's */
 void ati_pool_retain(at_pool *pool);
 void ati_pool_release(at_pool *pool);
+
+/* Gives back the owner's, and adds what the ended workers have counted. */
+void ati_pool_release_owner(at_pool *pool, int64_t worker_changes);
+
+/* -- Life (pool.c) -- */
+
+/* Frees the storage when the last reference has gone. */
+void ati_pool_free(at_pool *pool);
 
 /* Starts the thread of a worker. False: the system has none to give. */
 bool ati_pool_start_thread(at_pool *pool, ati_worker *worker);
