@@ -66,7 +66,11 @@ static at_future *future_of(ati_task_node *node) {
 
 static void prepare_node(at_future *future) {
     future->node.next = NULL;
-    future->node.work = (ati_work){.run = run_queued, .argument = future};
+    future->node.work = (ati_work){
+        .run = run_queued,
+        .argument = future,
+        .context = ati_context_in_lane(NULL, future->lane),
+    };
 }
 
 /* Starts nodes of one kind on their executor; gives the error if that refuses. The slot of the
@@ -142,15 +146,17 @@ void ati_future_start(at_future *future, ati_completions *list) {
     list->start_last = &future->node;
 }
 
-/* Takes the nodes off `list` that run on the executor of its first, in their order. */
+/* Takes the nodes off `list` that run on the executor of its first and with its priority, in their
+ * order. */
 static size_t split_off(ati_completions *list, ati_task_node **nodes) {
-    at_executor *executor = future_of(list->start_first)->executor;
+    const at_future *first = future_of(list->start_first);
     ati_task_node **taken_end = nodes;
     ati_task_node **left_end = &list->start_first;
     ati_task_node *left_last = NULL;
     size_t count = 0;
     for (ati_task_node *node = list->start_first; node; node = node->next) {
-        if (future_of(node)->executor == executor) {
+        const at_future *future = future_of(node);
+        if (future->executor == first->executor && future->lane == first->lane) {
             *taken_end = node;
             taken_end = &node->next;
             count++;

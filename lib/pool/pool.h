@@ -111,8 +111,9 @@ bool ati_pool_has_suspended(at_pool *pool);
 /* The lane for what the current task or thread starts with this priority. */
 ati_lane ati_lane_of(at_priority priority);
 
-/* Whether a priority is one; else fails for `call`. */
-at_status ati_priority_check(at_priority priority, const char *call);
+static inline bool ati_priority_is_valid(at_priority priority) {
+    return (unsigned)priority <= AT_PRIORITY_LOW;
+}
 
 bool ati_lane_init(ati_priority_lane *lane); /* false: no memory */
 void ati_lane_deinit(ati_priority_lane *lane);
