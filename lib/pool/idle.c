@@ -91,7 +91,10 @@ bool ati_idle_sleep(ati_worker *worker, bool searching) {
     ati_lock_release(&idle->lock);
     if (ati_idle_awake(counts) == 0)
         ati_pool_come_to_rest(pool);
-    if (ati_pool_has_work(pool))
+    if (atomic_load_explicit(&pool->fork_market.is_open, memory_order_relaxed) &&
+        !atomic_load_explicit(&pool->fork_market.is_asked, memory_order_relaxed))
+        ati_fork_ask_all(pool);
+    if (ati_pool_has_work(pool) || ati_pool_has_forks(pool))
         ati_idle_wake_one(pool); /* itself, as like as not */
     if (atomic_load_explicit(&pool->ending, memory_order_relaxed))
         return false; /* set before ati_idle_wake_all took the lock: seen by whoever came later */

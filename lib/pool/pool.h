@@ -54,6 +54,7 @@ struct at_pool {
     ati_idle idle;
     ati_injector injector;
     ati_overflow overflow;
+    ati_fork_market fork_market;
 
     /* Counts up when a closing pool may have come to rest; futex of at_pool_shutdown. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t rest_count;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "pool/worker.h"
 
+#include "base/barrier.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -37,11 +39,13 @@ ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
     worker->index = index;
     worker->is_spare = is_spare;
     worker->random = ati_random_next();
+    ati_forks_init(&worker->forks, ati_barrier_is_unequal());
     return worker;
 }
 
 void ati_worker_destroy(ati_worker *worker) {
     ati_deque_deinit(&worker->deque);
+    ati_forks_deinit(&worker->forks);
     ati_release(worker, sizeof *worker);
 }
 
@@ -72,8 +76,12 @@ static void enter_user_code(ati_worker *worker) {
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
     if (worker)
         ati_counter_add_after(&worker->counts.running, 1);
-    if (ati_worker_current)
-        enter_user_code(ati_worker_current);
+    ati_worker *current = ati_worker_current;
+    if (current) {
+        enter_user_code(current);
+        run->fork_count = ati_forks_count(&current->forks);
+        ati_fork_set_context(current, context);
+    }
     run->frame = (ati_frame){0};
     ati_frame_enter(&run->frame);
     run->outer_context = ati_context_current;
@@ -89,12 +97,18 @@ _Noreturn static void end_forked_process(void) {
 }
 
 void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
+    ati_worker *current = ati_worker_current;
+    ATI_CALLER_CHECK(!current || ati_forks_count(&current->forks) == run->fork_count, "task",
+                     "a task or forked call has returned before its forks were joined; call "
+                     "at_fork_join for each");
     if (run->frame.next_future)
         run->frame.next_release(run->frame.next_future);
     ati_context_current = run->outer_context;
     ati_frame_leave(&run->frame);
-    if (ati_worker_current)
-        ati_worker_current->depth--;
+    if (current) {
+        current->depth--;
+        ati_fork_set_context(current, run->outer_context);
+    }
     if (!worker)
         return;
     if (ati_pool_is_forked(worker->pool))
@@ -174,7 +188,16 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
     return true;
 }
 
-/* Steals one work from another worker, from a random one on. */
+/* Steals one work from a worker, if there is one in its deque. */
+static bool steal_from(ati_worker *victim, ati_work *work) {
+    ati_steal result;
+    do
+        result = ati_deque_steal(&victim->deque, work);
+    while (result == ATI_STEAL_LOST);
+    return result == ATI_STEAL_DONE;
+}
+
+/* Steals one work from another worker, from a random one on; then looks at forked calls. */
 static bool steal(ati_worker *worker, ati_work *work) {
     at_pool *pool = worker->pool;
     /* ORDER pool.workers: acquire. Sees the workers below the count.
@@ -184,13 +207,16 @@ static bool steal(ati_worker *worker, ati_work *work) {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t index = start + i < count ? start + i : start + i - count;
         ati_worker *victim = pool->workers[index];
-        if (victim == worker)
-            continue;
-        ati_steal result;
-        do
-            result = ati_deque_steal(&victim->deque, work);
-        while (result == ATI_STEAL_LOST);
-        if (result == ATI_STEAL_DONE)
+        if (victim != worker && steal_from(victim, work))
+            return true;
+    }
+    if (!atomic_load_explicit(&pool->fork_market.is_open, memory_order_relaxed))
+        return false;
+    int64_t now = ati_monotonic_ns();
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = start + i < count ? start + i : start + i - count;
+        ati_worker *victim = pool->workers[index];
+        if (victim != worker && ati_fork_steal(worker, victim, now, work))
             return true;
     }
     return false;
@@ -304,11 +330,13 @@ void *ati_worker_main(void *argument) {
     ati_worker *worker = argument;
     const at_pool_options *options = &worker->pool->options;
     ati_worker_current = worker;
+    at_inline_worker_current = &worker->forks.line;
     find_stack_end(worker);
     pthread_cleanup_push(abort_dying_worker, NULL);
     if (options->on_thread_start)
         options->on_thread_start(options->context);
     work_until_end(worker);
+    at_inline_worker_current = NULL;
     ati_worker_current = NULL; /* what the hook calls is called by a plain thread */
     if (options->on_thread_stop)
         options->on_thread_stop(options->context);

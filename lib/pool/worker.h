@@ -6,6 +6,7 @@
 #include "base/atomic.h"
 #include "base/context.h"
 #include "base/frame.h"
+#include "pool/fork.h"
 #include "queue/deque.h"
 
 #include <asynctools/pool.h>
@@ -44,6 +45,7 @@ typedef struct ati_worker {
     ati_worker_counts counts;
 
     ati_deque deque;
+    ati_forks forks;
 
     /* Sleeping, and parking as a spare. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t signal; /* futex; 1: woken */
@@ -61,6 +63,7 @@ extern _Thread_local ati_worker *ati_worker_current;
 typedef struct ati_task_run {
     ati_frame frame;
     ati_context *outer_context;
+    size_t fork_count; /* unjoined on this stack when it began */
 } ati_task_run;
 
 /* Begins a task on the calling worker, which counts it (NULL: nobody does, because it runs inline
