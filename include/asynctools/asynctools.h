@@ -4,6 +4,7 @@
 
 /* The whole library. */
 #include <asynctools/attributes.h>
+#include <asynctools/blocking.h>
 #include <asynctools/clock.h>
 #include <asynctools/cpu.h>
 #include <asynctools/error.h>
@@ -17,6 +18,7 @@
 #include <asynctools/outcome.h>
 #include <asynctools/pool.h>
 #include <asynctools/promise.h>
+#include <asynctools/sleep.h>
 #include <asynctools/status.h>
 #include <asynctools/task.h>
 #include <asynctools/version.h>

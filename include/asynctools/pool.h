@@ -26,10 +26,12 @@ typedef struct at_pool_options {
     int64_t queue_bound;  /* tasks that may be queued before a start from outside the pool's own
                              tasks gives AT_ERROR_FULL; what its tasks start, and continuations,
                              always pass; default: AT_UNLIMITED */
-    int64_t max_spares;   /* threads that may be added while tasks block in a wait; AT_NONE: none;
-                             default: 1,024; at most 16,384 */
+    int64_t max_spares;   /* threads that may be added while tasks block; AT_NONE: none; default:
+                             1,024; at most 16,384 */
     const int *cpus;   /* copied: the CPUs that the workers may run on; default: no restriction */
     int64_t cpu_count; /* how many `cpus` */
+    at_clock *clock;   /* borrowed until the pool is destroyed: for all timers and deadlines of the
+                          pool; default: the current clock */
     void (*on_thread_start)(void *context); /* called by each worker before its first task */
     void (*on_thread_stop)(void *context);  /* called by each worker after its last */
     void *context;                          /* borrowed, for the two above */

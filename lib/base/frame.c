@@ -45,6 +45,12 @@ void ati_frame_enter(ati_frame *frame) {
     current_frame = frame;
 }
 
+ati_frame *ati_frame_exchange(ati_frame *frame) {
+    ati_frame *before = current_frame;
+    current_frame = frame;
+    return before;
+}
+
 void ati_frame_leave(ati_frame *frame) {
     current_frame = frame->outer;
     if (frame->error)

@@ -31,6 +31,10 @@ ati_frame *ati_frame_current(void);
 void ati_frame_enter(ati_frame *frame);
 void ati_frame_leave(ati_frame *frame);
 
+/* Sets the chain of frames of this thread, when it goes over to another stack; gives the one that
+ * it had. NULL: the thread's own frame. */
+ati_frame *ati_frame_exchange(ati_frame *frame);
+
 /* Drops the value that the task returned, if at_return said how. */
 void ati_frame_drop_returned(const ati_frame *frame, void *returned);
 

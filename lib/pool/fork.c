@@ -216,7 +216,10 @@ static void answer(ati_worker *worker) {
     if (!wanted)
         return;
     atomic_store_explicit(&market->is_open, true, memory_order_relaxed);
-    atomic_store_explicit(&market->is_asked, false, memory_order_relaxed);
+    /* ORDER fork.is_asked: seq_cst. Comes before the look at who sleeps and who searches.
+     * Pairs with: seq_cst in ati_fork_needs_watch() and ati_fork_watch(). If release: all sleep,
+     * and nobody watches. */
+    atomic_store_explicit(&market->is_asked, false, memory_order_seq_cst);
     share_one(worker, false);
     ati_idle_notify(worker->pool, &worker->pool->idle);
 }

@@ -35,6 +35,11 @@ typedef struct ati_forks {
     _Atomic uint32_t vain;     /* calls handed out in vain since one was taken */
     _Atomic int64_t next_look; /* not before this moment should thieves look here again */
 
+    /* Of the worker as a thief. */
+    bool is_watching;    /* market.is_watched is its doing */
+    int64_t watch_began; /* 0: it does not watch */
+    uint32_t vain_count; /* watches that have ended since it found work */
+
     ati_counter shared; /* calls handed out by the owner */
     ati_counter forced; /* calls taken from an owner that did not answer */
     ati_counter taken;  /* calls of other workers, made here */
@@ -51,6 +56,7 @@ typedef struct ati_fork_stack {
 typedef struct ati_fork_market {
     _Atomic bool is_open;    /* some worker of the pool has forked */
     _Atomic bool is_asked;   /* every worker is asked for a call; false when one has answered */
+    _Atomic bool is_watched; /* a worker that sleeps gets up now and then to look for calls */
     ati_try_lock force_lock; /* guards last_force */
     int64_t last_force;      /* CLOCK_MONOTONIC */
 } ati_fork_market;
@@ -86,7 +92,23 @@ bool ati_fork_steal(struct ati_worker *thief, struct ati_worker *victim, int64_t
 /* Whether a call can be seen that its owner keeps to itself. */
 bool ati_pool_has_forks(struct at_pool *pool);
 
-/* Asks every worker of the pool for a call: the one that forks next wakes somebody. */
+/* Asks every worker of the pool for a call: the one that forks next wakes somebody. Afterwards
+ * ati_pool_has_forks sees what was forked before. */
 void ati_fork_ask_all(struct at_pool *pool);
+
+/* -- Falling asleep (fork_watch.c) -- */
+
+/* To be called by a worker that has announced its sleep. Gives the moment until which it may sleep;
+ * `*look`: it has to look at the forks of all before. */
+int64_t ati_fork_watch(struct ati_worker *worker, bool *look);
+
+/* It does not sleep any more. */
+void ati_fork_end_watch(struct ati_worker *worker);
+
+/* It has found work. */
+void ati_fork_found_work(struct ati_worker *worker);
+
+/* Whether somebody should watch, and nobody does. */
+bool ati_fork_needs_watch(struct at_pool *pool);
 
 #endif

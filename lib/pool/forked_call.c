@@ -10,7 +10,7 @@
  *
  * Fields
  *   run, argument, context   written before the record is handed out.
- *   waiter                   written by the owner before AWAITED.
+ *   waiter                   on the owner's stack; written by the owner before AWAITED.
  *   value, frame             written by the one who makes the call before DONE.
  *   holders                  the owner, and the queued work or the one who makes the call; the last
  *                            to let go frees the record.
@@ -38,6 +38,7 @@ struct ati_forked_call {
     void *(*run)(void *argument);
     void *argument;
     ati_context *context; /* owned, or NULL */
+    ati_waiter *waiter;
     void *value;
     ati_frame frame; /* what the function has left in its own */
 };
@@ -90,11 +91,11 @@ static void make_call(ati_worker *worker, ati_forked_call *call) {
     run.frame.error = NULL;
     run.frame.next_future = NULL;
     ati_task_end(NULL, &run, AT_OK);
-    /* ORDER forked_call.state: acq_rel. Publishes what the call has done, and sees the sleeper.
+    /* ORDER forked_call.state: acq_rel. Publishes what the call has done, and sees who waits.
      * Pairs with: acquire in is_done(), release in wait_until_done(). If relaxed: the owner reads
      * an unwritten value. */
     if (atomic_exchange_explicit(&call->state, DONE, memory_order_acq_rel) == AWAITED)
-        ati_futex_wake(&call->state, 1);
+        ati_waiter_wake(call->waiter);
     ati_forked_call_release(call);
 }
 
@@ -130,24 +131,22 @@ static bool is_done(ati_forked_call *call) {
     return atomic_load_explicit(&call->state, memory_order_acquire) == DONE;
 }
 
-static void wait_until_done(ati_worker *worker, ati_forked_call *call) {
+static void wait_until_done(ati_forked_call *call) {
     for (int i = 0; i < poll_count; i++) {
         if (is_done(call))
             return;
         ati_cpu_relax();
     }
+    ati_waiter waiter;
+    ati_waiter_init(&waiter, "at_fork_join", NULL);
+    call->waiter = &waiter;
     uint32_t taken = TAKEN;
-    if (!atomic_compare_exchange_strong_explicit(&call->state, &taken, AWAITED,
-                                                 memory_order_relaxed, memory_order_relaxed)) {
-        (void)is_done(call);
-        return;
-    }
-    ati_fork_share_all(worker);
-    bool replaced = ati_pool_block_begin(worker) == AT_OK;
-    while (!is_done(call))
-        ati_futex_wait(&call->state, AWAITED, AT_FOREVER);
-    if (replaced)
-        ati_pool_block_end(worker);
+    /* ORDER forked_call.state: release. Publishes the waiter.
+     * Pairs with: acq_rel in make_call(). If relaxed: wakes an unwritten waiter. */
+    if (atomic_compare_exchange_strong_explicit(&call->state, &taken, AWAITED, memory_order_release,
+                                                memory_order_relaxed))
+        (void)ati_waiter_wait(&waiter, AT_FOREVER);
+    (void)is_done(call);
 }
 
 /* What a direct call would have left in the frame of its caller. */
@@ -185,7 +184,7 @@ void *ati_forked_call_join(ati_worker *worker, ati_forked_call *call, void *(*ru
         ati_forked_call_release(call);
         return run(argument);
     }
-    wait_until_done(worker, call);
+    wait_until_done(call);
     take_over_frame(&call->frame);
     void *value = call->value;
     ati_forked_call_release(call);

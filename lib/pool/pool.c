@@ -20,8 +20,9 @@ enum {
     stack_default = 256 * 1024,
     stack_min = 64 * 1024,
     stack_max = 1024 * 1024 * 1024,
-    cpu_limit = 1024, /* what cpu_set_t holds */
-    shard_min = 4,    /* shards of the injector: a power of two, at least one a worker */
+    stacks_kept = 1024, /* of tasks that waited, with their memory, for the next ones */
+    cpu_limit = 1024,   /* what cpu_set_t holds */
+    shard_min = 4,      /* shards of the injector: a power of two, at least one a worker */
     shard_max = 64,
 };
 
@@ -65,6 +66,8 @@ static int64_t count_usable_cpus(const at_pool_options *options) {
 static at_status complete_options(at_pool_options *options) {
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         return ati_fail(AT_ERROR_INVALID, "at_pool_create: reserved is not zero");
+    if (!options->clock)
+        options->clock = at_clock_current();
     if (options->max_spares == AT_NONE)
         options->max_spares = 0;
     else if (options->max_spares == 0)
@@ -147,6 +150,7 @@ static void destroy_workers(at_pool *pool) {
 static void free_storage(at_pool *pool) {
     if (pool->injector.shards)
         ati_injector_deinit(&pool->injector);
+    ati_stacks_deinit(&pool->stacks);
     if (pool->cpus)
         ati_release(pool->cpus, (size_t)pool->options.cpu_count * sizeof *pool->cpus);
     ati_release_text(pool->name);
@@ -194,6 +198,15 @@ static at_pool *create_storage(const at_pool_options *options) {
         (at_executor){.start = start_nodes, .retain = retain_executor, .release = release_executor};
     atomic_init(&pool->references, 1 + references_bias);
     pool->fork_count = ati_process_fork_count();
+    atomic_init(&pool->idle.kept, AT_FOREVER);
+    pool->blocking.limit = (uint32_t)options->max_spares;
+    pool->blocking.at_once = (uint32_t)count_usable_cpus(options);
+    if (pool->blocking.at_once > pool->blocking.limit)
+        pool->blocking.at_once = pool->blocking.limit;
+    pool->blocking.growth.fire = ati_blocking_grow;
+    ati_timers_init(&pool->timers);
+    ati_stacks_init(&pool->stacks, (size_t)options->stack_bytes, stacks_kept,
+                    ATI_STACK_GUARD_ADVICE);
     pool->idle.searching_limit = (uint32_t)(options->thread_count + 1) / 2;
     if (!copy_options(pool, options) ||
         !ati_injector_init(&pool->injector, count_shards(options->thread_count)) ||
@@ -222,6 +235,7 @@ static void end_threads(at_pool *pool) {
     atomic_store_explicit(&pool->ending, true, memory_order_relaxed);
     ati_idle_wake_all(pool);
     ati_spare_wake_all(pool);
+    ati_blocking_end_threads(pool);
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_relaxed);
     for (uint32_t i = 0; i < count; i++)
         if (pool->workers[i]->has_thread)
@@ -278,18 +292,6 @@ void ati_pool_come_to_rest(at_pool *pool) {
     ati_futex_wake(&pool->rest_count, INT32_MAX);
 }
 
-/* Nothing is queued and nobody is awake. In this order: what the first look does not see any more
- * was taken by a worker that stays awake until it has ended. */
-static bool is_at_rest(at_pool *pool) {
-    if (ati_pool_has_work(pool))
-        return false;
-    /* ORDER idle.counts: seq_cst. Comes after the change of the state.
-     * Pairs with: seq_cst in ati_idle_sleep() and count_parked(). If relaxed: a shutdown waits for
-     * ever. */
-    uint64_t counts = atomic_load_explicit(&pool->idle.counts, memory_order_seq_cst);
-    return ati_idle_awake(counts) == 0;
-}
-
 static at_status sleep_until_rest(at_pool *pool, at_deadline deadline) {
     int64_t began = ati_monotonic_ns();
     at_deadline report = began + slow_interval;
@@ -297,7 +299,7 @@ static at_status sleep_until_rest(at_pool *pool, at_deadline deadline) {
         /* ORDER pool.rest_count: acquire. Pairs with: release in ati_pool_come_to_rest(). If
          * relaxed: reads stale data of the tasks. */
         uint32_t seen = atomic_load_explicit(&pool->rest_count, memory_order_acquire);
-        if (is_at_rest(pool))
+        if (ati_idle_is_at_rest(pool))
             return AT_OK;
         if (ati_futex_wait(&pool->rest_count, seen, deadline < report ? deadline : report))
             continue;
@@ -315,20 +317,16 @@ static at_status sleep_until_rest(at_pool *pool, at_deadline deadline) {
 /* In a task (of another pool) its worker is replaced meanwhile. */
 static at_status wait_for_rest(at_pool *pool, at_deadline deadline) {
     ati_worker *worker = ati_worker_current;
-    if (!worker)
-        return sleep_until_rest(pool, deadline);
-    at_status status = ati_pool_block_begin(worker);
-    if (status != AT_OK && deadline != AT_FOREVER)
-        return status;
+    bool replaced = worker && ati_pool_block_begin(worker);
     at_status slept = sleep_until_rest(pool, deadline);
-    if (status == AT_OK)
+    if (replaced)
         ati_pool_block_end(worker);
     return slept;
 }
 
 /* Changes the state; afterwards no start is in progress that has seen the old one. */
 static void set_state(at_pool *pool, ati_pool_state state) {
-    /* ORDER pool.state: seq_cst. Comes before the look at idle.counts.
+    /* ORDER pool.state: seq_cst. Comes before the look whether all is at rest.
      * Pairs with: seq_cst in ati_pool_come_to_rest(). If relaxed: a shutdown waits for ever. */
     atomic_store_explicit(&pool->state, state, memory_order_seq_cst);
     ati_injector_settle(&pool->injector);
@@ -357,7 +355,7 @@ void at_pool_destroy(at_pool *pool) {
             set_state(pool, ATI_POOL_CLOSING);
             (void)wait_for_rest(pool, AT_FOREVER);
             set_state(pool, ATI_POOL_STOPPED);
-        } while (!is_at_rest(pool));
+        } while (!ati_idle_is_at_rest(pool));
         end_threads(pool);
         ati_report_pool_stopped(pool);
     }

@@ -4,9 +4,13 @@
 
 /* The inside of a pool, for lib/pool, and for lib/future to run its tasks on. */
 #include "base/atomic.h"
+#include "base/clock.h"
 #include "base/lock.h"
+#include "pool/blocking.h"
 #include "pool/executor.h"
 #include "pool/idle.h"
+#include "pool/stacks.h"
+#include "pool/timers.h"
 #include "pool/worker.h"
 #include "queue/injector.h"
 
@@ -55,6 +59,9 @@ struct at_pool {
     ati_injector injector;
     ati_overflow overflow;
     ati_fork_market fork_market;
+    ati_timers timers;
+    ati_stacks stacks; /* of the tasks that wait */
+    ati_blocking blocking;
 
     /* Counts up when a closing pool may have come to rest; futex of at_pool_shutdown. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t rest_count;
@@ -80,11 +87,14 @@ bool ati_overflow_take(at_pool *pool, ati_work *work);
 /* Whether a work can be seen in any queue. */
 bool ati_pool_has_work(at_pool *pool);
 
+/* Whether a task is suspended; exact while no worker is awake. */
+bool ati_pool_has_suspended(at_pool *pool);
+
 /* -- Blocking (spare.c) -- */
 
 /* The current worker is about to block in a task: a spare thread takes its place until `end`.
- * AT_ERROR_OVERLOAD, error in the slot: there can be none; do not block. */
-at_status ati_pool_block_begin(ati_worker *worker);
+ * False: there can be none, and no `end` is to follow. */
+bool ati_pool_block_begin(ati_worker *worker);
 void ati_pool_block_end(ati_worker *worker);
 
 /* A spare worker without work, while there is a surplus: sleeps until it is needed again. False:
@@ -99,6 +109,20 @@ void ati_pool_release(at_pool *pool);
 
 /* Starts the thread of a worker. False: the system has none to give. */
 bool ati_pool_start_thread(at_pool *pool, ati_worker *worker);
+
+/* -- The pool's clock, which stands still while a worker is awake if it is a virtual one -- */
+
+static inline void ati_pool_enter_clock(at_pool *pool) {
+    at_clock *clock = pool->options.clock;
+    if (clock->enter)
+        clock->enter(clock);
+}
+
+static inline void ati_pool_leave_clock(at_pool *pool) {
+    at_clock *clock = pool->options.clock;
+    if (clock->leave)
+        clock->leave(clock);
+}
 
 /* Called when no worker is awake: a waiting at_pool_shutdown looks whether all is done. */
 void ati_pool_come_to_rest(at_pool *pool);

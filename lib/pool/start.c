@@ -97,6 +97,16 @@ bool ati_pool_has_work(at_pool *pool) {
     return false;
 }
 
+bool ati_pool_has_suspended(at_pool *pool) {
+    /* ORDER pool.workers: acquire. Sees the workers below the count.
+     * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
+    uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
+    for (uint32_t i = 0; i < count; i++)
+        if (ati_counter_read(&pool->workers[i]->suspended_count) > 0)
+            return true;
+    return false;
+}
+
 /* -- From a worker of the pool -- */
 
 static void notify_of_push(ati_worker *worker, size_t count) {

@@ -9,18 +9,19 @@
 #include "base/random.h"
 #include "pool/pool.h"
 #include "pool/report.h"
+#include "pool/suspend.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum {
-    batch_limit = 64,       /* works taken from the injector at once */
-    deque_room = 256,       /* places a deque starts with, at least batch_limit */
-    fairness_interval = 61, /* every so many picks the oldest and the outside come first */
-    search_rounds = 16,     /* looks at every queue before a worker sleeps: some 10 microseconds */
-    nesting_limit = 64,     /* tasks on one stack */
+    deque_room = 256,   /* places a deque starts with, at least ATI_BATCH_LIMIT */
+    search_rounds = 16, /* looks at every queue before a worker sleeps: some 10 microseconds */
+    nap_rounds = 4,     /* the same after a nap */
+    nesting_limit = 64, /* tasks on one stack */
     nesting_stack = 32 * 1024, /* bytes of stack that must be left for one more */
 };
 
@@ -49,11 +50,15 @@ void ati_worker_destroy(ati_worker *worker) {
     ati_release(worker, sizeof *worker);
 }
 
-void ati_worker_wake(ati_worker *worker) {
+void ati_worker_signal(ati_worker *worker) {
     /* ORDER worker.signal: release. What the waker did happens before the worker goes on.
-     * Pairs with: acquire in ati_idle_sleep() and ati_spare_park(). If relaxed: it goes on with
+     * Pairs with: acquire in wait_for_signal() and ati_spare_park(). If relaxed: it goes on with
      * stale state. */
     atomic_store_explicit(&worker->signal, 1, memory_order_release);
+}
+
+void ati_worker_wake(ati_worker *worker) {
+    ati_worker_signal(worker);
     ati_futex_wake(&worker->signal, 1);
 }
 
@@ -66,8 +71,7 @@ bool ati_worker_may_nest(const ati_worker *worker) {
 
 /* Whatever runs now may take long: others are told of the work that a quiet push has left, and what
  * is pushed from now on is not quiet. */
-static void enter_user_code(ati_worker *worker) {
-    worker->depth++;
+void ati_worker_end_quiet(ati_worker *worker) {
     if (worker->quiet == ATI_QUIET_SECOND && ati_deque_size(&worker->deque) > 0)
         ati_idle_notify(worker->pool, &worker->pool->idle);
     worker->quiet = ATI_QUIET_NO;
@@ -78,7 +82,8 @@ void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context)
         ati_counter_add_after(&worker->counts.running, 1);
     ati_worker *current = ati_worker_current;
     if (current) {
-        enter_user_code(current);
+        current->depth++;
+        ati_worker_end_quiet(current);
         run->fork_count = ati_forks_count(&current->forks);
         ati_fork_set_context(current, context);
     }
@@ -111,6 +116,8 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
     }
     if (!worker)
         return;
+    ATI_CALLER_CHECK(worker->depth > 0 || worker->blocking_depth == 0, "at_blocking_begin",
+                     "a task returned without at_blocking_end");
     if (ati_pool_is_forked(worker->pool))
         end_forked_process();
     ati_worker_counts *counts = &worker->counts;
@@ -151,20 +158,25 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     ati_context_release(work->context);
 }
 
+/* A work without a function stands for the task that is ready to go on. */
 static void run_work(ati_worker *worker, const ati_work *work) {
+    worker->turn_began = 0;
     if (work->site)
         run_started(worker, work);
-    else
+    else if (work->run)
         work->run(work->argument);
+    else
+        (void)ati_worker_resume_next(worker);
+    ati_worker_end_yield(worker);
 }
 
 /* -- Finding work -- */
 
-/* Takes up to `limit` works, batch_limit at most, from the injector: the first to run, the others
- * onto the deque, where they can be stolen. */
+/* Takes up to `limit` works, ATI_BATCH_LIMIT at most, from the injector: the first to run, the
+ * others onto the deque, where they can be stolen. */
 static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
     at_pool *pool = worker->pool;
-    ati_work batch[batch_limit];
+    ati_work *batch = worker->batch;
     size_t room = ati_deque_room(&worker->deque) + 1;
     if (limit > room)
         limit = room;
@@ -240,7 +252,7 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
     worker->size_before = size;
     if (!worker->has_own)
         return false;
-    bool oldest_first = worker->pick_count / fairness_interval % 2;
+    bool oldest_first = worker->pick_count / ATI_FAIRNESS_INTERVAL % 2;
     bool found = starves && oldest_first && take_oldest(worker, work);
     found = found || take_outside(worker, work);
     found = found || (starves && take_oldest(worker, work));
@@ -250,21 +262,49 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
     return found;
 }
 
+/* Fires the timers that are due. To look at the clock costs as much as a small task, so while there
+ * is work that is done only now and then. */
+static void fire_timers(ati_worker *worker, bool busy) {
+    at_pool *pool = worker->pool;
+    if (ati_timers_next(&pool->timers) == AT_FOREVER)
+        return;
+    uint64_t ticks = ati_ticks();
+    if (busy && ticks - worker->ticks < ATI_TICKS_SHORT)
+        return;
+    worker->ticks = ticks;
+    ati_timers_run(&pool->timers, at_clock_now(pool->options.clock));
+}
+
+/* A task that was woken goes on before anything new is begun. */
+static bool take_ready(ati_worker *worker, ati_work *work) {
+    *work = (ati_work){0};
+    return ati_worker_has_ready(worker);
+}
+
 /* Takes what is at hand, without looking at other workers. */
 static bool pick(ati_worker *worker, ati_work *work) {
-    if (++worker->pick_count % fairness_interval == 0 && pick_fairly(worker, work))
+    fire_timers(worker, true);
+    worker->owes_fairness |= ++worker->pick_count % ATI_FAIRNESS_INTERVAL == 0;
+    bool fair = worker->owes_fairness;
+    worker->owes_fairness = false;
+    if (fair ? pick_fairly(worker, work) : take_ready(worker, work))
         return true;
     if (ati_deque_pop(&worker->deque, work))
         return true;
     worker->has_own = false;
-    return take_injected(worker, work, batch_limit) || ati_overflow_take(worker->pool, work);
+    if (take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work))
+        return true;
+    ati_worker_end_yield(worker);
+    return take_ready(worker, work);
 }
 
 /* Looks everywhere for a bounded moment. */
 static bool search(ati_worker *worker, ati_work *work) {
-    for (int round = 0; round < search_rounds; round++) {
-        if (take_injected(worker, work, batch_limit) || ati_overflow_take(worker->pool, work) ||
-            steal(worker, work))
+    int rounds = worker->forks.watch_began != 0 ? nap_rounds : search_rounds;
+    for (int round = 0; round < rounds; round++) {
+        fire_timers(worker, false);
+        if (take_ready(worker, work) || take_injected(worker, work, ATI_BATCH_LIMIT) ||
+            ati_overflow_take(worker->pool, work) || steal(worker, work))
             return true;
         sched_yield();
     }
@@ -275,11 +315,11 @@ static bool search(ati_worker *worker, ati_work *work) {
 static bool is_superfluous(ati_worker *worker) {
     return worker->is_spare &&
            atomic_load_explicit(&worker->pool->surplus, memory_order_relaxed) > 0 &&
-           ati_deque_size(&worker->deque) == 0;
+           ati_deque_size(&worker->deque) == 0 && ati_counter_read(&worker->suspended_count) == 0;
 }
 
-/* Gives the next work, sleeping until there is one. False: the thread is to end. */
-static bool next_work(ati_worker *worker, ati_work *work) {
+/* Finds the next work, sleeping until there is one. False: the thread is to end. */
+static bool find_work(ati_worker *worker, ati_work *work) {
     at_pool *pool = worker->pool;
     bool searching = false;
     for (;;) {
@@ -291,6 +331,7 @@ static bool next_work(ati_worker *worker, ati_work *work) {
             searching = ati_idle_start_searching(&pool->idle);
         }
         if (searching && search(worker, work)) {
+            ati_fork_found_work(worker);
             ati_idle_stop_searching(pool);
             return true;
         }
@@ -298,6 +339,18 @@ static bool next_work(ati_worker *worker, ati_work *work) {
             return false;
         searching = true; /* whoever woke us counted us so */
     }
+}
+
+void ati_worker_loop(ati_worker *worker) {
+    ati_work work;
+    while (!worker->ended && find_work(worker, &work)) {
+        if (worker->kept_time) {
+            worker->kept_time = false;
+            ati_idle_keep_time(worker->pool);
+        }
+        run_work(worker, &work);
+    }
+    worker->ended = true;
 }
 
 /* -- The thread -- */
@@ -308,34 +361,18 @@ static void abort_dying_worker(void *unused) {
                              "return from its function instead");
 }
 
-static void find_stack_end(ati_worker *worker) {
-    pthread_attr_t attributes;
-    void *lowest = NULL;
-    size_t size = 0;
-    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-        pthread_attr_getstack(&attributes, &lowest, &size);
-        pthread_attr_destroy(&attributes);
-    }
-    /* Unknown: no task will nest. */
-    worker->stack_end = lowest ? lowest : (char *)&attributes;
-}
-
-static void work_until_end(ati_worker *worker) {
-    ati_work work;
-    while (next_work(worker, &work))
-        run_work(worker, &work);
-}
-
 void *ati_worker_main(void *argument) {
     ati_worker *worker = argument;
     const at_pool_options *options = &worker->pool->options;
     ati_worker_current = worker;
     at_inline_worker_current = &worker->forks.line;
-    find_stack_end(worker);
+    worker->ended = false;
+    at_clock_bind(options->clock);
+    prctl(PR_SET_TIMERSLACK, 1UL); /* timers on time: the default lets them be 50 us late */
     pthread_cleanup_push(abort_dying_worker, NULL);
     if (options->on_thread_start)
         options->on_thread_start(options->context);
-    work_until_end(worker);
+    ati_worker_loop_on_stacks(worker);
     at_inline_worker_current = NULL;
     ati_worker_current = NULL; /* what the hook calls is called by a plain thread */
     if (options->on_thread_stop)

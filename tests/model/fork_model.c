@@ -6,10 +6,14 @@
 #include "model.h"
 
 #define ati_cpu_relax() break
+#include "waiter_stub.h"
+
 #include "base/lock.c"
 #include "pool/fork.c"
 #include "pool/forked_call.c"
 #include "queue/deque.c"
+
+#include "fork_stubs.h"
 
 enum { call_max = 4, worker_max = 3, owner_index = 0 };
 
@@ -23,17 +27,6 @@ static bool sleeper_saw_work;
 /* -- What fork.c and forked_call.c call -- */
 
 _Thread_local ati_worker *ati_worker_current;
-_Thread_local ati_context *ati_context_current;
-
-bool ati_barrier_is_unequal(void) {
-    return true;
-}
-
-/* See tests/model/include/base/atomic.h. */
-void ati_heavy_barrier(void) {
-    AT_INLINE_LIGHT_BARRIER();
-}
-
 int64_t ati_monotonic_ns(void) {
     return 0;
 }
@@ -56,40 +49,12 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
     model_check(run->fork_count == ati_forks_count(&ati_worker_current->forks));
 }
 
-ati_frame *ati_frame_current(void) {
-    static ati_frame frame;
-    return &frame;
-}
-
-void ati_error_slot_put(at_error *error, bool in_flight) {
-    (void)error;
-    (void)in_flight;
-    model_fail("there are no errors here");
-}
-
-void ati_context_retain(ati_context *context) {
-    (void)context;
-}
-
-void ati_context_release(ati_context *context) {
-    (void)context;
-}
-
 _Noreturn void ati_assert_abort(const char *condition, const char *file, int line) {
     model_fail("%s:%d: does not hold: %s", file, line, condition);
 }
 
 _Noreturn void ati_caller_abort(const char *call, const char *sentence) {
     model_fail("%s: %s", call, sentence);
-}
-
-at_status ati_pool_block_begin(ati_worker *worker) {
-    (void)worker;
-    return AT_ERROR_OVERLOAD;
-}
-
-void ati_pool_block_end(ati_worker *worker) {
-    (void)worker;
 }
 
 /* -- Setup -- */
@@ -149,10 +114,6 @@ static ati_worker *work_as(uint32_t index) {
     return worker;
 }
 
-static void drop_array(ati_fork_array *array) {
-    release_array(array);
-}
-
 static void free_all(void) {
     ati_worker *owner = pool->workers[owner_index];
     ati_work work;
@@ -160,8 +121,8 @@ static void free_all(void) {
     while (ati_deque_steal(&owner->deque, &work) == ATI_STEAL_DONE)
         work.run(work.argument); /* tombstones */
     ati_deque_deinit(&owner->deque);
-    drop_array(owner->forks.array);
-    drop_array(owner->forks.spare);
+    release_array(owner->forks.array);
+    release_array(owner->forks.spare);
 }
 
 static void check_all_made(void) {

@@ -5,7 +5,7 @@
 #ifndef MODEL_POOL_STUBS_H
 #define MODEL_POOL_STUBS_H
 
-_Thread_local ati_context *ati_context_current;
+#include "fork_stubs.h"
 
 /* Ten seconds more with each look: a wait that time has ended is over. */
 static int64_t looks_at_clock;
@@ -60,7 +60,7 @@ bool ati_spare_park(ati_worker *worker) {
     model_fail("there are no spare workers here");
 }
 
-at_status ati_pool_block_begin(ati_worker *worker) {
+bool ati_pool_block_begin(ati_worker *worker) {
     (void)worker;
     model_fail("no worker shuts a pool down here");
 }
@@ -73,7 +73,6 @@ void ati_pool_block_end(ati_worker *worker) {
 
 void ati_frame_enter(ati_frame *frame) {
     (void)frame;
-    model_fail("there are no frames here");
 }
 
 void ati_frame_leave(ati_frame *frame) {
@@ -114,12 +113,77 @@ const char *at_status_text(at_status status) {
     return "";
 }
 
-void ati_report_dropped_error(at_error *error) {
-    (void)error;
+/* -- Of tasks that are suspended, timers and blocking calls, which these models do not make -- */
+
+bool ati_inbox_is_empty(const ati_worker *worker) {
+    (void)worker;
+    return true;
 }
 
-void ati_context_release(ati_context *context) {
-    (void)context;
+bool ati_worker_has_ready(ati_worker *worker) {
+    (void)worker;
+    return false;
+}
+
+bool ati_worker_resume_next(ati_worker *worker) {
+    (void)worker;
+    model_fail("no task is suspended here");
+}
+
+void ati_worker_end_yield(ati_worker *worker) {
+    (void)worker;
+}
+
+void ati_worker_loop_on_stacks(ati_worker *worker) {
+    ati_worker_loop(worker);
+}
+
+void ati_timers_init(ati_timers *timers) {
+    atomic_init(&timers->next, AT_FOREVER);
+}
+
+void ati_timers_run(ati_timers *timers, int64_t now) {
+    (void)timers;
+    (void)now;
+}
+
+void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit,
+                     ati_stack_guard guard) {
+    (void)stacks;
+    (void)stack_bytes;
+    (void)warm_limit;
+    (void)guard;
+}
+
+void ati_stacks_deinit(ati_stacks *stacks) {
+    (void)stacks;
+}
+
+void ati_blocking_grow(ati_pool_timer *timer) {
+    (void)timer;
+}
+
+void ati_blocking_end_threads(at_pool *ended) {
+    (void)ended;
+}
+
+static at_clock model_clock;
+
+at_clock *at_clock_current(void) {
+    return &model_clock;
+}
+
+int64_t at_clock_now(at_clock *clock) {
+    (void)clock;
+    return ati_monotonic_ns();
+}
+
+void at_clock_bind(at_clock *clock) {
+    (void)clock;
+}
+
+void ati_report_dropped_error(at_error *error) {
+    (void)error;
 }
 
 char at_failed_object;

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* Purpose: sleeps, deadlines and delays of one pool. Whoever sets or removes a timer, and the
+ * worker that fires, meet at one lock; each holds it for a few steps of the wheel.
+ *
+ * A timer is set -ati_timers_run-> being fired -> not set, or set -ati_timers_remove-> not set.
+ * Its storage may go as soon as it is removed, so a remove waits while it is being fired. The fire
+ * function may let the storage go too (it wakes the task on whose stack the timer lies, whose next
+ * step is the remove): after it the timer is not looked at any more.
+ *
+ * Checked by: tests/unit/timers_test.c, tests/stress/timers_test.c. */
+#include "pool/timers.h"
+
+#include <sched.h>
+
+enum { slice_budget = 256 }; /* steps of the wheel before others may use it: some 20 microseconds */
+
+/* Under the lock. Gives the next moment. */
+static int64_t update_next(ati_timers *timers) {
+    int64_t next = ati_timer_wheel_next(&timers->wheel);
+    /* ORDER timers.next: seq_cst. Comes before the look who keeps the time.
+     * Pairs with: seq_cst in ati_timers_next(). If release: a timer is late. */
+    atomic_store_explicit(&timers->next, next, memory_order_seq_cst);
+    return next;
+}
+
+void ati_timers_init(ati_timers *timers) {
+    atomic_init(&timers->next, AT_FOREVER);
+}
+
+bool ati_timers_add(ati_timers *timers, ati_pool_timer *timer, int64_t moment) {
+    ati_lock_acquire(&timers->lock);
+    int64_t before = atomic_load_explicit(&timers->next, memory_order_relaxed);
+    ati_timer_wheel_add(&timers->wheel, &timer->timer, moment);
+    bool is_next = moment < before;
+    if (is_next)
+        (void)update_next(timers);
+    ati_lock_release(&timers->lock);
+    return is_next;
+}
+
+bool ati_timers_remove(ati_timers *timers, ati_pool_timer *timer) {
+    ati_lock_acquire(&timers->lock);
+    bool removed = ati_timer_wheel_remove(&timers->wheel, &timer->timer);
+    while (timers->firing == timer) {
+        ati_lock_release(&timers->lock);
+        sched_yield();
+        ati_lock_acquire(&timers->lock);
+    }
+    ati_lock_release(&timers->lock);
+    return removed;
+}
+
+void ati_timers_run(ati_timers *timers, int64_t now) {
+    if (ati_timers_next(timers) > now)
+        return;
+    uint32_t budget = slice_budget;
+    ati_lock_acquire(&timers->lock);
+    ati_timer *due = NULL;
+    while (!timers->runs && (due = ati_timer_wheel_take(&timers->wheel, now, &budget))) {
+        ati_pool_timer *timer = (ati_pool_timer *)due;
+        timers->runs = true;
+        timers->firing = timer;
+        ati_lock_release(&timers->lock);
+        timer->fire(timer);
+        ati_lock_acquire(&timers->lock);
+        timers->firing = NULL;
+        timers->runs = false;
+    }
+    (void)update_next(timers);
+    ati_lock_release(&timers->lock);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_POOL_TIMERS_H
+#define ASYNCTOOLS_POOL_TIMERS_H
+
+/* The timers of one pool: a wheel and its lock. Workers fire what is due; see timers.c. */
+#include "base/lock.h"
+#include "queue/timer_wheel.h"
+
+#include <asynctools/clock.h>
+
+/* A timer, in storage of whoever uses it; zeroed but for `fire`. */
+typedef struct ati_pool_timer {
+    ati_timer timer;
+    void (*fire)(struct ati_pool_timer *timer); /* short, of the library, under no lock */
+} ati_pool_timer;
+
+typedef struct ati_timers {
+    _Atomic int64_t next; /* AT_FOREVER, or no later than the earliest timer; written under lock */
+    _Atomic uint64_t task_count; /* timers that count as accepted tasks */
+    ati_lock lock;               /* guards what follows; never nests */
+    ati_pool_timer *firing;      /* the one that is being fired, by the worker that runs */
+    bool runs;                   /* a worker fires */
+    ati_timer_wheel wheel;
+} ati_timers;
+
+static inline int64_t ati_timers_next(const ati_timers *timers) {
+    /* ORDER timers.next: seq_cst. Comes after the worker has announced how long it sleeps.
+     * Pairs with: seq_cst in update_next(). If acquire: a timer that is set meanwhile is late. */
+    return atomic_load_explicit(&((ati_timers *)timers)->next, memory_order_seq_cst);
+}
+
+/* Zeroed storage. */
+void ati_timers_init(ati_timers *timers);
+
+/* Sets a timer that is not set. True: it is the next one; a sleeper may have to be told
+ * (ati_idle_keep_time). */
+bool ati_timers_add(ati_timers *timers, ati_pool_timer *timer, int64_t moment);
+
+/* When it returns, the timer does not fire any more and is not being fired. True: it had not. */
+bool ati_timers_remove(ati_timers *timers, ati_pool_timer *timer);
+
+/* Fires what is due at `now`, for some 50 microseconds at most, unless another worker does. */
+void ati_timers_run(ati_timers *timers, int64_t now);
+
+/* Whether a task is yet to be started by a timer. */
+static inline bool ati_timers_has_tasks(const ati_timers *timers) {
+    return atomic_load_explicit(&((ati_timers *)timers)->task_count, memory_order_relaxed) != 0;
+}
+
+#endif
