@@ -253,6 +253,8 @@ void ati_future_run(at_future *future) {
     ati_task_run run;
     ati_task_begin(worker, &run, future->context);
     run.frame.identity = future;
+    run.frame.site = future->site;
+    run.frame.name = future->name;
     run.frame.may_not_wait |= !worker;
     if (future->kind == ATI_FUTURE_THEN)
         run.frame.taken_from = future->source;

@@ -119,22 +119,9 @@ static ati_fiber *create_fiber(ati_worker *worker) {
     return fiber;
 }
 
-static void init_thread_fiber(ati_worker *worker) {
-    pthread_attr_t attributes;
-    void *lowest = NULL;
-    size_t size = 0;
-    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-        pthread_attr_getstack(&attributes, &lowest, &size);
-        pthread_attr_destroy(&attributes);
-    }
-    ati_fiber_init_thread(&worker->thread_fiber, lowest, size);
-    set_current(worker, &worker->thread_fiber);
-    if (!lowest)
-        worker->stack_end = (char *)UINTPTR_MAX; /* unknown: no task will nest */
-}
-
 void ati_worker_loop_on_stacks(ati_worker *worker) {
-    init_thread_fiber(worker);
+    ati_fiber_init_thread(&worker->thread_fiber);
+    set_current(worker, &worker->thread_fiber);
     worker->thread_fiber_is_free = false;
     ati_worker_loop(worker);
     if (worker->free_fibers)
@@ -272,8 +259,8 @@ static void leave_list(ati_worker *worker, ati_waiter *waiter) {
  * its list), or the loop on another stack. NULL: no memory. */
 static ati_fiber *choose_next(ati_worker *worker, ati_waiter **ready) {
     /* Now and then the loop has a look, so that tasks that wake each other starve nobody. */
-    worker->owes_fairness |= ++worker->pick_count % ATI_FAIRNESS_INTERVAL == 0;
-    if (!worker->owes_fairness) {
+    ati_worker_count_pick(worker);
+    if (!worker->owes_fairness && !worker->owes_low) {
         *ready = take_ready(worker);
         if (*ready)
             return (*ready)->fiber;
@@ -298,13 +285,19 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     waiter->frame = ati_frame_exchange(NULL);
     waiter->context = ati_context_current;
     waiter->depth = worker->depth;
+    waiter->lane = worker->lane;
     ati_context_current = NULL;
     worker->depth = 0;
     ati_worker_end_quiet(worker);
+    if (waiter->lane == ATI_LANE_LOW)
+        ati_lane_leave_low(worker->pool);
     switch_to(worker, fiber);
+    if (waiter->lane == ATI_LANE_LOW)
+        ati_lane_return_to_low(worker->pool);
     ati_frame_exchange(waiter->frame);
     ati_context_current = waiter->context;
     worker->depth = waiter->depth;
+    worker->lane = waiter->lane;
     worker->turn_began = 0;
 }
 
@@ -357,7 +350,7 @@ void ati_worker_yield(ati_worker *worker) {
     check_may_suspend(&waiter);
     if (keeps_thread(worker))
         return;
-    ati_worker_fire_timers(worker, true);
+    (void)ati_worker_fire_timers(worker, true);
     bool others_are_ready = ati_worker_has_ready(worker);
     if (!others_are_ready && !ati_pool_has_work(worker->pool))
         return;
@@ -370,7 +363,7 @@ void ati_worker_yield(ati_worker *worker) {
 }
 
 void ati_worker_give_turn(ati_worker *worker) {
-    ati_worker_fire_timers(worker, true);
+    (void)ati_worker_fire_timers(worker, true);
     if (!worker->ready.first && !atomic_load_explicit(&worker->inbox_is_full, memory_order_relaxed))
         return;
     int64_t now = ati_monotonic_ns();

@@ -12,6 +12,7 @@
 #include "base/frame.h"
 #include "pool/fiber.h"
 #include "pool/timers.h"
+#include "queue/work.h"
 
 #include <asynctools/clock.h>
 
@@ -37,6 +38,7 @@ typedef struct ati_waiter {
     ati_frame *frame;
     ati_context *context;
     uint32_t depth;
+    ati_lane lane;
 
     /* In the worker's list of suspended tasks; under its suspended_lock. */
     struct ati_waiter *newer;
