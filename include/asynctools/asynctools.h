@@ -4,8 +4,10 @@
 
 /* The whole library. */
 #include <asynctools/attributes.h>
+#include <asynctools/blocking.h>
 #include <asynctools/clock.h>
 #include <asynctools/cpu.h>
+#include <asynctools/crash.h>
 #include <asynctools/error.h>
 #include <asynctools/executor.h>
 #include <asynctools/field.h>
@@ -16,8 +18,10 @@
 #include <asynctools/outcome.h>
 #include <asynctools/pool.h>
 #include <asynctools/promise.h>
+#include <asynctools/sleep.h>
 #include <asynctools/status.h>
 #include <asynctools/task.h>
+#include <asynctools/timer.h>
 #include <asynctools/version.h>
 
 #endif

@@ -7,9 +7,37 @@
 /* What every clock is behind its handle. `now` may be called from any thread. */
 struct at_clock {
     int64_t (*now)(at_clock *clock);
+    /* A virtual clock stands still while somebody is inside; NULL in the real one. */
+    void (*enter)(at_clock *clock);
+    void (*leave)(at_clock *clock);
 };
 
 /* The real clock, whatever is bound to this thread. */
 int64_t ati_monotonic_ns(void);
+
+/* The same at a quarter of the price, and behind by some milliseconds at most. */
+int64_t ati_coarse_ns(void);
+
+/* Counts up with time, cheaply, in a unit of its own: ATI_TICKS_SHORT are some 20 microseconds,
+ * more or less. */
+static inline uint64_t ati_ticks(void) {
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ __volatile__("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    return (uint64_t)ati_coarse_ns();
+#endif
+}
+
+#if defined(__x86_64__)
+#define ATI_TICKS_SHORT 50000
+#elif defined(__aarch64__)
+#define ATI_TICKS_SHORT 1000
+#else
+#define ATI_TICKS_SHORT 1
+#endif
 
 #endif

@@ -35,4 +35,10 @@ void ati_context_release(ati_context *context); /* NULL is allowed; iterative ov
 /* The context of the running task or thread, borrowed, or NULL; what sets it puts it back. */
 extern _Thread_local ati_context *ati_context_current;
 
+/* The deadline of a wait under the current operation. */
+static inline at_deadline ati_context_limit(at_deadline deadline) {
+    const ati_context *context = ati_context_current;
+    return context && context->deadline < deadline ? context->deadline : deadline;
+}
+
 #endif

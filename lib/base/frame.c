@@ -41,8 +41,17 @@ ati_frame *ati_frame_current(void) {
 }
 
 void ati_frame_enter(ati_frame *frame) {
-    frame->outer = ati_frame_current();
+    ati_frame *outer = ati_frame_current();
+    frame->outer = outer;
+    frame->may_not_wait = outer->may_not_wait;
+    frame->keeps_thread = outer->keeps_thread;
     current_frame = frame;
+}
+
+ati_frame *ati_frame_exchange(ati_frame *frame) {
+    ati_frame *before = current_frame;
+    current_frame = frame;
+    return before;
 }
 
 void ati_frame_leave(ati_frame *frame) {

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/process_fork.h"
+#include "pool/pool.h"
 #include "pool/report.h"
 
 #include <pthread.h>
@@ -35,6 +36,7 @@ at_future *ati_future_create(ati_future_kind kind, at_executor *executor, const 
     memset(future, 0, sizeof *future);
     atomic_init(&future->references, 1);
     future->kind = (uint8_t)kind;
+    future->lane = (uint8_t)ati_lane_of(AT_PRIORITY_INHERITED);
     future->executor = executor;
     executor->retain(executor);
     future->site = site;

@@ -97,6 +97,7 @@ struct at_future {
         ati_task_node node;            /* from then on: its place in a queue */
     };
     uint8_t kind;                  /* ati_future_kind */
+    uint8_t lane;                  /* ati_lane: the priority of what it runs */
     bool runs_on_cancelled;        /* recover's option */
     bool is_static;                /* never freed */
     bool has_name;                 /* `name` is there */

@@ -17,6 +17,7 @@ static at_future *create(const char *site, at_pool *pool, const at_task_options 
     future->run.task = options->run;
     future->argument = options->argument;
     future->argument_drop = options->drop;
+    future->lane = (uint8_t)ati_lane_of(options->priority);
     /* Nobody else has it yet: one reference for the queue and the phase need no atomic step. */
     atomic_init(&future->references, 1 + ATI_REFERENCE_INSIDE);
     atomic_init(&future->state, ATI_PHASE_QUEUED);
@@ -41,12 +42,17 @@ at_future *at_pool_submit_at(const char *site, at_pool *pool, at_run_fn run, voi
 at_future *at_pool_submit_with_at(const char *site, at_pool *pool, const at_task_options *options) {
     ATI_CALLER_CHECK(pool, "at_pool_submit_with", "`pool` is NULL");
     ATI_CALLER_CHECK(options && options->run, "at_pool_submit_with", "`run` is NULL");
-    if (ati_all_zero(options->reserved, sizeof options->reserved))
+    const char *wrong = NULL;
+    if (!ati_all_zero(options->reserved, sizeof options->reserved))
+        wrong = "reserved: is not zero";
+    else if (!ati_priority_is_valid(options->priority))
+        wrong = "priority: is none";
+    if (!wrong)
         return submit(site, pool, options);
     ati_call_drop(options->drop, options->argument);
-    return ati_future_failed(at_pool_executor(pool),
-                             ati_error_create(site, NULL, AT_ERROR_INVALID,
-                                              "at_pool_submit_with: `reserved` is not zero"));
+    return ati_future_failed(
+        at_pool_executor(pool),
+        ati_error_create(site, NULL, AT_ERROR_INVALID, "at_pool_submit_with: %s", wrong));
 }
 
 static void refuse_items(const char *site, at_pool *pool, at_items items, at_future **futures) {

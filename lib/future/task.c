@@ -17,6 +17,7 @@ void ati_call_drop(at_drop_fn drop, void *value) {
         return;
     ati_task_run run;
     ati_task_begin(NULL, &run, NULL);
+    run.frame.keeps_thread = true; /* others may be freed after it, in the same loop */
     drop(value);
     ati_task_end(NULL, &run, AT_OK);
 }
@@ -65,7 +66,11 @@ static at_future *future_of(ati_task_node *node) {
 
 static void prepare_node(at_future *future) {
     future->node.next = NULL;
-    future->node.work = (ati_work){.run = run_queued, .argument = future};
+    future->node.work = (ati_work){
+        .run = run_queued,
+        .argument = future,
+        .context = ati_context_in_lane(NULL, future->lane),
+    };
 }
 
 /* Starts nodes of one kind on their executor; gives the error if that refuses. The slot of the
@@ -137,15 +142,17 @@ void ati_future_start(at_future *future, ati_completions *list) {
     list->start_last = &future->node;
 }
 
-/* Takes the nodes off `list` that run on the executor of its first, in their order. */
+/* Takes the nodes off `list` that run on the executor of its first and with its priority, in their
+ * order. */
 static size_t split_off(ati_completions *list, ati_task_node **nodes) {
-    at_executor *executor = future_of(list->start_first)->executor;
+    const at_future *first = future_of(list->start_first);
     ati_task_node **taken_end = nodes;
     ati_task_node **left_end = &list->start_first;
     ati_task_node *left_last = NULL;
     size_t count = 0;
     for (ati_task_node *node = list->start_first; node; node = node->next) {
-        if (future_of(node)->executor == executor) {
+        const at_future *future = future_of(node);
+        if (future->executor == first->executor && future->lane == first->lane) {
             *taken_end = node;
             taken_end = &node->next;
             count++;
@@ -277,7 +284,9 @@ static at_future *run_function(at_future *future, ati_worker *worker, ati_result
     ati_task_run run;
     ati_task_begin(worker, &run, future->context);
     run.frame.identity = future;
-    run.frame.may_not_wait = !worker;
+    run.frame.site = future->site;
+    run.frame.name = future->name;
+    run.frame.may_not_wait |= !worker;
     if (future->kind == ATI_FUTURE_THEN)
         run.frame.taken_from = future->source;
     void *returned = call_function(future);

@@ -3,12 +3,14 @@
  * 20 microseconds, so a producer wakes at most one worker, only when it made an empty queue
  * non-empty, and only when nobody is looking for work already; whoever was woken and has found work
  * wakes the next while more remains. Sleepers form a stack: the one woken is the one whose caches
- * are warmest.
+ * are warmest. Whoever falls asleep while nobody keeps the next timer sleeps until it is due, at
+ * the bottom of the stack: there it is woken for work only when all others are awake, who look at
+ * the timers themselves. So the moments of the sleepers are ordered, the next one at the bottom.
  *
  * Each worker is in one of these states:
  *
  *   running -start_searching-> searching -stop_searching-> running
- *   running, searching -sleep-> sleeping -wake_one-> searching
+ *   running, searching -sleep-> sleeping -wake_one, get_up, time-> searching
  *
  * Invariants
  *   1. A producer publishes (seq_cst), then reads `counts`. A worker changes `counts` (seq_cst),
@@ -19,40 +21,143 @@
  *      before it is gone from the first.
  *   3. A queue that has been non-empty since it was last empty was seen by a searcher since: the
  *      one that its first work woke or found. So only the first work needs a look at `counts`.
+ *   4. Who wakes a suspended task puts it into its worker's inbox (seq_cst), then reads `asleep`;
+ *      the worker sets `asleep` (seq_cst), then looks at its inbox. So one of the two sees the
+ *      other.
+ *   5. Who sets the earliest timer publishes it (seq_cst), then reads `kept`; a worker that falls
+ *      asleep sets `kept` (seq_cst), then reads the earliest timer again. So no timer is earlier
+ *      than what is kept, unless an awake worker looks at the timers before it runs a task.
  *
  * Source: the counts and the hand-over follow the idea of Go's and tokio's schedulers (D. Vyukov,
  * "Scalable Go Scheduler Design", 2012).
  *
  * Checked by: tests/model/pool_model.c, tests/stress/pool_start_test.c,
- * tests/plain/pool_idle_test.c. */
+ * tests/stress/pool_suspend_test.c, tests/plain/pool_idle_test.c. */
 #include "pool/idle.h"
 
 #include "pool/pool.h"
+#include "pool/suspend.h"
 
-/* Pops the top sleeper and counts it as searching; NULL if none sleeps or another one searches. */
-static ati_worker *pop_sleeper(ati_idle *idle) {
+/* -- The stack of sleepers; all under the lock -- */
+
+static void push_top(ati_idle *idle, ati_worker *worker) {
+    worker->above = NULL;
+    worker->below = idle->top;
+    if (idle->top)
+        idle->top->above = worker;
+    else
+        idle->bottom = worker;
+    idle->top = worker;
+}
+
+static void push_bottom(ati_idle *idle, ati_worker *worker) {
+    worker->below = NULL;
+    worker->above = idle->bottom;
+    if (idle->bottom)
+        idle->bottom->below = worker;
+    else
+        idle->top = worker;
+    idle->bottom = worker;
+}
+
+static void update_kept(ati_idle *idle) {
+    /* ORDER idle.kept: seq_cst. Comes before the second look at the earliest timer.
+     * Pairs with: seq_cst in ati_idle_keep_time(). If release: as invariant 5. */
+    atomic_store_explicit(&idle->kept, idle->bottom ? idle->bottom->sleeps_until : AT_FOREVER,
+                          memory_order_seq_cst);
+}
+
+/* Takes a sleeper off the stack and counts it as searching. */
+static void get_up(ati_idle *idle, ati_worker *worker) {
+    if (worker->above)
+        worker->above->below = worker->below;
+    else
+        idle->top = worker->below;
+    if (worker->below)
+        worker->below->above = worker->above;
+    else
+        idle->bottom = worker->above;
+    worker->kept_time = worker->sleeps_until < AT_FOREVER;
+    if (worker->kept_time)
+        update_kept(idle);
+    atomic_store_explicit(&worker->asleep, false, memory_order_relaxed);
+    uint64_t counts = atomic_load_explicit(&idle->counts, memory_order_relaxed);
+    if (ati_idle_awake(counts) == 0)
+        ati_pool_enter_clock(worker->pool);
+    /* ORDER idle.counts: seq_cst. Announces the searcher before producers pass it by.
+     * Pairs with: seq_cst in ati_idle_notify(). If relaxed: as invariant 1. */
+    atomic_fetch_add_explicit(&idle->counts,
+                              ATI_IDLE_AWAKE - ATI_IDLE_SLEEPING + ATI_IDLE_SEARCHING,
+                              memory_order_seq_cst);
+}
+
+/* -- Waking -- */
+
+void ati_idle_wake_one(at_pool *pool) {
+    ati_idle *idle = &pool->idle;
     ati_lock_acquire(&idle->lock);
     ati_worker *worker = idle->top;
     uint64_t counts = atomic_load_explicit(&idle->counts, memory_order_relaxed);
-    if (worker && ati_idle_searching(counts) == 0) {
-        idle->top = worker->below;
-        /* ORDER idle.counts: seq_cst. Announces the searcher before producers pass it by.
-         * Pairs with: seq_cst in ati_idle_notify(). If relaxed: as invariant 1. */
-        atomic_fetch_add_explicit(&idle->counts,
-                                  ATI_IDLE_AWAKE - ATI_IDLE_SLEEPING + ATI_IDLE_SEARCHING,
-                                  memory_order_seq_cst);
-    } else {
+    if (worker && ati_idle_searching(counts) == 0)
+        get_up(idle, worker);
+    else
         worker = NULL;
-    }
     ati_lock_release(&idle->lock);
-    return worker;
-}
-
-void ati_idle_wake_one(at_pool *pool) {
-    ati_worker *worker = pop_sleeper(&pool->idle);
     if (worker)
         ati_worker_wake(worker);
 }
+
+/* Gets this very sleeper up. False: it was not asleep any more. */
+static bool get_up_alone(ati_worker *worker) {
+    ati_idle *idle = &worker->pool->idle;
+    ati_lock_acquire(&idle->lock);
+    bool slept = atomic_load_explicit(&worker->asleep, memory_order_relaxed);
+    if (slept)
+        get_up(idle, worker);
+    ati_lock_release(&idle->lock);
+    return slept;
+}
+
+bool ati_idle_get_up(ati_worker *worker) {
+    /* ORDER idle.asleep: seq_cst. Comes after the push into the inbox.
+     * Pairs with: seq_cst in enter_sleep(). If acquire: as invariant 4. */
+    if (!atomic_load_explicit(&worker->asleep, memory_order_seq_cst) || !get_up_alone(worker))
+        return false;
+    ati_worker_signal(worker);
+    return true;
+}
+
+void ati_idle_keep_time(at_pool *pool) {
+    ati_idle *idle = &pool->idle;
+    int64_t next = ati_timers_next(&pool->timers);
+    /* ORDER idle.kept: seq_cst. Comes after the store of the earliest timer.
+     * Pairs with: seq_cst in update_kept(). If acquire: as invariant 5. */
+    if (next >= atomic_load_explicit(&idle->kept, memory_order_seq_cst))
+        return;
+    ati_lock_acquire(&idle->lock);
+    ati_worker *worker = idle->bottom; /* who keeps the time now, if anybody does */
+    if (worker)
+        get_up(idle, worker);
+    ati_lock_release(&idle->lock);
+    if (worker)
+        ati_worker_wake(worker);
+}
+
+void ati_idle_wake_all(at_pool *pool) {
+    ati_idle *idle = &pool->idle;
+    ati_lock_acquire(&idle->lock);
+    ati_worker *worker = idle->top;
+    idle->top = NULL;
+    idle->bottom = NULL;
+    ati_lock_release(&idle->lock);
+    while (worker) {
+        ati_worker *next = worker->below;
+        ati_worker_wake(worker);
+        worker = next;
+    }
+}
+
+/* -- Searching -- */
 
 bool ati_idle_start_searching(ati_idle *idle) {
     uint64_t counts = atomic_load_explicit(&idle->counts, memory_order_relaxed);
@@ -76,42 +181,83 @@ void ati_idle_stop_searching(at_pool *pool) {
         ati_idle_wake_one(pool);
 }
 
-bool ati_idle_sleep(ati_worker *worker, bool searching) {
+/* -- Sleeping -- */
+
+/* Falls asleep, as the keeper of time if that is needed. */
+static void enter_sleep(ati_worker *worker, bool searching) {
     at_pool *pool = worker->pool;
     ati_idle *idle = &pool->idle;
     ati_lock_acquire(&idle->lock);
-    worker->below = idle->top;
-    idle->top = worker;
+    int64_t next = ati_timers_next(&pool->timers);
+    bool keeps = next < atomic_load_explicit(&idle->kept, memory_order_relaxed);
+    worker->sleeps_until = keeps ? next : AT_FOREVER;
+    if (keeps)
+        push_bottom(idle, worker);
+    else
+        push_top(idle, worker);
+    update_kept(idle);
+    /* ORDER idle.asleep: seq_cst. Comes before the look at the inbox.
+     * Pairs with: seq_cst in ati_idle_get_up(). If release: as invariant 4. */
+    atomic_store_explicit(&worker->asleep, true, memory_order_seq_cst);
     uint64_t change = ATI_IDLE_SLEEPING - ATI_IDLE_AWAKE - (searching ? ATI_IDLE_SEARCHING : 0);
-    /* ORDER idle.counts: seq_cst. Comes before the last look at the queues and at the state.
-     * Pairs with: seq_cst in ati_idle_notify() and is_at_rest(). If relaxed: as
-     * invariant 1, and a shutdown that waits for ever. */
+    /* ORDER idle.counts: seq_cst. Comes before the last look at the queues.
+     * Pairs with: seq_cst in ati_idle_notify(). If relaxed: as invariant 1. */
     uint64_t counts =
         atomic_fetch_add_explicit(&idle->counts, change, memory_order_seq_cst) + change;
     ati_lock_release(&idle->lock);
-    if (ati_idle_awake(counts) == 0)
+    if (ati_idle_awake(counts) == 0) {
+        ati_pool_leave_clock(pool);
         ati_pool_come_to_rest(pool);
+    }
+}
+
+/* Whether there is something to do that this worker may have overlooked when it fell asleep. */
+static bool is_needed(ati_worker *worker) {
+    at_pool *pool = worker->pool;
+    return !ati_inbox_is_empty(worker) ||
+           ati_timers_next(&pool->timers) <
+               atomic_load_explicit(&pool->idle.kept, memory_order_relaxed);
+}
+
+/* Until woken, or until the moment that it keeps. A virtual clock wakes when it gets there. */
+static void wait_for_signal(ati_worker *worker) {
+    bool is_real = !worker->pool->options.clock->leave;
+    int64_t until = is_real ? worker->sleeps_until : AT_FOREVER;
+    /* ORDER worker.signal: acquire. Pairs with: release in ati_worker_wake(). If relaxed: it goes
+     * on with stale state. */
+    while (atomic_load_explicit(&worker->signal, memory_order_acquire) == 0) {
+        if (ati_futex_wait(&worker->signal, 0, until))
+            continue;
+        if (get_up_alone(worker))
+            return;
+        until = AT_FOREVER; /* the signal is on its way */
+    }
+    atomic_store_explicit(&worker->signal, 0, memory_order_relaxed);
+}
+
+bool ati_idle_sleep(ati_worker *worker, bool searching) {
+    at_pool *pool = worker->pool;
+    enter_sleep(worker, searching);
+    if (is_needed(worker) && get_up_alone(worker))
+        return true;
     if (ati_pool_has_work(pool))
         ati_idle_wake_one(pool); /* itself, as like as not */
     if (atomic_load_explicit(&pool->ending, memory_order_relaxed))
         return false; /* set before ati_idle_wake_all took the lock: seen by whoever came later */
-    /* ORDER worker.signal: acquire. Pairs with: release in ati_worker_wake(). If relaxed: it goes
-     * on with stale state. */
-    while (atomic_load_explicit(&worker->signal, memory_order_acquire) == 0)
-        ati_futex_wait(&worker->signal, 0, AT_FOREVER);
-    atomic_store_explicit(&worker->signal, 0, memory_order_relaxed);
+    wait_for_signal(worker);
     return !atomic_load_explicit(&pool->ending, memory_order_relaxed);
 }
 
-void ati_idle_wake_all(at_pool *pool) {
+/* -- Rest -- */
+
+bool ati_idle_is_at_rest(at_pool *pool) {
     ati_idle *idle = &pool->idle;
     ati_lock_acquire(&idle->lock);
-    ati_worker *worker = idle->top;
-    idle->top = NULL;
+    /* Who is asleep gets up under the lock: while nobody is awake, nobody takes work, resumes a
+     * task or fires a timer. */
+    uint64_t counts = atomic_load_explicit(&idle->counts, memory_order_relaxed);
+    bool rests = ati_idle_awake(counts) == 0 && !ati_pool_has_work(pool) &&
+                 !ati_pool_has_suspended(pool) && !ati_timers_has_tasks(&pool->timers);
     ati_lock_release(&idle->lock);
-    while (worker) {
-        ati_worker *next = worker->below;
-        ati_worker_wake(worker);
-        worker = next;
-    }
+    return rests;
 }

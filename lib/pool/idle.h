@@ -22,8 +22,11 @@ typedef struct ati_idle {
      * is awake; a parked spare is neither awake nor sleeping. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint64_t counts;
     uint32_t searching_limit;
-    ati_lock lock;          /* guards top and the `below` of the workers; never nests */
-    struct ati_worker *top; /* the sleeper to be woken next: the one that fell asleep last */
+    ati_lock lock; /* guards what follows and the links of the sleepers; outside every other lock
+                      but those of the clock */
+    struct ati_worker *top;    /* the sleeper to be woken next: the one that fell asleep last */
+    struct ati_worker *bottom; /* the one that gets up first by itself, if any does */
+    _Atomic int64_t kept;      /* when it will; AT_FOREVER: nobody keeps time */
 } ati_idle;
 
 static inline uint64_t ati_idle_searching(uint64_t counts) {
@@ -57,9 +60,21 @@ bool ati_idle_start_searching(ati_idle *idle);
 /* It has found some; if it was the last to look and there is more, it wakes the next. */
 void ati_idle_stop_searching(struct at_pool *pool);
 
-/* Sleeps until woken, `searching` or not. True: woken to search (which it is announced to do).
- * False: the pool stops. */
+/* Sleeps until woken, or until a timer is due that nobody else keeps, `searching` or not. True: it
+ * is to search, and announced to do so. False: the pool stops. */
 bool ati_idle_sleep(struct ati_worker *worker, bool searching);
+
+/* To be called after something was put into this worker's inbox: gets it up if it sleeps. True: the
+ * caller has to wake the futex of its signal. */
+bool ati_idle_get_up(struct ati_worker *worker);
+
+/* A timer was set that is due before all others. If everybody who could look at it may be asleep or
+ * busy for long, a sleeper gets up to keep the new time. */
+void ati_idle_keep_time(struct at_pool *pool);
+
+/* Nothing is queued, nobody is awake, no task is suspended and no timer of a task is set. Exact: it
+ * cannot change but by a start from outside. */
+bool ati_idle_is_at_rest(struct at_pool *pool);
 
 /* The pool has stopped: wakes all. */
 void ati_idle_wake_all(struct at_pool *pool);

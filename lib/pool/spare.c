@@ -33,7 +33,7 @@ static void count_awake(at_pool *pool) {
 
 static void count_parked(at_pool *pool) {
     /* ORDER idle.counts: seq_cst. Comes before the look at the state.
-     * Pairs with: seq_cst in is_at_rest(). If relaxed: a shutdown that waits for ever. */
+     * Pairs with: seq_cst in set_state(). If relaxed: a shutdown that waits for ever. */
     uint64_t before =
         atomic_fetch_sub_explicit(&pool->idle.counts, ATI_IDLE_AWAKE, memory_order_seq_cst);
     if (ati_idle_awake(before) == 1)
@@ -106,7 +106,7 @@ static bool start_spare(at_pool *pool, ati_worker *worker) {
     return false;
 }
 
-at_status ati_pool_block_begin(ati_worker *worker) {
+bool ati_pool_block_begin(ati_worker *worker) {
     at_pool *pool = worker->pool;
     ati_worker *unparked = NULL;
     ati_worker *reserved = NULL;
@@ -116,15 +116,10 @@ at_status ati_pool_block_begin(ati_worker *worker) {
         add_surplus(pool, -1);
     else if (!(unparked = unpark(pool)))
         reserved = reserve_spare(pool);
-    uint32_t in_use = pool->spare_count;
     ati_lock_release(&pool->spares_lock);
     if (unparked)
         ati_worker_wake(unparked);
-    if (replaced || unparked || (reserved && start_spare(pool, reserved)))
-        return AT_OK;
-    return ati_fail(AT_ERROR_OVERLOAD,
-                    "pool \"%s\": no spare thread for a task that waits (%u of %lld in use)",
-                    pool->name, in_use, (long long)pool->options.max_spares);
+    return replaced || unparked || (reserved && start_spare(pool, reserved));
 }
 
 void ati_pool_block_end(ati_worker *worker) {

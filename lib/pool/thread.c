@@ -30,8 +30,9 @@ static bool set_attributes(pthread_attr_t *attributes, const ati_thread_options 
 }
 
 static void name_thread(pthread_t thread, const ati_thread_options *options) {
-    char number[12];
-    int digits = snprintf(number, sizeof number, "-%u", options->number);
+    char number[13];
+    int digits =
+        snprintf(number, sizeof number, options->is_helper ? "-b%u" : "-%u", options->number);
     char name[name_size];
     snprintf(name, sizeof name, "%.*s%s", name_size - 1 - digits, options->name, number);
     (void)pthread_setname_np(thread, name);

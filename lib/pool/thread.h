@@ -11,7 +11,8 @@ typedef struct ati_thread_options {
     size_t stack_bytes;
     const int *cpus; /* NULL: no restriction */
     size_t cpu_count;
-    const char *name; /* of the group; the thread is "<name>-<number>" in 15 characters */
+    const char *name; /* of the group; the thread is "<name>-<n>" in 15 characters */
+    bool is_helper;   /* "<name>-b<n>" */
     uint32_t number;
 } ati_thread_options;
 

@@ -2,23 +2,25 @@
 #include "pool/worker.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "pool/crash.h"
 #include "pool/pool.h"
 #include "pool/report.h"
+#include "pool/suspend.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum {
-    batch_limit = 64,       /* works taken from the injector at once */
-    deque_room = 256,       /* places a deque starts with, at least batch_limit */
-    fairness_interval = 61, /* every so many picks the oldest and the outside come first */
-    search_rounds = 16,     /* looks at every queue before a worker sleeps: some 10 microseconds */
-    nesting_limit = 64,     /* tasks on one stack */
+    deque_room = 256,   /* places a deque starts with, at least ATI_BATCH_LIMIT */
+    search_rounds = 16, /* looks at every queue before a worker sleeps: some 10 microseconds */
+    nesting_limit = 64, /* tasks on one stack */
     nesting_stack = 32 * 1024, /* bytes of stack that must be left for one more */
 };
 
@@ -36,6 +38,7 @@ ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
     worker->pool = pool;
     worker->index = index;
     worker->is_spare = is_spare;
+    worker->cpu = -1;
     worker->random = ati_random_next();
     return worker;
 }
@@ -45,11 +48,15 @@ void ati_worker_destroy(ati_worker *worker) {
     ati_release(worker, sizeof *worker);
 }
 
-void ati_worker_wake(ati_worker *worker) {
+void ati_worker_signal(ati_worker *worker) {
     /* ORDER worker.signal: release. What the waker did happens before the worker goes on.
-     * Pairs with: acquire in ati_idle_sleep() and ati_spare_park(). If relaxed: it goes on with
+     * Pairs with: acquire in wait_for_signal() and ati_spare_park(). If relaxed: it goes on with
      * stale state. */
     atomic_store_explicit(&worker->signal, 1, memory_order_release);
+}
+
+void ati_worker_wake(ati_worker *worker) {
+    ati_worker_signal(worker);
     ati_futex_wake(&worker->signal, 1);
 }
 
@@ -62,8 +69,7 @@ bool ati_worker_may_nest(const ati_worker *worker) {
 
 /* Whatever runs now may take long: others are told of the work that a quiet push has left, and what
  * is pushed from now on is not quiet. */
-static void enter_user_code(ati_worker *worker) {
-    worker->depth++;
+void ati_worker_end_quiet(ati_worker *worker) {
     if (worker->quiet == ATI_QUIET_SECOND && ati_deque_size(&worker->deque) > 0)
         ati_idle_notify(worker->pool, &worker->pool->idle);
     worker->quiet = ATI_QUIET_NO;
@@ -72,8 +78,10 @@ static void enter_user_code(ati_worker *worker) {
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
     if (worker)
         ati_counter_add_after(&worker->counts.running, 1);
-    if (ati_worker_current)
-        enter_user_code(ati_worker_current);
+    if (ati_worker_current) {
+        ati_worker_current->depth++;
+        ati_worker_end_quiet(ati_worker_current);
+    }
     run->frame = (ati_frame){0};
     ati_frame_enter(&run->frame);
     run->outer_context = ati_context_current;
@@ -97,6 +105,8 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
         ati_worker_current->depth--;
     if (!worker)
         return;
+    ATI_CALLER_CHECK(worker->depth > 0 || worker->blocking_depth == 0, "at_blocking_begin",
+                     "a task returned without at_blocking_end");
     if (ati_pool_is_forked(worker->pool))
         end_forked_process();
     ati_worker_counts *counts = &worker->counts;
@@ -125,7 +135,9 @@ at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, a
 /* A task that at_pool_start started: nobody wants its value. */
 static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_run run;
-    ati_task_begin(worker, &run, work->context);
+    ati_context *context = ati_work_context(work);
+    ati_task_begin(worker, &run, context);
+    run.frame.site = work->site;
     void *returned = work->run(work->argument);
     at_error *error = NULL;
     at_status status = ati_task_outcome(&run.frame, returned, work->site, &error);
@@ -134,28 +146,36 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_end(worker, &run, status);
     if (error)
         ati_report_dropped_error(error);
-    ati_context_release(work->context);
+    ati_context_release(context);
 }
 
+/* A work without a function stands for the task that is ready to go on. */
 static void run_work(ati_worker *worker, const ati_work *work) {
+    ati_lane lane = ati_work_lane(work);
+    worker->turn_began = 0;
+    worker->lane = lane;
+    ati_worker_end_yield(worker);
     if (work->site)
         run_started(worker, work);
-    else
+    else if (work->run)
         work->run(work->argument);
+    else
+        (void)ati_worker_resume_next(worker);
+    if (lane == ATI_LANE_LOW)
+        ati_lane_leave_low(worker->pool);
 }
 
 /* -- Finding work -- */
 
-/* Takes up to `limit` works, batch_limit at most, from the injector: the first to run, the others
- * onto the deque, where they can be stolen. */
+/* Takes up to `limit` works, ATI_BATCH_LIMIT at most, from the injector: the first to run, the
+ * others onto the deque, where they can be stolen. */
 static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
     at_pool *pool = worker->pool;
-    ati_work batch[batch_limit];
+    ati_work *batch = worker->batch;
     size_t room = ati_deque_room(&worker->deque) + 1;
     if (limit > room)
         limit = room;
-    bool bounded = pool->options.queue_bound != AT_UNLIMITED;
-    if (bounded)
+    if (pool->options.queue_bound != AT_UNLIMITED)
         limit = 1; /* what is queued is counted until it runs */
     size_t count;
     ati_injector_shard *shard =
@@ -168,29 +188,89 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
         (void)pushed;
     }
     ati_injector_end_take(shard, count);
-    if (bounded)
-        atomic_fetch_sub_explicit(&pool->bounded_count, 1, memory_order_relaxed);
+    ati_pool_uncount_bounded(pool, 1);
     *work = batch[0];
     return true;
 }
 
-/* Steals one work from another worker, from a random one on. */
+/* Takes one work that has another priority. */
+static bool take_from_lane(ati_worker *worker, ati_priority_lane *lane, ati_work *work) {
+    if (atomic_load_explicit(&lane->queued, memory_order_relaxed) == 0)
+        return false;
+    size_t count;
+    ati_injector_shard *shard =
+        ati_injector_begin_take(&lane->injector, worker->next_shard++, work, 1, &count);
+    if (!shard)
+        return false;
+    ati_injector_end_take(shard, 1);
+    atomic_fetch_sub_explicit(&lane->queued, 1, memory_order_relaxed);
+    ati_pool_uncount_bounded(worker->pool, 1);
+    return true;
+}
+
+static bool take_high(ati_worker *worker, ati_work *work) {
+    return take_from_lane(worker, &worker->pool->high, work);
+}
+
+static bool take_low(ati_worker *worker, ati_work *work) {
+    at_pool *pool = worker->pool;
+    if (atomic_load_explicit(&pool->low.queued, memory_order_relaxed) == 0 ||
+        !ati_lane_enter_low(pool))
+        return false;
+    if (take_from_lane(worker, &pool->low, work))
+        return true;
+    ati_lane_leave_low(pool);
+    return false;
+}
+
+static bool steal_from(ati_worker *victim, ati_work *work) {
+    ati_steal result;
+    do
+        result = ati_deque_steal(&victim->deque, work);
+    while (result == ATI_STEAL_LOST);
+    return result == ATI_STEAL_DONE;
+}
+
+/* Steals from one of `count` victims, from a random one on. */
+static bool steal_from_some(ati_worker *worker, const uint32_t *victims, uint32_t count,
+                            ati_work *work) {
+    uint32_t start = count > 1 ? (uint32_t)(ati_random_step(&worker->random) % count) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = start + i < count ? start + i : start + i - count;
+        if (steal_from(worker->pool->workers[victims[index]], work))
+            return true;
+    }
+    return false;
+}
+
+static bool steal_nearby(ati_worker *worker, ati_work *work) {
+    uint32_t begin = 0;
+    for (int distance = 0; distance < ATI_CPU_DISTANCES; distance++) {
+        uint32_t end = worker->victim_ends[distance];
+        if (steal_from_some(worker, worker->victims + begin, end - begin, work))
+            return true;
+        begin = end;
+    }
+    return false;
+}
+
+/* Steals one work from another worker: from near ones first where it is known who is near, else
+ * from a random one on. */
 static bool steal(ati_worker *worker, ati_work *work) {
     at_pool *pool = worker->pool;
+    if (worker->victims && steal_nearby(worker, work))
+        return true;
     /* ORDER pool.workers: acquire. Sees the workers below the count.
      * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
-    uint32_t start = (uint32_t)(ati_random_step(&worker->random) % count);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t index = start + i < count ? start + i : start + i - count;
-        ati_worker *victim = pool->workers[index];
-        if (victim == worker)
-            continue;
-        ati_steal result;
-        do
-            result = ati_deque_steal(&victim->deque, work);
-        while (result == ATI_STEAL_LOST);
-        if (result == ATI_STEAL_DONE)
+    uint32_t first = worker->victims ? pool->thread_count : 0;
+    if (first == count)
+        return false;
+    uint32_t start = (uint32_t)(ati_random_step(&worker->random) % (count - first));
+    for (uint32_t i = 0; i < count - first; i++) {
+        uint32_t offset = start + i < count - first ? start + i : start + i - (count - first);
+        ati_worker *victim = pool->workers[first + offset];
+        if (victim != worker && steal_from(victim, work))
             return true;
     }
     return false;
@@ -214,7 +294,7 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
     worker->size_before = size;
     if (!worker->has_own)
         return false;
-    bool oldest_first = worker->pick_count / fairness_interval % 2;
+    bool oldest_first = worker->pick_count / ATI_FAIRNESS_INTERVAL % 2;
     bool found = starves && oldest_first && take_oldest(worker, work);
     found = found || take_outside(worker, work);
     found = found || (starves && take_oldest(worker, work));
@@ -224,21 +304,58 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
     return found;
 }
 
+/* To look at the clock costs as much as a small task, so while there is work that is done only now
+ * and then. */
+bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
+    at_pool *pool = worker->pool;
+    if (ati_timers_next(&pool->timers) == AT_FOREVER)
+        return false;
+    uint64_t ticks = ati_ticks();
+    if (busy && ticks - worker->ticks < ATI_TICKS_SHORT)
+        return false;
+    worker->ticks = ticks;
+    ati_task_node *tasks;
+    size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &tasks);
+    if (count > 0)
+        ati_timer_start_tasks(pool, tasks);
+    return count > 0;
+}
+
+/* A task that was woken goes on before anything new is begun. */
+static bool take_ready(ati_worker *worker, ati_work *work) {
+    *work = (ati_work){0};
+    return ati_worker_has_ready(worker);
+}
+
 /* Takes what is at hand, without looking at other workers. */
 static bool pick(ati_worker *worker, ati_work *work) {
-    if (++worker->pick_count % fairness_interval == 0 && pick_fairly(worker, work))
+    (void)ati_worker_fire_timers(worker, true);
+    ati_worker_count_pick(worker);
+    bool low_first = worker->owes_low;
+    worker->owes_low = false;
+    if (low_first && take_low(worker, work))
+        return true;
+    bool fair = worker->owes_fairness;
+    worker->owes_fairness = false;
+    if (fair ? pick_fairly(worker, work) : take_ready(worker, work) || take_high(worker, work))
         return true;
     if (ati_deque_pop(&worker->deque, work))
         return true;
     worker->has_own = false;
-    return take_injected(worker, work, batch_limit) || ati_overflow_take(worker->pool, work);
+    if (take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work))
+        return true;
+    ati_worker_end_yield(worker);
+    return take_ready(worker, work) || take_high(worker, work);
 }
 
 /* Looks everywhere for a bounded moment. */
 static bool search(ati_worker *worker, ati_work *work) {
     for (int round = 0; round < search_rounds; round++) {
-        if (take_injected(worker, work, batch_limit) || ati_overflow_take(worker->pool, work) ||
-            steal(worker, work))
+        if (ati_worker_fire_timers(worker, false) && ati_deque_pop(&worker->deque, work))
+            return true;
+        if (take_ready(worker, work) || take_high(worker, work) ||
+            take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work) ||
+            steal(worker, work) || take_low(worker, work))
             return true;
         sched_yield();
     }
@@ -249,11 +366,12 @@ static bool search(ati_worker *worker, ati_work *work) {
 static bool is_superfluous(ati_worker *worker) {
     return worker->is_spare &&
            atomic_load_explicit(&worker->pool->surplus, memory_order_relaxed) > 0 &&
-           ati_deque_size(&worker->deque) == 0;
+           ati_deque_size(&worker->deque) == 0 && ati_counter_read(&worker->suspended_count) == 0 &&
+           !worker->ready.first && !worker->yielded.first;
 }
 
-/* Gives the next work, sleeping until there is one. False: the thread is to end. */
-static bool next_work(ati_worker *worker, ati_work *work) {
+/* Finds the next work, sleeping until there is one. False: the thread is to end. */
+static bool find_work(ati_worker *worker, ati_work *work) {
     at_pool *pool = worker->pool;
     bool searching = false;
     for (;;) {
@@ -274,6 +392,18 @@ static bool next_work(ati_worker *worker, ati_work *work) {
     }
 }
 
+void ati_worker_loop(ati_worker *worker) {
+    ati_work work;
+    while (!worker->ended && find_work(worker, &work)) {
+        if (worker->kept_time) {
+            worker->kept_time = false;
+            ati_idle_keep_time(worker->pool);
+        }
+        run_work(worker, &work);
+    }
+    worker->ended = true;
+}
+
 /* -- The thread -- */
 
 static void abort_dying_worker(void *unused) {
@@ -282,36 +412,22 @@ static void abort_dying_worker(void *unused) {
                              "return from its function instead");
 }
 
-static void find_stack_end(ati_worker *worker) {
-    pthread_attr_t attributes;
-    void *lowest = NULL;
-    size_t size = 0;
-    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-        pthread_attr_getstack(&attributes, &lowest, &size);
-        pthread_attr_destroy(&attributes);
-    }
-    /* Unknown: no task will nest. */
-    worker->stack_end = lowest ? lowest : (char *)&attributes;
-}
-
-static void work_until_end(ati_worker *worker) {
-    ati_work work;
-    while (next_work(worker, &work))
-        run_work(worker, &work);
-}
-
 void *ati_worker_main(void *argument) {
     ati_worker *worker = argument;
     const at_pool_options *options = &worker->pool->options;
-    ati_worker_current = worker;
-    find_stack_end(worker);
+    worker->ended = false;
+    at_clock_bind(options->clock);
+    prctl(PR_SET_TIMERSLACK, 1UL);  /* timers on time: the default lets them be 50 us late */
+    (void)ati_crash_thread_enter(); /* without it an overflow is only not reported */
     pthread_cleanup_push(abort_dying_worker, NULL);
     if (options->on_thread_start)
         options->on_thread_start(options->context);
-    work_until_end(worker);
-    ati_worker_current = NULL; /* what the hook calls is called by a plain thread */
+    ati_worker_current = worker; /* what the hooks call is called by a plain thread */
+    ati_worker_loop_on_stacks(worker);
+    ati_worker_current = NULL;
     if (options->on_thread_stop)
         options->on_thread_stop(options->context);
     pthread_cleanup_pop(0);
+    ati_crash_thread_leave();
     return NULL;
 }

@@ -6,6 +6,9 @@
 #include "base/atomic.h"
 #include "base/context.h"
 #include "base/frame.h"
+#include "base/lock.h"
+#include "base/topology.h"
+#include "pool/waiter.h"
 #include "queue/deque.h"
 
 #include <asynctools/pool.h>
@@ -27,32 +30,87 @@ typedef struct ati_worker_counts {
  * worker itself takes it next; the second does, whether its queue was empty or not. */
 typedef enum ati_quiet { ATI_QUIET_NO, ATI_QUIET_FIRST, ATI_QUIET_SECOND } ati_quiet;
 
+/* Tasks that are to be resumed, in order. */
+typedef struct ati_ready_list {
+    ati_waiter *first;
+    ati_waiter *last;
+} ati_ready_list;
+
+enum {
+    ATI_FAIRNESS_INTERVAL = 61, /* every so many picks those who wait longer come first, and at
+                                   another one those of low priority */
+    ATI_BATCH_LIMIT = 64,       /* works taken from the injector at once */
+};
+
 typedef struct ati_worker {
     /* The thread's own. */
     at_pool *pool;
     uint32_t index; /* in pool->workers */
     bool is_spare;
-    uint32_t pick_count;      /* picks, for fairness */
-    ati_quiet quiet;          /* whether its pushes wake others */
-    uint32_t next_shard;      /* of the injector, to be looked at first */
-    size_t size_before;       /* of the deque, at the fair pick before */
+    uint32_t pick_count; /* picks, for fairness */
+    bool owes_fairness;  /* the next pick is a fair one */
+    bool owes_low;       /* the next pick looks at low priorities first */
+    ati_lane lane;       /* of the running task, and of what it starts */
+    bool ended;          /* the loop is over */
+    bool kept_time;      /* nobody may be keeping the next timer any more */
+    ati_quiet quiet;     /* whether its pushes wake others */
+    int cpu;             /* that its thread is pinned to, or -1 */
+    uint32_t *victims;   /* workers to steal from, the nearest first, or NULL: any */
+    uint32_t victim_ends[ATI_CPU_DISTANCES]; /* where those of each distance end in `victims` */
+    uint32_t next_shard;                     /* of the injector, to be looked at first */
+    size_t size_before;                      /* of the deque, at the fair pick before */
     bool has_own;             /* its deque may hold works that its own tasks started */
+    uint32_t blocking_depth;  /* sections of the running task that block its thread */
+    bool is_replaced;         /* by a spare, while in such a section */
     uint32_t depth;           /* tasks that run nested on this stack */
     int64_t reference_change; /* references to the pool taken less those given back here */
     uint64_t random;
+    uint64_t ticks;  /* at the last look at the timers */
     char *stack_end; /* lowest address of the stack */
     ati_worker_counts counts;
+    ati_work batch[ATI_BATCH_LIMIT]; /* on its way from the injector; stacks stay small */
+
+    /* Its stacks and the tasks that wait on them; see suspend.c. */
+    ati_fiber *fiber; /* the stack that runs */
+    ati_fiber thread_fiber;
+    bool thread_fiber_is_free;
+    ati_fiber *free_fibers;
+    ati_fiber *exited; /* to be freed from another stack */
+    uint32_t free_count;
+    ati_ready_list ready;
+    ati_ready_list yielded;      /* ready once a work of the queues has had its turn */
+    int64_t turn_began;          /* when the running task was first asked whether it gives way */
+    ati_counter suspended_count; /* length of `suspended` */
+    ati_try_lock suspended_lock; /* guards `suspended`; never nests */
+    ati_waiter *suspended;       /* the tasks that wait, the newest first */
 
     ati_deque deque;
 
+    /* Written by those who wake tasks. */
+    _Alignas(ATI_CACHE_LINE) ati_lock inbox_lock; /* guards inbox; outside idle.lock */
+    ati_ready_list inbox;
+    _Atomic bool inbox_is_full; /* written under inbox_lock */
+
     /* Sleeping, and parking as a spare. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t signal; /* futex; 1: woken */
+    _Atomic bool asleep;      /* in the stack of sleepers; written under idle.lock */
+    int64_t sleeps_until;     /* when it gets up by itself; idle.lock */
     struct ati_worker *below; /* next in the stack of sleepers (idle.lock) or of spares
                                  (spares_lock) */
+    struct ati_worker *above; /* in the stack of sleepers (idle.lock) */
     bool is_parked;           /* spares_lock */
     bool has_thread;          /* `thread` is to be joined; spares_lock, or before it starts */
     pthread_t thread;
 } ati_worker;
+
+/* Counts a pick, or a step from one waiting task to the next. */
+static inline void ati_worker_count_pick(ati_worker *worker) {
+    uint32_t rest = ++worker->pick_count % ATI_FAIRNESS_INTERVAL;
+    if (rest == 0)
+        worker->owes_fairness = true;
+    else if (rest == ATI_FAIRNESS_INTERVAL / 2)
+        worker->owes_low = true;
+}
 
 /* The worker of the calling thread, or NULL in a plain thread. */
 extern _Thread_local ati_worker *ati_worker_current;
@@ -78,8 +136,19 @@ at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, a
 /* Whether one more task may run nested on this stack. */
 bool ati_worker_may_nest(const ati_worker *worker);
 
+/* Tells what a quiet push has left. */
+void ati_worker_end_quiet(ati_worker *worker);
+
+/* Fires the timers that are due; `busy`: there is other work. True: tasks were started, on this
+ * worker. */
+bool ati_worker_fire_timers(ati_worker *worker, bool busy);
+
+/* Runs works and resumes tasks until the pool ends. */
+void ati_worker_loop(ati_worker *worker);
+
 /* Wakes a worker that sleeps or is parked; the caller has taken it off its list. */
 void ati_worker_wake(ati_worker *worker);
+void ati_worker_signal(ati_worker *worker); /* the same without the futex call */
 
 /* What a worker's thread runs. */
 void *ati_worker_main(void *worker);

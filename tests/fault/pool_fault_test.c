@@ -300,21 +300,18 @@ Test(pool_fault, memory_in_failures) {
     fault_each(fault_memory, fail_some, NULL);
 }
 
-/* -- Spares ---------------------------------------------------------------------------------- */
+/* -- Waits ----------------------------------------------------------------------------------- */
 
 struct waiting {
     at_future *future;
     _Atomic int wrong;
-    _Atomic int overloaded;
     _Atomic int done;
 };
 
 static void *wait_somehow(void *argument) {
     struct waiting *waiting = argument;
     at_status status = at_future_wait(waiting->future, PATIENCE, NULL);
-    if (status == AT_ERROR_OVERLOAD)
-        atomic_fetch_add(&waiting->overloaded, 1);
-    else if (status != AT_OK)
+    if (status != AT_OK)
         atomic_fetch_add(&waiting->wrong, 1);
     atomic_fetch_add(&waiting->done, 1);
     return NULL;
@@ -353,46 +350,16 @@ static void block_workers(void *kind) {
         cr_assert_eq(at_pool_shutdown(pool, PATIENCE), AT_OK);
         cr_assert_eq(waiting.done, waiters);
         cr_assert_eq(waiting.wrong, 0);
-        cr_assert(waiting.overloaded == 0 || fault_count() > 0);
         at_promise_destroy(promise);
         at_future_release(waiting.future);
     }
     end_pool(pool, accepted);
 }
 
-/* A spare that cannot be had is AT_ERROR_OVERLOAD for that wait, and nothing else. */
-Test(pool_fault, memory_for_spares) {
+/* Without memory for a stack a wait holds its thread; it never fails. */
+Test(pool_fault, memory_for_waits) {
     enum fault_kind kind = fault_memory;
     fault_each(kind, block_workers, &kind);
-}
-
-Test(pool_fault, threads_for_spares) {
-    enum fault_kind kind = fault_thread;
-    cr_expect_geq(fault_each(kind, block_workers, &kind), 2);
-}
-
-/* Once threads can be had again, so can spares. */
-Test(pool_fault, spares_come_back) {
-    struct waiting refused = {0}, accepted = {0};
-    struct fault_usage before = fault_usage();
-    at_pool *pool = create_pool(1);
-    at_promise *promise = create_promise(pool, &refused.future);
-    accepted.future = refused.future;
-    fault_arm_from(fault_thread, 1);
-    at_future *waiter = at_pool_submit(pool, wait_somehow, &refused);
-    wait_value(waiter);
-    at_future_release(waiter);
-    cr_expect_eq(refused.overloaded, 1);
-    fault_disarm();
-    waiter = at_pool_submit(pool, wait_somehow, &accepted);
-    cr_assert_eq(at_pool_start(pool, set_promise, promise), AT_OK);
-    wait_value(waiter);
-    at_future_release(waiter);
-    cr_expect_eq(accepted.overloaded, 0);
-    destroy_pool(pool);
-    at_promise_destroy(promise);
-    at_future_release(refused.future);
-    fault_check_leaks(before);
 }
 
 Test(pool_fault, nothing_is_held_in_the_end) {

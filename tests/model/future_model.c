@@ -100,6 +100,11 @@ const char *ati_site_name(const char *site) {
     return site;
 }
 
+ati_lane ati_lane_of(at_priority priority) {
+    (void)priority;
+    return ATI_LANE_NORMAL;
+}
+
 void ati_report_dropped_error(at_error *error) {
     (void)error;
     model_fail("an error");

@@ -14,6 +14,7 @@
     break
 #include "base/lock.c"
 #include "pool/idle.c"
+#include "pool/lane.c"
 #include "pool/pool.c"
 #include "pool/start.c"
 #include "pool/worker.c"
@@ -37,8 +38,17 @@ static void set_up(int worker_count, uint32_t searching_limit) {
     model_thread_local(&ati_worker_current, sizeof ati_worker_current);
     pool->options.queue_bound = AT_UNLIMITED;
     pool->options.thread_count = worker_count;
+    pool->thread_count = (uint32_t)worker_count;
+    pool->worker_limit = (uint32_t)worker_count;
+    pool->workers = ati_allocate_zeroed((size_t)worker_count * sizeof(ati_worker *));
+    model_check(pool->workers);
+    pool->options.clock = at_clock_current();
+    atomic_init(&pool->idle.kept, AT_FOREVER);
+    ati_timers_init(&pool->timers);
     pool->idle.searching_limit = searching_limit;
     model_check(ati_injector_init(&pool->injector, 1));
+    model_check(ati_lane_init(&pool->high) && ati_lane_init(&pool->low));
+    pool->low_limit = worker_count > 1 ? (uint32_t)worker_count - 1 : 1;
     model_check(create_workers(pool));
     atomic_init(&pool->idle.counts, (uint64_t)worker_count * ATI_IDLE_AWAKE);
 }
@@ -104,7 +114,7 @@ static void check_at_rest(void) {
 
 static void work(int index) {
     ati_worker_current = pool->workers[index];
-    work_until_end(pool->workers[index]);
+    ati_worker_loop(pool->workers[index]);
 }
 
 static void first_worker(void) {
@@ -217,8 +227,7 @@ static const model_case cases[] = {
     END_CASE("two workers, parent and end", start_two_workers, LITTLE, start_parent_and_end,
              first_worker, second_worker),
     MUTANT("ati_idle_notify", "load", "&idle->counts", seq_cst, acquire, start_leaf, first_worker),
-    MUTANT("ati_idle_sleep", "fetch_add", "&idle->counts", seq_cst, acq_rel, start_leaf,
-           first_worker),
+    MUTANT("enter_sleep", "fetch_add", "&idle->counts", seq_cst, acq_rel, start_leaf, first_worker),
     MUTANT("ati_injector_publish", "store", "&shard->pushed", seq_cst, release, start_leaf,
            first_worker),
 };

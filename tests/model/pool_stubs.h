@@ -60,7 +60,7 @@ bool ati_spare_park(ati_worker *worker) {
     model_fail("there are no spare workers here");
 }
 
-at_status ati_pool_block_begin(ati_worker *worker) {
+bool ati_pool_block_begin(ati_worker *worker) {
     (void)worker;
     model_fail("no worker shuts a pool down here");
 }
@@ -112,6 +112,112 @@ at_status at_error_status(const at_error *error) {
 const char *at_status_text(at_status status) {
     (void)status;
     return "";
+}
+
+/* -- Of tasks that are suspended, timers and blocking calls, which these models do not make -- */
+
+bool ati_inbox_is_empty(const ati_worker *worker) {
+    (void)worker;
+    return true;
+}
+
+bool ati_worker_has_ready(ati_worker *worker) {
+    (void)worker;
+    return false;
+}
+
+bool ati_worker_resume_next(ati_worker *worker) {
+    (void)worker;
+    model_fail("no task is suspended here");
+}
+
+void ati_worker_end_yield(ati_worker *worker) {
+    (void)worker;
+}
+
+void ati_worker_loop_on_stacks(ati_worker *worker) {
+    ati_worker_loop(worker);
+}
+
+void ati_timers_init(ati_timers *timers) {
+    atomic_init(&timers->next, AT_FOREVER);
+}
+
+size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks) {
+    (void)timers;
+    (void)now;
+    (void)tasks;
+    return 0;
+}
+
+void ati_timer_start_tasks(at_pool *started, ati_task_node *tasks) {
+    (void)started;
+    (void)tasks;
+}
+
+void ati_timers_close(ati_timers *timers) {
+    (void)timers;
+}
+
+void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit,
+                     ati_stack_guard guard) {
+    (void)stacks;
+    (void)stack_bytes;
+    (void)warm_limit;
+    (void)guard;
+}
+
+void ati_stacks_abandon(ati_stacks *stacks) {
+    (void)stacks;
+}
+
+void ati_stacks_deinit(ati_stacks *stacks) {
+    (void)stacks;
+}
+
+void ati_blocking_grow(ati_pool_timer *timer) {
+    (void)timer;
+}
+
+void ati_blocking_end_threads(at_pool *ended) {
+    (void)ended;
+}
+
+int64_t ati_pool_usable_cpus(const at_pool_options *options) {
+    return options->thread_count;
+}
+
+bool ati_thread_start(pthread_t *thread, const ati_thread_options *options, void *(*run)(void *),
+                      void *argument) {
+    (void)thread;
+    (void)options;
+    (void)run;
+    (void)argument;
+    model_fail("no thread is started here");
+}
+
+bool ati_placement_init(at_pool *placed) {
+    (void)placed;
+    return true;
+}
+
+void ati_placement_deinit(at_pool *placed) {
+    (void)placed;
+}
+
+static at_clock model_clock;
+
+at_clock *at_clock_current(void) {
+    return &model_clock;
+}
+
+int64_t at_clock_now(at_clock *clock) {
+    (void)clock;
+    return ati_monotonic_ns();
+}
+
+void at_clock_bind(at_clock *clock) {
+    (void)clock;
 }
 
 void ati_report_dropped_error(at_error *error) {

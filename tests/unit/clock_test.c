@@ -40,7 +40,7 @@ Test(clock, never_goes_back) {
 
 /* Rule X6: at_after reads the bound clock. */
 Test(clock, bound_clock_is_the_current_one) {
-    struct fixed_clock fixed = {{read_fixed}, AT_HOURS(1)};
+    struct fixed_clock fixed = {{.now = read_fixed}, AT_HOURS(1)};
     at_clock_bind(&fixed.clock);
     cr_expect_eq(at_clock_current(), &fixed.clock);
     cr_expect_eq(at_after(AT_SECONDS(5)), AT_HOURS(1) + AT_SECONDS(5));
@@ -57,7 +57,7 @@ static void *read_current(void *unused) {
 
 /* Rule L1: the bound clock belongs to the thread. */
 Test(clock, binding_is_of_this_thread_alone) {
-    struct fixed_clock fixed = {{read_fixed}, 0};
+    struct fixed_clock fixed = {{.now = read_fixed}, 0};
     pthread_t thread;
     void *seen;
     at_clock_bind(&fixed.clock);
@@ -69,7 +69,7 @@ Test(clock, binding_is_of_this_thread_alone) {
 
 /* Rule X6, and the words of at_after on what cannot be added. */
 Test(clock, after_saturates) {
-    struct fixed_clock fixed = {{read_fixed}, AT_HOURS(1)};
+    struct fixed_clock fixed = {{.now = read_fixed}, AT_HOURS(1)};
     at_clock_bind(&fixed.clock);
     cr_expect_eq(at_after(AT_FOREVER), AT_FOREVER);
     cr_expect_eq(at_after(INT64_MAX - 1), AT_FOREVER);

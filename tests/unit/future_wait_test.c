@@ -310,13 +310,16 @@ struct handover {
     at_promise *promise;
     at_future *future;
     pthread_t waiter;
-    _Atomic int foreign; /* tasks that ran on the waiter's stack */
+    uintptr_t waiter_stack;
+    int seen;            /* tasks that ran on the waiter's thread while it waited */
+    _Atomic int foreign; /* those of them that ran on the waiter's stack */
     _Atomic bool waiting;
 };
 
 static void *wait_for_promise(void *argument) {
     struct handover *handover = argument;
     handover->waiter = pthread_self();
+    handover->waiter_stack = (uintptr_t)__builtin_frame_address(0);
     atomic_store(&handover->waiting, true);
     void *value = NULL;
     at_status status = at_future_wait(handover->future, PATIENCE, &value);
@@ -327,7 +330,13 @@ static void *wait_for_promise(void *argument) {
 
 static void *look_where_it_runs(void *argument) {
     struct handover *handover = argument;
-    if (atomic_load(&handover->waiting) && pthread_equal(handover->waiter, pthread_self()))
+    if (!atomic_load(&handover->waiting) || !pthread_equal(handover->waiter, pthread_self()))
+        return NULL;
+    handover->seen++;
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t distance = here > handover->waiter_stack ? here - handover->waiter_stack
+                                                       : handover->waiter_stack - here;
+    if (distance < 16 * 1024)
         atomic_fetch_add(&handover->foreign, 1);
     return NULL;
 }
@@ -338,8 +347,8 @@ static void *set_promise(void *argument) {
     return NULL;
 }
 
-/* Rules W1, B1: a blocked worker is replaced; no unrelated task runs on the waiter's stack. */
-Test(future_wait, a_spare_takes_the_place_of_a_waiter) {
+/* Rule W1: the worker goes on, and no unrelated task runs on the waiter's stack. */
+Test(future_wait, a_waiter_leaves_its_worker_and_keeps_its_stack) {
     struct handover handover = {0};
     at_pool *pool = create_pool(1);
     handover.promise = create_promise(pool, &handover.future);
@@ -348,6 +357,7 @@ Test(future_wait, a_spare_takes_the_place_of_a_waiter) {
         cr_assert_eq(at_pool_start(pool, look_where_it_runs, &handover), AT_OK);
     cr_assert_eq(at_pool_start(pool, set_promise, &handover), AT_OK);
     cr_expect_eq(wait_value(waiter), &handover);
+    cr_expect_eq(handover.seen, 100);
     cr_expect_eq(handover.foreign, 0);
     at_future_release(waiter);
     at_future_release(handover.future);
@@ -457,70 +467,30 @@ static void *wait_status(void *future) {
     return (void *)(intptr_t)at_future_wait(future, PATIENCE, NULL);
 }
 
-/* Past the bound of spare threads a wait is refused and the future stays as it is. */
-Test(future_wait, without_spares_is_overload) {
-    at_future *future;
+enum { waiter_count = 1000 };
+
+/* Rules W1 and W3: a task that waits needs no thread. */
+Test(future_wait, in_tasks_holds_no_thread) {
+    at_future *future, *waiters[waiter_count];
     at_pool *pool = NULL;
     cr_assert_eq(
         at_pool_create(&pool, &(at_pool_options){.thread_count = 1, .max_spares = AT_NONE}), AT_OK);
     at_promise *promise = create_promise(pool, &future);
-    at_future *waiter = at_pool_submit(pool, wait_status, future);
-    cr_expect_eq((intptr_t)wait_value(waiter), AT_ERROR_OVERLOAD);
-    cr_expect_not(at_future_is_done(future));
-    at_future_release(waiter);
-    waiter = at_pool_submit(pool, wait_for_unstarted, NULL);
-    wait_value(waiter); /* needs no spare */
-    at_future_release(waiter);
-    cr_expect_eq(at_promise_set(promise, NULL, NULL), AT_OK);
-    waiter = at_pool_submit(pool, wait_status, future);
-    cr_expect_eq((intptr_t)wait_value(waiter), AT_OK);
-    at_future_release(waiter);
-    at_promise_destroy(promise);
-    at_future_release(future);
-    destroy_pool(pool);
-}
-
-enum { spare_bound = 3, waiter_count = 10 };
-
-struct crowd {
-    at_future *future;
-    at_promise *enough;
-    _Atomic int refused;
-};
-
-static void *wait_in_crowd(void *argument) {
-    struct crowd *crowd = argument;
-    at_status status = at_future_wait(crowd->future, PATIENCE, NULL);
-    if (status == AT_ERROR_OVERLOAD &&
-        atomic_fetch_add(&crowd->refused, 1) + 1 == waiter_count - spare_bound)
-        AT_TRY(at_promise_set(crowd->enough, NULL, NULL));
-    return (void *)(intptr_t)status;
-}
-
-/* So many may block as there are spares; the others are refused, and the pool goes on. */
-Test(future_wait, the_bound_of_spares_holds) {
-    struct crowd crowd = {0};
-    at_future *waiters[waiter_count], *enough;
-    at_pool *pool = NULL;
-    cr_assert_eq(
-        at_pool_create(&pool, &(at_pool_options){.thread_count = 1, .max_spares = spare_bound}),
-        AT_OK);
-    at_promise *promise = create_promise(pool, &crowd.future);
-    crowd.enough = create_promise(pool, &enough);
     for (int i = 0; i < waiter_count; i++)
-        waiters[i] = at_pool_submit(pool, wait_in_crowd, &crowd);
-    wait_value(enough);
+        waiters[i] = at_pool_submit(pool, wait_status, future);
+    at_future *last = at_pool_submit(pool, wait_for_unstarted, NULL);
+    wait_value(last); /* all others wait by now */
+    at_future_release(last);
+    at_pool_audit_result audit;
+    at_pool_audit(pool, &audit);
+    cr_expect_eq(audit.running, waiter_count);
     cr_expect_eq(at_promise_set(promise, NULL, NULL), AT_OK);
-    int refused = 0;
     for (int i = 0; i < waiter_count; i++) {
-        refused += (intptr_t)wait_value(waiters[i]) == AT_ERROR_OVERLOAD;
+        cr_expect_eq((intptr_t)wait_value(waiters[i]), AT_OK);
         at_future_release(waiters[i]);
     }
-    cr_expect_eq(refused, waiter_count - spare_bound);
     at_promise_destroy(promise);
-    at_promise_destroy(crowd.enough);
-    at_future_release(crowd.future);
-    at_future_release(enough);
+    at_future_release(future);
     destroy_pool(pool);
 }
 

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A stack is taken, warm (in the list for reuse) or cold (a bit of its slab). A cold one has no
+ * memory, and never had or has lost its record at the top; its guard page stays, since neither
+ * MADV_GUARD_INSTALL nor mprotect is undone by MADV_DONTNEED.
+ *
+ *   cold -take_cold-> taken -give-> warm -take-> taken
+ *                     taken -give, more than warm_limit-> cold
+ *
+ * Stacks that lie evenly would compete for few places in each cache, since what is in use of each
+ * is the same few lines near the top. So the distance between two is an odd number of pages, and
+ * tops are shifted by up to 15 lines.
+ *
+ * Calls that return memory or install guards are made outside the lock, while the stack belongs to
+ * the caller alone; only mapping and unmapping a slab happen under it. */
+#include "pool/stacks.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#if !defined(MADV_GUARD_INSTALL)
+#define MADV_GUARD_INSTALL 102
+#endif
+
+enum {
+    slab_stacks = 64,              /* at most: a slab has one bit for each */
+    protected_limit = 16000,       /* each takes two mappings of the 65,530 a process may have */
+    warm_bytes = 16 * 1024,        /* what a warm stack keeps at its top */
+    checked_bytes = 4096,          /* of the page below a stack without a guard page */
+    record_bytes = ATI_CACHE_LINE, /* for the ati_stack at the top */
+    shift_count = 16,              /* places for it in the highest page */
+};
+
+struct ati_stack_slab {
+    ati_stacks *stacks;
+    char *mapping; /* begins with the first stack's guard page */
+    size_t mapping_bytes;
+    uint32_t count;
+    uint32_t protected_count;
+    uint64_t all;                    /* a bit for each stack */
+    uint64_t cold;                   /* stacks without memory; source lock */
+    uint64_t guarded;                /* stacks with a guard page; source lock */
+    ati_stack_slab *next, *previous; /* in a list of the source; source lock */
+};
+
+/* In the whole process. */
+static _Atomic uint32_t protected_count;
+
+/* -- Slabs; under the lock -- */
+
+/* The list of a slab that is neither unused nor unmapped. */
+static ati_stack_slab **find_list(ati_stacks *stacks, const ati_stack_slab *slab) {
+    return slab->cold != 0 ? &stacks->partial : &stacks->full;
+}
+
+static void link_slab(ati_stacks *stacks, ati_stack_slab *slab) {
+    ati_stack_slab **list = find_list(stacks, slab);
+    slab->previous = NULL;
+    slab->next = *list;
+    if (slab->next)
+        slab->next->previous = slab;
+    *list = slab;
+}
+
+static void unlink_slab(ati_stacks *stacks, ati_stack_slab *slab) {
+    if (slab->previous)
+        slab->previous->next = slab->next;
+    else
+        *find_list(stacks, slab) = slab->next;
+    if (slab->next)
+        slab->next->previous = slab->previous;
+}
+
+static bool map_slab(ati_stacks *stacks, ati_stack_slab *slab, uint32_t count) {
+    slab->mapping_bytes = count * stacks->stride;
+    slab->mapping = mmap(NULL, slab->mapping_bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (slab->mapping == MAP_FAILED)
+        return false;
+    (void)madvise(slab->mapping, slab->mapping_bytes, MADV_NOHUGEPAGE);
+    slab->count = count;
+    slab->all = count == slab_stacks ? UINT64_MAX : ((uint64_t)1 << count) - 1;
+    slab->cold = slab->all;
+    return true;
+}
+
+/* As many stacks as there is address space for, 64 at most. */
+static ati_stack_slab *create_slab(ati_stacks *stacks) {
+    ati_stack_slab *slab = ati_allocate_zeroed(sizeof *slab);
+    if (!slab)
+        return NULL;
+    slab->stacks = stacks;
+    for (uint32_t count = slab_stacks; count > 0; count /= 2)
+        if (map_slab(stacks, slab, count)) {
+            stacks->slab_count++;
+            return slab;
+        }
+    ati_release(slab, sizeof *slab);
+    return NULL;
+}
+
+static void destroy_slab(ati_stacks *stacks, ati_stack_slab *slab) {
+    munmap(slab->mapping, slab->mapping_bytes);
+    atomic_fetch_sub_explicit(&protected_count, slab->protected_count, memory_order_relaxed);
+    ati_release(slab, sizeof *slab);
+    stacks->slab_count--;
+}
+
+/* A slab with a cold stack, in no list. */
+static ati_stack_slab *find_slab(ati_stacks *stacks) {
+    ati_stack_slab *slab = stacks->partial;
+    if (slab) {
+        unlink_slab(stacks, slab);
+    } else if (stacks->unused) {
+        slab = stacks->unused;
+        stacks->unused = NULL;
+    } else {
+        slab = create_slab(stacks);
+    }
+    return slab;
+}
+
+/* -- One stack, which belongs to the caller -- */
+
+static char *stack_begin(const ati_stack_slab *slab, uint32_t index) {
+    return slab->mapping + index * slab->stacks->stride;
+}
+
+static char *stack_end(const ati_stack *stack) {
+    const ati_stacks *stacks = stack->slab->stacks;
+    return stack->lowest - stacks->page_bytes + stacks->stride;
+}
+
+static ati_stack *stack_record(const ati_stack_slab *slab, uint32_t index) {
+    char *end = stack_begin(slab, index) + slab->stacks->stride;
+    return (ati_stack *)(void *)(end - (size_t)record_bytes * (1 + index % shift_count));
+}
+
+static uint32_t stack_index(const ati_stack *stack) {
+    return (uint32_t)((size_t)(stack->lowest - stack->slab->mapping) / stack->slab->stacks->stride);
+}
+
+static bool protect(ati_stack_slab *slab, char *page) {
+    if (atomic_fetch_add_explicit(&protected_count, 1, memory_order_relaxed) < protected_limit &&
+        mprotect(page, slab->stacks->page_bytes, PROT_NONE) == 0)
+        return true;
+    atomic_fetch_sub_explicit(&protected_count, 1, memory_order_relaxed);
+    return false;
+}
+
+/* Sees to the guard page of a stack that has none, with the best that can be had now. */
+static bool install_guard(ati_stack_slab *slab, uint32_t index) {
+    ati_stacks *stacks = slab->stacks;
+    char *page = stack_begin(slab, index);
+    bool advised = stacks->guard == ATI_STACK_GUARD_ADVICE &&
+                   madvise(page, stacks->page_bytes, MADV_GUARD_INSTALL) == 0;
+    bool protected = !advised && stacks->guard != ATI_STACK_GUARD_CHECK && protect(slab, page);
+    if (!advised && !protected)
+        return false;
+    ati_lock_acquire(&stacks->lock);
+    slab->guarded |= (uint64_t)1 << index;
+    slab->protected_count += protected;
+    ati_lock_release(&stacks->lock);
+    return true;
+}
+
+bool ati_stack_check(const ati_stack *stack) {
+    const uint64_t *word = (const uint64_t *)(const void *)(stack->lowest - checked_bytes);
+    uint64_t seen = 0;
+    for (size_t i = 0; i < checked_bytes / sizeof *word; i++)
+        seen |= word[i];
+    return seen == 0;
+}
+
+/* -- Taking -- */
+
+static ati_stack *take_warm(ati_stacks *stacks, uint32_t count) {
+    ati_lock_acquire(&stacks->lock);
+    ati_stack *list = stacks->warm;
+    ati_stack **end = &list;
+    uint32_t taken = 0;
+    for (; *end && taken < count; taken++)
+        end = &(*end)->next;
+    stacks->warm = *end;
+    stacks->warm_count -= taken;
+    stacks->taken_count += taken;
+    ati_lock_release(&stacks->lock);
+    *end = NULL;
+    return list;
+}
+
+static ati_stack *take_cold(ati_stacks *stacks) {
+    ati_lock_acquire(&stacks->lock);
+    ati_stack_slab *slab = find_slab(stacks);
+    if (!slab) {
+        ati_lock_release(&stacks->lock);
+        return NULL;
+    }
+    uint32_t index = (uint32_t)__builtin_ctzll(slab->cold);
+    slab->cold &= slab->cold - 1;
+    link_slab(stacks, slab);
+    stacks->taken_count++;
+    bool is_guarded = slab->guarded >> index & 1;
+    ati_lock_release(&stacks->lock);
+    is_guarded = is_guarded || install_guard(slab, index);
+    ati_stack *stack = stack_record(slab, index);
+    *stack = (ati_stack){
+        .lowest = stack_begin(slab, index) + stacks->page_bytes,
+        .slab = slab,
+        .is_checked = !is_guarded,
+    };
+    return stack;
+}
+
+ati_stack *ati_stacks_take(ati_stacks *stacks, uint32_t count) {
+    ati_stack *list = take_warm(stacks, count);
+    return list ? list : take_cold(stacks);
+}
+
+/* -- Giving -- */
+
+/* Takes what lies between the addresses back to "never touched". */
+static void return_memory(char *from, char *to) {
+    if (from < to)
+        (void)madvise(from, (size_t)(to - from), MADV_DONTNEED);
+}
+
+/* How many of `count` stacks may stay warm; they are counted at once and listed later. */
+static uint32_t reserve_warm(ati_stacks *stacks, uint32_t count) {
+    ati_lock_acquire(&stacks->lock);
+    uint32_t room = stacks->warm_limit - stacks->warm_count;
+    if (count > room)
+        count = room;
+    stacks->warm_count += count;
+    stacks->taken_count -= count;
+    ati_lock_release(&stacks->lock);
+    return count;
+}
+
+/* Keeps the first `count` of the list; gives the others. */
+static ati_stack *keep_warm(ati_stacks *stacks, ati_stack *list, uint32_t count) {
+    ati_stack **end = &list;
+    for (uint32_t i = 0; i < count; i++) {
+        return_memory((*end)->lowest, stack_end(*end) - warm_bytes);
+        end = &(*end)->next;
+    }
+    ati_stack *others = *end;
+    ati_lock_acquire(&stacks->lock);
+    *end = stacks->warm;
+    stacks->warm = list;
+    ati_lock_release(&stacks->lock);
+    return others;
+}
+
+static void make_cold(ati_stacks *stacks, ati_stack *stack) {
+    ati_stack_slab *slab = stack->slab;
+    uint64_t bit = (uint64_t)1 << stack_index(stack);
+    return_memory(stack->lowest, stack_end(stack));
+    ati_lock_acquire(&stacks->lock);
+    stacks->taken_count--;
+    unlink_slab(stacks, slab);
+    slab->cold |= bit;
+    if (slab->cold != slab->all)
+        link_slab(stacks, slab);
+    else if (stacks->unused)
+        destroy_slab(stacks, slab);
+    else
+        stacks->unused = slab;
+    ati_lock_release(&stacks->lock);
+}
+
+void ati_stacks_give(ati_stacks *stacks, ati_stack *list) {
+    uint32_t count = 0;
+    for (const ati_stack *stack = list; stack; stack = stack->next)
+        count++;
+    uint32_t warm = reserve_warm(stacks, count);
+    if (warm > 0)
+        list = keep_warm(stacks, list, warm);
+    while (list) {
+        ati_stack *stack = list;
+        list = stack->next;
+        make_cold(stacks, stack);
+    }
+}
+
+/* -- The source -- */
+
+void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit,
+                     ati_stack_guard guard) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t pages = (stack_bytes + page - 1) / page;
+    *stacks = (ati_stacks){
+        .stride = ((pages + 1) | 1) * page,
+        .page_bytes = page,
+        .warm_limit = warm_limit,
+        .guard = guard,
+    };
+}
+
+static void destroy_slabs(ati_stacks *stacks, ati_stack_slab *slab) {
+    while (slab) {
+        ati_stack_slab *next = slab->next;
+        destroy_slab(stacks, slab);
+        slab = next;
+    }
+}
+
+void ati_stacks_abandon(ati_stacks *stacks) {
+    destroy_slabs(stacks, stacks->partial);
+    destroy_slabs(stacks, stacks->full);
+    if (stacks->unused)
+        destroy_slab(stacks, stacks->unused);
+    *stacks = (ati_stacks){
+        .stride = stacks->stride,
+        .page_bytes = stacks->page_bytes,
+        .warm_limit = stacks->warm_limit,
+        .guard = stacks->guard,
+    };
+}
+
+void ati_stacks_deinit(ati_stacks *stacks) {
+    ati_stack *list = take_warm(stacks, UINT32_MAX);
+    stacks->warm_limit = 0;
+    ati_stacks_give(stacks, list);
+    if (stacks->unused)
+        destroy_slab(stacks, stacks->unused);
+    ATI_ASSERT(stacks->taken_count == 0 && stacks->slab_count == 0);
+}

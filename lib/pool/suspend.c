@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/* Purpose: a task that waits keeps its stack, and gives its worker away.
+ *
+ * A worker has one thread and any number of stacks: the thread's own, and fibers. On each of them
+ * runs the worker's loop, and on that, for a time, a task. At any moment a stack
+ *
+ *   runs        worker->fiber
+ *   waits       under a task that is suspended
+ *   is free     inside ati_worker_resume_next, with nothing on it but the loop
+ *
+ *   runs -ati_worker_suspend-> waits -ati_worker_resume_next or another's suspend-> runs
+ *   runs -ati_worker_resume_next-> free -ati_worker_suspend-> runs
+ *
+ * A task that has to wait goes on with the next task that is ready, else with a free stack, else
+ * with a fresh one. So a stack is taken only when a task does wait, and goes to the next that needs
+ * one.
+ *
+ * Invariants
+ *   1. Stacks stay on the worker that started them: compilers keep addresses of thread-local
+ *      variables across calls.
+ *   2. `ready` and the free stacks are the worker's own. Others put the tasks that they wake into
+ *      `inbox`, under its lock; the worker cannot take them out before that lock is released, so
+ *      whoever wakes may look at the worker until then, and not later: with the task the pool may
+ *      end.
+ *   3. A task that is set going is in one of `ready`, `yielded` and `inbox`, once.
+ *   4. A worker's thread ends on its own stack, when no task is suspended.
+ *
+ * Checked by: tests/unit/pool_suspend_test.c, tests/stress/pool_suspend_test.c. */
+#include "pool/suspend.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "pool/pool.h"
+
+#include <sched.h>
+#include <urcu/urcu-bp.h>
+
+enum { free_limit = 64 }; /* free stacks that a worker keeps */
+
+static const at_duration turn_limit = AT_MILLISECONDS(1);
+
+/* -- Stacks -- */
+
+static void push_free(ati_worker *worker, ati_fiber *fiber) {
+    if (fiber == &worker->thread_fiber) {
+        worker->thread_fiber_is_free = true;
+        return;
+    }
+    fiber->next = worker->free_fibers;
+    worker->free_fibers = fiber;
+    worker->free_count++;
+}
+
+static ati_fiber *pop_fiber(ati_worker *worker) {
+    ati_fiber *fiber = worker->free_fibers;
+    if (fiber) {
+        worker->free_fibers = fiber->next;
+        worker->free_count--;
+    }
+    return fiber;
+}
+
+static ati_fiber *pop_free(ati_worker *worker) {
+    if (!worker->thread_fiber_is_free)
+        return pop_fiber(worker);
+    worker->thread_fiber_is_free = false;
+    return &worker->thread_fiber;
+}
+
+static void free_exited(ati_worker *worker) {
+    while (worker->exited) {
+        ati_fiber *fiber = worker->exited;
+        worker->exited = fiber->next;
+        ati_stack *stack = ati_fiber_destroy(fiber);
+        stack->next = NULL;
+        ati_stacks_give(&worker->pool->stacks, stack);
+    }
+}
+
+static void set_current(ati_worker *worker, ati_fiber *fiber) {
+    worker->fiber = fiber;
+    worker->stack_end = fiber->lowest;
+}
+
+/* Leaves this stack for another one, and comes back to it some time. */
+static void switch_to(ati_worker *worker, ati_fiber *fiber) {
+    ati_fiber *from = worker->fiber;
+    set_current(worker, fiber);
+    ati_fiber_switch(from, fiber);
+    free_exited(worker);
+}
+
+/* Leaves this stack for good. */
+static _Noreturn void exit_to(ati_worker *worker, ati_fiber *fiber) {
+    ati_fiber *from = worker->fiber;
+    from->next = worker->exited;
+    worker->exited = from;
+    set_current(worker, fiber);
+    ati_fiber_exit(from, fiber);
+}
+
+/* What a fresh stack runs. At the end each of the free stacks has its turn to leave its loop, the
+ * thread's own the last. */
+static void run_loop(void *argument) {
+    ati_worker *worker = argument;
+    ati_worker_loop(worker);
+    ati_fiber *next = worker->free_fibers ? pop_fiber(worker) : &worker->thread_fiber;
+    exit_to(worker, next);
+}
+
+static ati_fiber *create_fiber(ati_worker *worker) {
+    ati_stacks *stacks = &worker->pool->stacks;
+    ati_stack *stack = ati_stacks_take(stacks, 1);
+    if (!stack)
+        return NULL;
+    ati_fiber *fiber = ati_fiber_create(stack, &worker->thread_fiber, run_loop, worker);
+    if (!fiber)
+        ati_stacks_give(stacks, stack);
+    return fiber;
+}
+
+void ati_worker_loop_on_stacks(ati_worker *worker) {
+    ati_fiber_init_thread(&worker->thread_fiber);
+    set_current(worker, &worker->thread_fiber);
+    worker->thread_fiber_is_free = false;
+    ati_worker_loop(worker);
+    if (worker->free_fibers)
+        switch_to(worker, pop_fiber(worker));
+    ATI_ASSERT(worker->fiber == &worker->thread_fiber && worker->free_count == 0);
+}
+
+/* -- Who is ready -- */
+
+static void append(ati_ready_list *list, ati_waiter *waiter) {
+    waiter->next = NULL;
+    if (list->last)
+        list->last->next = waiter;
+    else
+        list->first = waiter;
+    list->last = waiter;
+}
+
+static ati_waiter *take_first(ati_ready_list *list) {
+    ati_waiter *waiter = list->first;
+    if (waiter) {
+        list->first = waiter->next;
+        if (!list->first)
+            list->last = NULL;
+    }
+    return waiter;
+}
+
+/* Moves all of `from` to the end of `to`. */
+static void move_all(ati_ready_list *to, ati_ready_list *from) {
+    if (!from->first)
+        return;
+    if (to->last)
+        to->last->next = from->first;
+    else
+        to->first = from->first;
+    to->last = from->last;
+    *from = (ati_ready_list){0};
+}
+
+bool ati_inbox_is_empty(const ati_worker *worker) {
+    /* ORDER worker.inbox: seq_cst. Comes after the worker has announced its sleep.
+     * Pairs with: seq_cst in put_into_inbox(). If acquire: it sleeps on a woken task. */
+    return !atomic_load_explicit(&((ati_worker *)worker)->inbox_is_full, memory_order_seq_cst);
+}
+
+/* The last look at the worker is at the address of its futex. */
+static void put_into_inbox(ati_worker *worker, ati_waiter *waiter) {
+    ati_lock_acquire(&worker->inbox_lock);
+    append(&worker->inbox, waiter);
+    /* ORDER worker.inbox: seq_cst. Comes before the look whether the worker sleeps.
+     * Pairs with: seq_cst in ati_inbox_is_empty(). If release: the worker sleeps on a woken task.
+     */
+    atomic_store_explicit(&worker->inbox_is_full, true, memory_order_seq_cst);
+    bool slept = ati_idle_get_up(worker);
+    ati_lock_release(&worker->inbox_lock);
+    if (slept)
+        ati_futex_wake(&worker->signal, 1);
+}
+
+static void empty_inbox(ati_worker *worker) {
+    if (!atomic_load_explicit(&worker->inbox_is_full, memory_order_relaxed))
+        return;
+    ati_lock_acquire(&worker->inbox_lock);
+    move_all(&worker->ready, &worker->inbox);
+    atomic_store_explicit(&worker->inbox_is_full, false, memory_order_relaxed);
+    ati_lock_release(&worker->inbox_lock);
+}
+
+void ati_worker_resume(ati_waiter *waiter) {
+    ati_worker *worker = waiter->worker;
+    if (worker == ati_worker_current)
+        append(&worker->ready, waiter);
+    else
+        put_into_inbox(worker, waiter);
+}
+
+bool ati_worker_has_ready(ati_worker *worker) {
+    empty_inbox(worker);
+    return worker->ready.first;
+}
+
+static ati_waiter *take_ready(ati_worker *worker) {
+    empty_inbox(worker);
+    return take_first(&worker->ready);
+}
+
+bool ati_worker_resume_next(ati_worker *worker) {
+    ati_waiter *waiter = take_ready(worker);
+    if (!waiter)
+        return false;
+    if (worker->free_count == free_limit && worker->fiber != &worker->thread_fiber)
+        exit_to(worker, waiter->fiber);
+    push_free(worker, worker->fiber);
+    switch_to(worker, waiter->fiber);
+    return true;
+}
+
+void ati_worker_end_yield(ati_worker *worker) {
+    move_all(&worker->ready, &worker->yielded);
+}
+
+/* -- Leaving the stack of a task -- */
+
+/* The list of the tasks that wait, for those who look from outside. */
+static void lock_suspended(ati_worker *worker) {
+    while (!ati_try_lock_acquire(&worker->suspended_lock))
+        sched_yield();
+}
+
+static void enter_list(ati_worker *worker, ati_waiter *waiter) {
+    lock_suspended(worker);
+    waiter->newer = NULL;
+    waiter->older = worker->suspended;
+    if (worker->suspended)
+        worker->suspended->newer = waiter;
+    worker->suspended = waiter;
+    ati_try_lock_release(&worker->suspended_lock);
+    ati_counter_add(&worker->suspended_count, 1);
+}
+
+static void leave_list(ati_worker *worker, ati_waiter *waiter) {
+    lock_suspended(worker);
+    if (waiter->newer)
+        waiter->newer->older = waiter->older;
+    else
+        worker->suspended = waiter->older;
+    if (waiter->older)
+        waiter->older->newer = waiter->newer;
+    ati_try_lock_release(&worker->suspended_lock);
+    ati_counter_add(&worker->suspended_count, (uint64_t)-1);
+}
+
+/* What goes on when this task waits: the next one that is ready, if `ready` (which is taken off
+ * its list), or the loop on another stack. NULL: no memory. */
+static ati_fiber *choose_next(ati_worker *worker, ati_waiter **ready) {
+    /* Now and then the loop has a look, so that tasks that wake each other starve nobody. */
+    ati_worker_count_pick(worker);
+    if (!worker->owes_fairness && !worker->owes_low) {
+        *ready = take_ready(worker);
+        if (*ready)
+            return (*ready)->fiber;
+    }
+    ati_fiber *fiber = pop_free(worker);
+    return fiber ? fiber : create_fiber(worker);
+}
+
+static void put_back(ati_worker *worker, ati_fiber *fiber, ati_waiter *ready) {
+    if (!ready) {
+        push_free(worker, fiber);
+        return;
+    }
+    ready->next = worker->ready.first;
+    worker->ready.first = ready;
+    if (!worker->ready.last)
+        worker->ready.last = ready;
+}
+
+/* Leaves the running task for `fiber`, and goes on with it when it is resumed. */
+static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber) {
+    waiter->frame = ati_frame_exchange(NULL);
+    waiter->context = ati_context_current;
+    waiter->depth = worker->depth;
+    waiter->lane = worker->lane;
+    ati_context_current = NULL;
+    worker->depth = 0;
+    ati_worker_end_quiet(worker);
+    if (waiter->lane == ATI_LANE_LOW)
+        ati_lane_leave_low(worker->pool);
+    switch_to(worker, fiber);
+    if (waiter->lane == ATI_LANE_LOW)
+        ati_lane_return_to_low(worker->pool);
+    ati_frame_exchange(waiter->frame);
+    ati_context_current = waiter->context;
+    worker->depth = waiter->depth;
+    worker->lane = waiter->lane;
+    worker->turn_began = 0;
+}
+
+static void check_may_suspend(const ati_waiter *waiter) {
+    ATI_CALLER_CHECK(!urcu_bp_read_ongoing(), waiter->what,
+                     "a task may not wait inside rcu_read_lock; leave the section first");
+}
+
+/* If it is the next one, nobody need be woken to keep the time: the worker looks at the timers
+ * itself before it runs a work or sleeps, and the task goes on on this very worker. */
+static void set_timer(ati_worker *worker, ati_waiter *waiter, at_deadline deadline) {
+    waiter->timer = (ati_pool_timer){.fire = ati_waiter_time_out};
+    if (ati_timers_add(&worker->pool->timers, &waiter->timer, deadline))
+        worker->kept_time = true;
+}
+
+bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline deadline) {
+    check_may_suspend(waiter);
+    ati_waiter *ready = NULL;
+    ati_fiber *next = choose_next(worker, &ready);
+    if (!next)
+        return false;
+    waiter->worker = worker;
+    waiter->fiber = worker->fiber;
+    waiter->since = ati_coarse_ns();
+    if (!ati_waiter_begin(waiter, ATI_WAITER_SUSPENDED)) {
+        put_back(worker, next, ready);
+        return true;
+    }
+    enter_list(worker, waiter);
+    if (deadline != AT_FOREVER)
+        set_timer(worker, waiter, deadline);
+    leave_task(worker, waiter, next);
+    leave_list(worker, waiter);
+    if (deadline != AT_FOREVER)
+        (void)ati_timers_remove(&worker->pool->timers, &waiter->timer);
+    return true;
+}
+
+/* -- Giving the turn to others -- */
+
+/* The task is in a section that blocks its thread, or the library has something to finish below it.
+ */
+static bool keeps_thread(const ati_worker *worker) {
+    return worker->blocking_depth > 0 || ati_frame_current()->keeps_thread;
+}
+
+void ati_worker_yield(ati_worker *worker) {
+    ati_waiter waiter = {.what = "at_yield", .worker = worker, .fiber = worker->fiber};
+    check_may_suspend(&waiter);
+    if (keeps_thread(worker))
+        return;
+    (void)ati_worker_fire_timers(worker, true);
+    bool others_are_ready = ati_worker_has_ready(worker);
+    if (!others_are_ready && !ati_pool_has_work(worker->pool))
+        return;
+    ati_waiter *ready = NULL;
+    ati_fiber *next = choose_next(worker, &ready);
+    if (!next)
+        return;
+    append(others_are_ready ? &worker->ready : &worker->yielded, &waiter);
+    leave_task(worker, &waiter, next);
+}
+
+void ati_worker_give_turn(ati_worker *worker) {
+    (void)ati_worker_fire_timers(worker, true);
+    if (!worker->ready.first && !atomic_load_explicit(&worker->inbox_is_full, memory_order_relaxed))
+        return;
+    int64_t now = ati_monotonic_ns();
+    if (worker->turn_began == 0)
+        worker->turn_began = now;
+    else if (now - worker->turn_began >= turn_limit && !urcu_bp_read_ongoing())
+        ati_worker_yield(worker);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* Purpose: one wait, of a task or of a thread, that ends by a wake or by its deadline.
+ *
+ * States, in `state`:
+ *
+ *   OPEN, TIMED_OUT -wait-> SUSPENDED, ASLEEP -wake-> WOKEN
+ *   OPEN, TIMED_OUT -wake-> WOKEN
+ *                           SUSPENDED, ASLEEP -time_out-> TIMED_OUT
+ *
+ * Invariants
+ *   1. SUSPENDED or ASLEEP is left once, by the exchange of a wake or by the compare-and-swap of
+ * the deadline: only that one sets the waiter going again, so it goes on once.
+ *   2. A thread goes on as soon as it sees the state, so from the exchange on its waker knows no
+ *      more than the address of the futex. A task goes on when its waker lets it, and the waiter
+ *      is not touched after that. Whoever comes too late touches nothing but the state.
+ *   3. A suspended task is resumed by its own worker, which takes it out of its inbox on another
+ *      stack. So it can be woken before its stack has been left.
+ *
+ * Checked by: tests/unit/waiter_test.c, tests/stress/pool_suspend_test.c. */
+#include "pool/waiter.h"
+
+#include "base/clock.h"
+#include "pool/pool.h"
+#include "pool/suspend.h"
+
+#include <sched.h>
+
+enum { look_count = 8 }; /* before a plain thread sleeps: some 4 microseconds */
+
+bool ati_waiter_begin(ati_waiter *waiter, ati_waiter_state waiting) {
+    uint32_t state = atomic_load_explicit(&waiter->state, memory_order_relaxed);
+    while (state != ATI_WAITER_WOKEN)
+        /* ORDER waiter.state: release. Publishes how the waiter goes on.
+         * Pairs with: acq_rel in ati_waiter_wake() and ati_waiter_time_out(). If relaxed: the
+         * waker reads an unwritten worker. */
+        if (atomic_compare_exchange_weak_explicit(&waiter->state, &state, waiting,
+                                                  memory_order_release, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+bool ati_waiter_is_woken(const ati_waiter *waiter) {
+    /* ORDER waiter.state: acquire. What the waker did happens before the wait returns.
+     * Pairs with: acq_rel in ati_waiter_wake(). If relaxed: the waiter reads stale data. */
+    return atomic_load_explicit(&((ati_waiter *)waiter)->state, memory_order_acquire) ==
+           ATI_WAITER_WOKEN;
+}
+
+/* Looks for some microseconds, giving the CPU away in between: a short task is then done without a
+ * sleep, whether its worker shares this CPU or not. */
+static bool look_until_woken(const ati_waiter *waiter) {
+    for (int i = 0; i < look_count; i++) {
+        sched_yield();
+        if (ati_waiter_is_woken(waiter))
+            return true;
+    }
+    return false;
+}
+
+/* False: it was woken in the meantime. */
+static bool leave_waiting(ati_waiter *waiter) {
+    uint32_t waiting = ATI_WAITER_ASLEEP;
+    return atomic_compare_exchange_strong_explicit(&waiter->state, &waiting, ATI_WAITER_TIMED_OUT,
+                                                   memory_order_relaxed, memory_order_relaxed);
+}
+
+static bool sleep_until_woken(ati_waiter *waiter, at_deadline deadline) {
+    if (!ati_waiter_begin(waiter, ATI_WAITER_ASLEEP))
+        return ati_waiter_is_woken(waiter);
+    while (!ati_waiter_is_woken(waiter))
+        if (!ati_futex_wait(&waiter->state, ATI_WAITER_ASLEEP, deadline) && leave_waiting(waiter))
+            return false;
+    return true;
+}
+
+/* Another thread takes the worker's place, if there can be one. */
+static bool block_until_woken(ati_worker *worker, ati_waiter *waiter, at_deadline deadline) {
+    bool replaced = ati_pool_block_begin(worker);
+    bool woken = sleep_until_woken(waiter, deadline);
+    if (replaced)
+        ati_pool_block_end(worker);
+    return woken;
+}
+
+bool ati_waiter_wait(ati_waiter *waiter, at_deadline deadline) {
+    if (ati_waiter_is_woken(waiter))
+        return true;
+    ati_worker *worker = ati_worker_current;
+    if (!worker)
+        return look_until_woken(waiter) || sleep_until_woken(waiter, deadline);
+    if (worker->blocking_depth > 0)
+        return sleep_until_woken(waiter, deadline);
+    if (!ati_frame_current()->keeps_thread && ati_worker_suspend(worker, waiter, deadline))
+        return ati_waiter_is_woken(waiter);
+    return block_until_woken(worker, waiter, deadline);
+}
+
+void ati_waiter_wake(ati_waiter *waiter) {
+    /* ORDER waiter.state: acq_rel. Publishes what the waker did, and sees how the waiter goes on.
+     * Pairs with: release in ati_waiter_begin(), acquire in ati_waiter_is_woken(). If relaxed: the
+     * waiter reads stale data, or the waker an unwritten worker. */
+    uint32_t before =
+        atomic_exchange_explicit(&waiter->state, ATI_WAITER_WOKEN, memory_order_acq_rel);
+    if (before == ATI_WAITER_SUSPENDED)
+        ati_worker_resume(waiter);
+    else if (before == ATI_WAITER_ASLEEP)
+        ati_futex_wake(&waiter->state, 1);
+}
+
+void ati_waiter_time_out(ati_pool_timer *timer) {
+    ati_waiter *waiter = (ati_waiter *)((char *)timer - offsetof(ati_waiter, timer));
+    uint32_t waiting = ATI_WAITER_SUSPENDED;
+    /* ORDER waiter.state: acq_rel. Sees how the waiter goes on.
+     * Pairs with: release in ati_waiter_begin(). If relaxed: reads an unwritten worker. */
+    if (atomic_compare_exchange_strong_explicit(&waiter->state, &waiting, ATI_WAITER_TIMED_OUT,
+                                                memory_order_acq_rel, memory_order_relaxed))
+        ati_worker_resume(waiter);
+}
