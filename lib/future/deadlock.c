@@ -70,6 +70,7 @@ typedef struct wait_graph {
     uint32_t node_room;
     uint32_t *table; /* index of a node and 1, by the address of its future; 0: free */
     uint32_t table_room;
+    bool lacks_memory; /* it is not whole */
 } wait_graph;
 
 /* One search at a time; nobody else touches what follows under it but the futures' own locks. */
@@ -196,8 +197,8 @@ static bool list_edges(wait_graph *graph, at_future *future, uint32_t *first) {
 
 /* -- The search -- */
 
-/* Enters a future that was not seen before, reached from `parent` by the edge `through`. */
-static bool enter(wait_graph *graph, at_future *future, uint32_t parent, uint32_t through) {
+/* Makes a node of a future and lists its edges. */
+static bool add_node(wait_graph *graph, at_future *future, uint32_t parent, uint32_t through) {
     if (graph->node_count * 2 >= graph->table_room && !grow_table(graph))
         return false;
     if (graph->node_count == graph->node_room &&
@@ -217,6 +218,13 @@ static bool enter(wait_graph *graph, at_future *future, uint32_t parent, uint32_
     };
     *place = ++graph->node_count;
     return true;
+}
+
+/* Enters a future that was not seen before, reached from `parent` by the edge `through`. */
+static bool enter(wait_graph *graph, at_future *future, uint32_t parent, uint32_t through) {
+    bool added = add_node(graph, future, parent, through);
+    graph->lacks_memory |= !added;
+    return added;
 }
 
 /* A cycle, as indices of its edges; each leads from the future that the one before it leads to. */
@@ -243,6 +251,7 @@ static bool list_cycle(wait_graph *graph, wait_cycle *cycle, uint32_t last, uint
     bool well = add_to_cycle(cycle, closing);
     for (uint32_t i = last; well && i != first; i = graph->nodes[i].parent)
         well = add_to_cycle(cycle, graph->nodes[i].through);
+    graph->lacks_memory |= !well;
     return well;
 }
 
@@ -427,7 +436,7 @@ static void add_roots(ati_waiter *waiter, void *context) {
     }
 }
 
-void ati_deadlock_search(ati_worker *worker, int64_t moment) {
+bool ati_deadlock_search(ati_worker *worker, int64_t moment) {
     wait_graph graph = {0};
     wait_cycle cycle = {0};
     bool found;
@@ -442,8 +451,9 @@ void ati_deadlock_search(ati_worker *worker, int64_t moment) {
             report(&graph, &cycle);
             ati_waiter_wake(&ati_future_wait_of(cycle.ended)->waiter);
         }
-    } while (found);
+    } while (found && !graph.lacks_memory);
     if (cycle.edges)
         ati_release(cycle.edges, cycle.room * sizeof *cycle.edges);
     free_graph(&graph);
+    return !graph.lacks_memory;
 }

@@ -27,7 +27,8 @@ static inline ati_future_wait *ati_future_wait_of(ati_registration *registration
  * or follows from that. */
 void ati_deadlock_report_own(const at_future *target, const ati_frame *outer);
 
-/* Searches waits of a worker for cycles; ends one wait of each, and reports it (deadlock.c). */
-void ati_deadlock_search(ati_worker *worker, int64_t moment);
+/* Searches waits of a worker for cycles; ends one wait of each, and reports it (deadlock.c). As
+ * ati_search_fn. */
+bool ati_deadlock_search(ati_worker *worker, int64_t moment);
 
 #endif

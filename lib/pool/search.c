@@ -26,16 +26,32 @@ static bool has_unsearched(const ati_worker *worker) {
     return atomic_load_explicit(&((ati_worker *)worker)->unsearched, memory_order_relaxed);
 }
 
-static void search(ati_worker *worker, int64_t moment) {
+/* All waits are to be searched anew. */
+static void restart(ati_worker *worker) {
+    ati_waiter *oldest = NULL;
+    ati_worker_lock_suspended(worker);
+    for (ati_waiter *waiter = worker->suspended; waiter; waiter = waiter->older)
+        if (waiter->is_provable)
+            oldest = waiter;
+    atomic_store_explicit(&worker->unsearched, oldest, memory_order_relaxed);
+    ati_worker_unlock_suspended(worker);
+}
+
+static bool search(ati_worker *worker, int64_t moment) {
     ati_search_fn *function = atomic_load_explicit(&installed, memory_order_relaxed);
-    function(worker, moment); /* whoever has marked a wait has installed it */
+    bool well = function(worker, moment); /* whoever has marked a wait has installed it */
+    if (!well)
+        restart(worker);
+    return well;
 }
 
 bool ati_search_own(ati_worker *worker) {
     if (!has_unsearched(worker))
         return false;
-    search(worker, INT64_MAX);
-    return true;
+    bool well = search(worker, INT64_MAX);
+    if (!well)
+        ati_search_plan(worker);
+    return well;
 }
 
 void ati_search_plan(ati_worker *worker) {
@@ -60,7 +76,7 @@ void ati_search_expire(ati_pool_timer *timer) {
     bool remain = false;
     for (uint32_t i = 0; i < count; i++) {
         if (has_unsearched(pool->workers[i]))
-            search(pool->workers[i], moment);
+            (void)search(pool->workers[i], moment);
         remain |= has_unsearched(pool->workers[i]);
     }
     if (remain)

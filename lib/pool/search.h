@@ -14,8 +14,8 @@ typedef struct ati_search {
 } ati_search;
 
 /* Searches the waits of one worker that were begun up to `moment` and not searched yet, some of
- * them at most. Any thread. */
-typedef void ati_search_fn(ati_worker *worker, int64_t moment);
+ * them at most. Any thread. False: there was no memory for it; all are to be searched later. */
+typedef bool ati_search_fn(ati_worker *worker, int64_t moment);
 
 /* Says how waits are searched that are marked as `is_provable`. Any number of times. */
 void ati_search_install(ati_search_fn *search);
@@ -26,7 +26,7 @@ void ati_search_plan(ati_worker *worker);
 /* What the timer calls. */
 void ati_search_expire(ati_pool_timer *timer);
 
-/* For a worker that has nothing else to do. False: there was nothing to search. */
+/* For a worker that has nothing else to do. False: there was nothing to search, or no memory. */
 bool ati_search_own(ati_worker *worker);
 
 /* Calls visit(waiter, context) for the oldest of the waits that ati_search_fn speaks of, and counts
