@@ -39,6 +39,7 @@ static void set_fork_count(at_pool *pool) {
 /* In a child the thread that forked is a plain one, wherever it is. */
 static void leave_worker(void) {
     ati_worker_current = NULL;
+    at_inline_worker_current = NULL;
 }
 
 static void install_handler(void) {

@@ -68,7 +68,8 @@ struct at_pool {
     ati_priority_lane low;
     _Atomic uint32_t low_count; /* workers that run a task of low priority */
     uint32_t low_limit;         /* how many may */
-    ati_stacks stacks;          /* of the tasks that wait */
+    ati_fork_market fork_market;
+    ati_stacks stacks; /* of the tasks that wait */
     ati_blocking blocking;
 
     /* Counts up when a closing pool may have come to rest; futex of at_pool_shutdown. */
