@@ -286,6 +286,8 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     waiter->context = ati_context_current;
     waiter->depth = worker->depth;
     waiter->lane = worker->lane;
+    ati_fork_stack forks;
+    ati_fork_leave_stack(worker, &forks);
     ati_context_current = NULL;
     worker->depth = 0;
     ati_worker_end_quiet(worker);
@@ -298,12 +300,21 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     ati_context_current = waiter->context;
     worker->depth = waiter->depth;
     worker->lane = waiter->lane;
+    ati_fork_enter_stack(worker, &forks);
     worker->turn_began = 0;
 }
 
 static void check_may_suspend(const ati_waiter *waiter) {
     ATI_CALLER_CHECK(!urcu_bp_read_ongoing(), waiter->what,
                      "a task may not wait inside rcu_read_lock; leave the section first");
+}
+
+/* If it is the next one, nobody need be woken to keep the time: the worker looks at the timers
+ * itself before it runs a work or sleeps, and the task goes on on this very worker. */
+static void set_timer(ati_worker *worker, ati_waiter *waiter, at_deadline deadline) {
+    waiter->timer = (ati_pool_timer){.fire = ati_waiter_time_out};
+    if (ati_timers_add(&worker->pool->timers, &waiter->timer, deadline))
+        worker->kept_time = true;
 }
 
 bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline deadline) {
@@ -315,29 +326,34 @@ bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline dead
     waiter->worker = worker;
     waiter->fiber = worker->fiber;
     waiter->since = ati_coarse_ns();
-    if (!ati_waiter_begin(waiter)) {
+    if (!ati_waiter_begin(waiter, ATI_WAITER_SUSPENDED)) {
         put_back(worker, next, ready);
         return true;
     }
     enter_list(worker, waiter);
-    at_pool *pool = worker->pool;
-    bool timed = deadline != AT_FOREVER;
-    if (timed)
-        waiter->timer = (ati_pool_timer){.fire = ati_waiter_time_out};
-    if (timed && ati_timers_add(&pool->timers, &waiter->timer, deadline))
-        worker->kept_time = true; /* looked at before the next task runs */
+    if (deadline != AT_FOREVER)
+        set_timer(worker, waiter, deadline);
     leave_task(worker, waiter, next);
     leave_list(worker, waiter);
-    if (timed)
-        (void)ati_timers_remove(&pool->timers, &waiter->timer);
+    if (deadline != AT_FOREVER)
+        (void)ati_timers_remove(&worker->pool->timers, &waiter->timer);
     return true;
 }
 
 /* -- Giving the turn to others -- */
 
+/* The task is in a section that blocks its thread, or the library has something to finish below it.
+ */
+static bool keeps_thread(const ati_worker *worker) {
+    return worker->blocking_depth > 0 || ati_frame_current()->keeps_thread;
+}
+
 void ati_worker_yield(ati_worker *worker) {
     ati_waiter waiter = {.what = "at_yield", .worker = worker, .fiber = worker->fiber};
     check_may_suspend(&waiter);
+    if (keeps_thread(worker))
+        return;
+    (void)ati_worker_fire_timers(worker, true);
     bool others_are_ready = ati_worker_has_ready(worker);
     if (!others_are_ready && !ati_pool_has_work(worker->pool))
         return;
@@ -350,11 +366,12 @@ void ati_worker_yield(ati_worker *worker) {
 }
 
 void ati_worker_give_turn(ati_worker *worker) {
+    (void)ati_worker_fire_timers(worker, true);
     if (!worker->ready.first && !atomic_load_explicit(&worker->inbox_is_full, memory_order_relaxed))
         return;
     int64_t now = ati_monotonic_ns();
     if (worker->turn_began == 0)
         worker->turn_began = now;
-    else if (now - worker->turn_began >= turn_limit)
+    else if (now - worker->turn_began >= turn_limit && !urcu_bp_read_ongoing())
         ati_worker_yield(worker);
 }

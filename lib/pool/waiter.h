@@ -22,15 +22,15 @@ struct ati_worker;
 
 typedef enum ati_waiter_state {
     ATI_WAITER_OPEN = 0,      /* does not wait, and was not woken */
-    ATI_WAITER_SLEEPING = 1,  /* a thread, on the futex of this word */
-    ATI_WAITER_SUSPENDED = 2, /* a task */
+    ATI_WAITER_SUSPENDED = 1, /* a task waits */
+    ATI_WAITER_ASLEEP = 2,    /* a thread waits; futex */
     ATI_WAITER_WOKEN = 3,     /* for good */
     ATI_WAITER_TIMED_OUT = 4, /* does not wait any more; may still be woken */
 } ati_waiter_state;
 
 typedef struct ati_waiter {
     _Atomic uint32_t state;    /* ati_waiter_state */
-    struct ati_worker *worker; /* of the suspended task; NULL: a thread sleeps */
+    struct ati_worker *worker; /* of the suspended task */
     struct ati_waiter *next;   /* in an inbox or a list of tasks to be resumed */
 
     /* What a suspended task is, and how it goes on; its worker's own. */
@@ -68,8 +68,9 @@ void ati_waiter_wake(ati_waiter *waiter);
 
 /* -- For suspend.c -- */
 
-/* From now on a wake sets the waiter going. False: it was woken already. */
-bool ati_waiter_begin(ati_waiter *waiter);
+/* From now on a wake sets the waiter going, which is `waiting` so or so. False: it was woken
+ * already. */
+bool ati_waiter_begin(ati_waiter *waiter, ati_waiter_state waiting);
 bool ati_waiter_is_woken(const ati_waiter *waiter);
 
 /* The deadline of the wait is over; called when its timer fires. */

@@ -8,6 +8,7 @@
 #include "base/frame.h"
 #include "base/lock.h"
 #include "base/topology.h"
+#include "pool/fork.h"
 #include "pool/waiter.h"
 #include "queue/deque.h"
 
@@ -86,6 +87,7 @@ typedef struct ati_worker {
     ati_waiter *suspended;       /* the tasks that wait, the newest first */
 
     ati_deque deque;
+    ati_forks forks;
 
     /* Written by those who wake tasks. */
     _Alignas(ATI_CACHE_LINE) ati_lock inbox_lock; /* guards inbox; outside idle.lock */
@@ -120,6 +122,7 @@ extern _Thread_local ati_worker *ati_worker_current;
 typedef struct ati_task_run {
     ati_frame frame;
     ati_context *outer_context;
+    size_t fork_count; /* unjoined on this stack when it began */
 } ati_task_run;
 
 /* Begins a task on the calling worker, which counts it (NULL: nobody does, because it runs inline
@@ -139,6 +142,10 @@ bool ati_worker_may_nest(const ati_worker *worker);
 
 /* Tells what a quiet push has left. */
 void ati_worker_end_quiet(ati_worker *worker);
+
+/* Fires the timers that are due; `busy`: there is other work. True: tasks were started, on this
+ * worker. */
+bool ati_worker_fire_timers(ati_worker *worker, bool busy);
 
 /* Runs works and resumes tasks until the pool ends. */
 void ati_worker_loop(ati_worker *worker);

@@ -43,7 +43,8 @@ static void *dig(void *unused) {
 }
 
 static void *read_nothing(void *unused) {
-    *(volatile char *)16 = 1;
+    volatile char *volatile nothing = NULL;
+    *nothing = 1;
     return unused;
 }
 
@@ -189,9 +190,10 @@ static void previous_mends_the_fault(void) {
     install();
     for (int i = 0; i < 3; i++) { /* it stays installed */
         page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        errno = 0;
-        page[100] = 1;
-        plain_check(signal_seen == SIGSEGV && address_seen == page + 100 && errno == 0);
+        volatile int *error = &errno;
+        *error = 0;
+        *(volatile char *)(page + 100) = 1;
+        plain_check(signal_seen == SIGSEGV && address_seen == page + 100 && *error == 0);
         signal_seen = 0;
     }
     _exit(0);

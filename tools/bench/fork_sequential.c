@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-/* The programs as one writes them who knows of no other CPU. None is inlined into itself: the
- * calls that are counted are made. */
+/* The programs as one writes them who knows of no other CPU. None is inlined into itself, so that
+ * the recursion stays one. */
 
 __attribute__((noinline)) static int64_t find_fibonacci(int64_t n) {
     return n < 2 ? n : find_fibonacci(n - 1) + find_fibonacci(n - 2);

@@ -83,11 +83,10 @@ static bool measure_timers(const struct subject *subject, const struct benchmark
     peer->cancel(timers);
     uint64_t cancelled = now_ns();
     choose_delays(delays_ms, count, SOON_MS, spread);
+    if (peer->hold_back)
+        peer->hold_back(timers);
     peer->insert(timers, delays_ms);
-    if (peer->pass)
-        peer->pass(timers, SOON_MS + spread);
-    else
-        sleep_ms(SOON_MS + spread);
+    sleep_ms(SOON_MS + spread);
     uint64_t due = now_ns();
     long fired = peer->expire(timers);
     uint64_t ended = now_ns();

@@ -18,8 +18,8 @@ struct timer_peer {
     void (*insert)(void *timers, const uint32_t *delays_ms);
     /* Unsets all, in the order in which they were made. */
     void (*cancel)(void *timers);
-    /* Lets so much time pass without a call back. NULL: by sleeping. */
-    void (*pass)(void *timers, uint32_t ms);
+    /* Sees to it that nothing calls back before expire. NULL: nothing does. */
+    void (*hold_back)(void *timers);
     /* Calls back all timers, which are due; gives their number. */
     long (*expire)(void *timers);
     /* Sets one timer to come after 1 ms; gives by how many nanoseconds it came later than that. */
@@ -28,6 +28,7 @@ struct timer_peer {
 };
 
 extern const struct timer_peer timer_library;
+extern const struct timer_peer timer_library_sleep;
 extern const struct timer_peer timer_libuv;
 extern const struct timer_peer timer_libevent;
 extern const struct timer_peer timer_libevent_common;

@@ -5,6 +5,7 @@
 
 const struct timer_peer *const timer_peers[] = {
     &timer_library,
+    &timer_library_sleep,
 #ifdef PEER_LIBUV
     &timer_libuv,
 #endif
