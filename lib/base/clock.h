@@ -40,4 +40,7 @@ static inline uint64_t ati_ticks(void) {
 #define ATI_TICKS_SHORT 1
 #endif
 
+/* A millisecond, more or less. */
+#define ATI_TICKS_LONG ((uint64_t)50 * ATI_TICKS_SHORT)
+
 #endif

@@ -324,20 +324,29 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
     return found;
 }
 
-/* To look at the clock costs as much as a small task, so while there is work that is done only now
- * and then. */
+/* Whether a busy worker has better things to do than to look at the clock, which costs as much as a
+ * small task: it has just done so, or what expired then has not been run yet. */
+static bool puts_timers_off(const ati_worker *worker, uint64_t ticks) {
+    uint64_t since = ticks - worker->ticks;
+    return since < ATI_TICKS_SHORT ||
+           (since < ATI_TICKS_LONG && ati_deque_size(&worker->deque) > worker->size_before_expired);
+}
+
 bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
     at_pool *pool = worker->pool;
     if (ati_timers_next(&pool->timers) == AT_FOREVER)
         return false;
     uint64_t ticks = ati_ticks();
-    if (busy && ticks - worker->ticks < ATI_TICKS_SHORT)
+    if (busy && puts_timers_off(worker, ticks))
         return false;
     worker->ticks = ticks;
+    worker->size_before_expired = ati_deque_size(&worker->deque);
     ati_task_node *tasks;
     size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &tasks);
     if (count > 0)
         ati_timer_start_tasks(pool, tasks);
+    else
+        worker->size_before_expired = SIZE_MAX;
     return count > 0;
 }
 

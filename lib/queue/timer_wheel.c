@@ -110,7 +110,7 @@ static void place(ati_timer_wheel *wheel, ati_timer *timer, int64_t position) {
 static ati_timer *take_first(ati_timer_wheel *wheel, ati_timer_slot *slot) {
     ati_timer *timer = (ati_timer *)slot->timers.next;
     __builtin_prefetch(timer->ahead);
-    __builtin_prefetch((const char *)timer->ahead + sizeof *timer - 1);
+    __builtin_prefetch((const char *)timer->ahead + 64); /* whatever it is a part of */
     unlink_timer(wheel, timer);
     return timer;
 }
