@@ -8,16 +8,16 @@
  * (forked_call.c), through which its owner and others agree who makes the call.
  *
  * Fields
- *   line.head    written by the owner; read by thieves.
- *   line.split   as `split`, for the owner's test without the lock. Without unequal barriers it is
- *                all ones, so that every join takes the long way.
- *   line.limit   NULL: every start takes the long way, because a call is wanted, there is no array,
- *                or there are no unequal barriers; else `end`.
- *   place->run, place->argument
- *                written by the owner while the place is above split; `argument` of a place that
- * was handed out is its record, or NULL: made by its join. the others   under `lock`; `base` and
- * `array` are written by the owner only, `split` is raised by the owner and by thieves, and lowered
- * by the owner's joins.
+ *   line.head     written by the owner; read by thieves.
+ *   line.split    as `split`, for the owner's test without the lock. Without unequal barriers it is
+ *                 all ones, so that every join takes the long way.
+ *   line.limit    NULL: every start takes the long way, because a call is wanted, there is no
+ *                 array, or there are no unequal barriers; else `end`.
+ *   places        written by the owner while above split. A place that was handed out has its
+ *                 record for `run`, or NULL: its join makes the call.
+ *   base, array   written by the owner under `lock`.
+ *   split         written under `lock`: raised by the owner and by thieves, lowered by joins.
+ *   wanted        written under `lock`, by all.
  *
  * States of a place:
  *
@@ -30,13 +30,13 @@
  *      heavy barrier, reads head; a join lowers head to it, light barrier, reads split. One of the
  *      two sees the other: the thief then gives the call back, or the owner takes the lock, which
  *      the thief holds until it has decided. If both see each other, the thief gives it back.
- *   3. Who asks all workers sets `wanted` and limit, heavy barrier, and looks at every head; a
- * start raises head, light barrier, reads limit. So it is seen, or it answers.
+ *   3. Who asks all workers sets `wanted` and limit, heavy barrier, and looks at every head. A
+ *      start raises head, light barrier, reads limit. So it is seen, or it answers.
  *   4. Without unequal barriers, start and join always take the lock after they have changed head.
  *      The thief decides, and asks, under the lock: the same holds.
- *   5. All private calls were forked under `context`: what changes the context hands them out
- * first. A thief reads it when it has won a call, and before it releases the lock, which the owner
- * has held before it changes the context with unjoined forks.
+ *   5. All private calls were forked under `context`: what changes it hands them out first. A thief
+ *      reads it when it has won a call and holds the lock still, which an owner with unjoined forks
+ *      takes before it changes the context.
  *   6. While is_asked is true, every worker is asked, or is being asked: it is set before the first
  *      is, and reset after one has answered.
  *
@@ -57,7 +57,6 @@
 
 #include <asynctools/inline/fork.h>
 
-_Static_assert(sizeof(struct at_inline_worker) == 64, "part of the binary interface");
 _Static_assert(sizeof(struct at_inline_call) == 16, "part of the binary interface");
 _Static_assert(sizeof(at_fork) == 16, "part of the binary interface");
 
@@ -119,13 +118,22 @@ static ati_fork_array *set_array(ati_forks *forks, ati_fork_array *array,
     return before;
 }
 
+/* A place that was handed out has the record instead of the function, which its join names. */
+static void store_record(struct at_inline_call *call, ati_forked_call *record) {
+    AT_INLINE_STORE(&call->run, (void *(*)(void *))(uintptr_t)record, __ATOMIC_RELAXED);
+}
+
+static ati_forked_call *load_record(struct at_inline_call *call) {
+    return (ati_forked_call *)(uintptr_t)AT_INLINE_LOAD(&call->run, __ATOMIC_RELAXED);
+}
+
 /* Gives a private call its record. */
 static void hand_out(ati_forks *forks, struct at_inline_call *call, ati_forked_call *record,
                      bool is_taken) {
     ati_forked_call_fill(record, AT_INLINE_LOAD(&call->run, __ATOMIC_RELAXED),
                          AT_INLINE_LOAD(&call->argument, __ATOMIC_RELAXED), forks->context,
                          is_taken);
-    AT_INLINE_STORE(&call->argument, (void *)record, __ATOMIC_RELAXED);
+    store_record(call, record);
 }
 
 /* -- Life -- */
@@ -185,7 +193,7 @@ static bool share_one(ati_worker *worker, bool anyhow) {
     if (handed_out)
         hand_out(forks, oldest, record, false);
     else if (found && anyhow)
-        AT_INLINE_STORE(&oldest->argument, NULL, __ATOMIC_RELAXED);
+        store_record(oldest, NULL);
     if (handed_out || (found && anyhow))
         set_split(forks, oldest + 1);
     ati_lock_release(&forks->lock);
@@ -268,7 +276,7 @@ void *at_inline_fork_join(struct at_inline_worker *line, struct at_inline_call *
     ati_lock_acquire(&forks->lock);
     if (call < read_split(forks)) {
         ATI_ASSERT(call + 1 == read_split(forks));
-        record = AT_INLINE_LOAD(&call->argument, __ATOMIC_RELAXED);
+        record = load_record(call);
         set_split(forks, call);
     }
     ati_lock_release(&forks->lock);
@@ -329,16 +337,12 @@ void ati_fork_enter_stack(ati_worker *worker, const ati_fork_stack *stack) {
 
 /* -- Thieves -- */
 
-static bool is_visible(const ati_forks *forks) {
-    return read_head(forks) > read_split(forks);
-}
-
 bool ati_pool_has_forks(at_pool *pool) {
     /* ORDER pool.workers: acquire. Sees the workers below the count.
      * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
     for (uint32_t i = 0; i < count; i++)
-        if (is_visible(&pool->workers[i]->forks))
+        if (ati_forks_has_private(&pool->workers[i]->forks))
             return true;
     return false;
 }
@@ -397,8 +401,8 @@ static int64_t interval_of(const ati_forks *forks) {
 
 bool ati_fork_steal(ati_worker *thief, ati_worker *victim, int64_t now, ati_work *work) {
     ati_forks *forks = &victim->forks;
-    if (now < atomic_load_explicit(&forks->next_look, memory_order_relaxed) || !is_visible(forks) ||
-        !ati_lock_try(&forks->lock))
+    if (now < atomic_load_explicit(&forks->next_look, memory_order_relaxed) ||
+        !ati_forks_has_private(forks) || !ati_lock_try(&forks->lock))
         return false;
     atomic_store_explicit(&forks->next_look, now + interval_of(forks), memory_order_relaxed);
     bool in_vain = forks->wanted && now - forks->wanted_since >= answer_time;

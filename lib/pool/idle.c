@@ -241,9 +241,8 @@ bool ati_idle_sleep(ati_worker *worker, bool searching) {
     enter_sleep(worker, searching);
     if (is_needed(worker) && get_up_alone(worker))
         return true;
-    bool look_at_forks;
-    int64_t nap = ati_fork_watch(worker, &look_at_forks);
-    if (ati_pool_has_work(pool) || (look_at_forks && ati_pool_has_forks(pool)))
+    int64_t nap = ati_fork_watch(worker);
+    if (ati_pool_has_work(pool))
         ati_idle_wake_one(pool); /* itself, as like as not */
     if (atomic_load_explicit(&pool->ending, memory_order_relaxed))
         return false; /* set before ati_idle_wake_all took the lock: seen by whoever came later */

@@ -20,7 +20,7 @@
 enum {
     deque_room = 256,   /* places a deque starts with, at least ATI_BATCH_LIMIT */
     search_rounds = 16, /* looks at every queue before a worker sleeps: some 10 microseconds */
-    nap_rounds = 4,     /* the same after a nap */
+    nap_rounds = 1,     /* the same after a nap, see fork_watch.c */
     nesting_limit = 64, /* tasks on one stack */
     nesting_stack = 32 * 1024, /* bytes of stack that must be left for one more */
 };
