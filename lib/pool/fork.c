@@ -62,9 +62,9 @@ _Static_assert(sizeof(at_fork) == 16, "part of the binary interface");
 
 enum { bytes_per_place = 16 }; /* of the stack: a handle takes as much */
 
-static const at_duration answer_time = AT_MICROSECONDS(40); /* before a thief uses force */
+static const at_duration answer_time = AT_MICROSECONDS(25); /* before a thief uses force */
 static const at_duration force_interval = AT_MICROSECONDS(50);
-static const at_duration look_interval = 500; /* after a call handed out in vain; then doubled */
+static const at_duration look_interval = 500; /* ns, after a call handed out in vain; doubled */
 static const uint32_t look_doublings = 6;
 
 struct ati_fork_array {
@@ -86,6 +86,10 @@ static struct at_inline_call *read_split(const ati_forks *forks) {
     return atomic_load_explicit(&((ati_forks *)forks)->split, memory_order_relaxed);
 }
 
+static bool is_wanted(ati_forks *forks) {
+    return atomic_load_explicit(&forks->wanted, memory_order_relaxed);
+}
+
 /* -- Under the lock -- */
 
 static void set_split(ati_forks *forks, struct at_inline_call *split) {
@@ -95,12 +99,12 @@ static void set_split(ati_forks *forks, struct at_inline_call *split) {
 }
 
 static void update_limit(ati_forks *forks) {
-    bool is_short = forks->is_unequal && forks->array && !forks->wanted;
+    bool is_short = forks->is_unequal && forks->array && !is_wanted(forks);
     AT_INLINE_STORE(&forks->line.limit, is_short ? forks->end : NULL, __ATOMIC_RELAXED);
 }
 
 static void set_wanted(ati_forks *forks, bool wanted) {
-    forks->wanted = wanted;
+    atomic_store_explicit(&forks->wanted, wanted, memory_order_relaxed);
     update_limit(forks);
 }
 
@@ -144,7 +148,7 @@ static size_t fork_array_size(size_t count) {
 
 void ati_forks_init(ati_forks *forks, bool is_unequal) {
     forks->is_unequal = is_unequal;
-    forks->wanted = true;
+    atomic_init(&forks->wanted, true);
     AT_INLINE_STORE(&forks->line.split, (struct at_inline_call *)UINTPTR_MAX, __ATOMIC_RELAXED);
     set_array(forks, NULL, NULL);
 }
@@ -217,7 +221,7 @@ static void answer(ati_worker *worker) {
     ati_forks *forks = &worker->forks;
     ati_fork_market *market = &worker->pool->fork_market;
     ati_lock_acquire(&forks->lock);
-    bool wanted = forks->wanted;
+    bool wanted = is_wanted(forks);
     if (wanted)
         set_wanted(forks, false);
     ati_lock_release(&forks->lock);
@@ -282,10 +286,10 @@ void *at_inline_fork_join(struct at_inline_worker *line, struct at_inline_call *
     ati_lock_release(&forks->lock);
     if (!record)
         return run(argument);
-    bool was_taken;
-    void *value = ati_forked_call_join(worker, record, run, argument, &was_taken);
+    bool in_vain;
+    void *value = ati_forked_call_join(worker, record, run, argument, &in_vain);
     uint32_t vain = atomic_load_explicit(&forks->vain, memory_order_relaxed);
-    atomic_store_explicit(&forks->vain, was_taken ? 0 : vain + 1, memory_order_relaxed);
+    atomic_store_explicit(&forks->vain, in_vain ? vain + 1 : 0, memory_order_relaxed);
     return value;
 }
 
@@ -391,7 +395,7 @@ static bool force(ati_worker *thief, ati_forks *forks, int64_t now, ati_work *wo
     return taken;
 }
 
-/* Where calls were handed out in vain, because they were over too soon, thieves look less often. */
+/* Where calls were handed out in vain, because they are short, thieves look less often. */
 static int64_t interval_of(const ati_forks *forks) {
     uint32_t vain = atomic_load_explicit(&((ati_forks *)forks)->vain, memory_order_relaxed);
     if (vain == 0)
@@ -399,18 +403,25 @@ static int64_t interval_of(const ati_forks *forks) {
     return look_interval << (vain < look_doublings ? vain : look_doublings);
 }
 
-bool ati_fork_steal(ati_worker *thief, ati_worker *victim, int64_t now, ati_work *work) {
-    ati_forks *forks = &victim->forks;
-    if (now < atomic_load_explicit(&forks->next_look, memory_order_relaxed) ||
-        !ati_forks_has_private(forks) || !ati_lock_try(&forks->lock))
-        return false;
-    atomic_store_explicit(&forks->next_look, now + interval_of(forks), memory_order_relaxed);
-    bool in_vain = forks->wanted && now - forks->wanted_since >= answer_time;
-    if (!forks->wanted) {
+/* Asks, unless that was done before. True: it was in vain. */
+static bool ask(ati_forks *forks, int64_t now) {
+    if (!is_wanted(forks)) {
         forks->wanted_since = now;
         set_wanted(forks, true);
     }
+    return now - forks->wanted_since >= answer_time;
+}
+
+bool ati_fork_steal(ati_worker *thief, ati_worker *victim, int64_t now, ati_work *work) {
+    ati_forks *forks = &victim->forks;
+    bool too_soon = now < atomic_load_explicit(&forks->next_look, memory_order_relaxed);
+    if ((too_soon && !is_wanted(forks)) || !ati_forks_has_private(forks) ||
+        !ati_lock_try(&forks->lock))
+        return false;
+    atomic_store_explicit(&forks->next_look, now + interval_of(forks), memory_order_relaxed);
+    bool in_vain = ask(forks, now);
     ati_lock_release(&forks->lock);
+    thief->forks.awaits_answer |= !in_vain;
     return in_vain && force(thief, forks, now, work);
 }
 
@@ -424,10 +435,7 @@ void ati_fork_ask_all(at_pool *pool) {
     for (uint32_t i = 0; i < count; i++) {
         ati_forks *forks = &pool->workers[i]->forks;
         ati_lock_acquire(&forks->lock);
-        if (!forks->wanted) {
-            forks->wanted_since = now;
-            set_wanted(forks, true);
-        }
+        (void)ask(forks, now);
         is_unequal = is_unequal || forks->is_unequal;
         ati_lock_release(&forks->lock);
     }

@@ -28,7 +28,7 @@ typedef struct ati_forks {
     ati_fork_array *spare;                  /* one that no stack uses, or NULL */
     ati_context *context;                   /* of what the owner runs */
     bool is_unequal;                        /* barriers are; written before the worker starts */
-    bool wanted;                            /* somebody wants a call */
+    _Atomic bool wanted;                    /* somebody wants a call; read by all */
     int64_t wanted_since;                   /* CLOCK_MONOTONIC */
 
     /* Hints. */
@@ -36,6 +36,7 @@ typedef struct ati_forks {
     _Atomic int64_t next_look; /* not before this moment should thieves look here again */
 
     /* Of the worker as a thief. */
+    bool awaits_answer;  /* has asked for a call, and sees it still */
     bool is_watching;    /* market.is_watched is its doing */
     int64_t watch_began; /* 0: it does not watch */
     uint32_t vain_count; /* watches that have ended since it found work */
