@@ -7,6 +7,7 @@
 #include <asynctools/blocking.h>
 #include <asynctools/clock.h>
 #include <asynctools/cpu.h>
+#include <asynctools/crash.h>
 #include <asynctools/error.h>
 #include <asynctools/executor.h>
 #include <asynctools/field.h>
@@ -22,6 +23,7 @@
 #include <asynctools/sleep.h>
 #include <asynctools/status.h>
 #include <asynctools/task.h>
+#include <asynctools/timer.h>
 #include <asynctools/version.h>
 
 #endif

@@ -3,15 +3,16 @@
  *
  * States, in `state`:
  *
- *   OPEN, TIMED_OUT -wait-> WAITING -wake-> WOKEN
+ *   OPEN, TIMED_OUT -wait-> SUSPENDED, ASLEEP -wake-> WOKEN
  *   OPEN, TIMED_OUT -wake-> WOKEN
- *                           WAITING -time_out-> TIMED_OUT
+ *                           SUSPENDED, ASLEEP -time_out-> TIMED_OUT
  *
  * Invariants
- *   1. WAITING is left once, by the exchange of a wake or by the compare-and-swap of the deadline:
- *      only that one sets the waiter going again, so it goes on once.
- *   2. Who has set it going does not touch the waiter afterwards (the futex of a thread is woken by
- *      address only). Whoever comes too late touches nothing but the state.
+ *   1. SUSPENDED or ASLEEP is left once, by the exchange of a wake or by the compare-and-swap of
+ * the deadline: only that one sets the waiter going again, so it goes on once.
+ *   2. A thread goes on as soon as it sees the state, so from the exchange on its waker knows no
+ *      more than the address of the futex. A task goes on when its waker lets it, and the waiter
+ *      is not touched after that. Whoever comes too late touches nothing but the state.
  *   3. A suspended task is resumed by its own worker, which takes it out of its inbox on another
  *      stack. So it can be woken before its stack has been left.
  *
@@ -26,13 +27,13 @@
 
 enum { look_count = 8 }; /* before a plain thread sleeps: some 4 microseconds */
 
-bool ati_waiter_begin(ati_waiter *waiter) {
+bool ati_waiter_begin(ati_waiter *waiter, ati_waiter_state waiting) {
     uint32_t state = atomic_load_explicit(&waiter->state, memory_order_relaxed);
     while (state != ATI_WAITER_WOKEN)
         /* ORDER waiter.state: release. Publishes how the waiter goes on.
          * Pairs with: acq_rel in ati_waiter_wake() and ati_waiter_time_out(). If relaxed: the
          * waker reads an unwritten worker. */
-        if (atomic_compare_exchange_weak_explicit(&waiter->state, &state, ATI_WAITER_WAITING,
+        if (atomic_compare_exchange_weak_explicit(&waiter->state, &state, waiting,
                                                   memory_order_release, memory_order_relaxed))
             return true;
     return false;
@@ -58,17 +59,16 @@ static bool look_until_woken(const ati_waiter *waiter) {
 
 /* False: it was woken in the meantime. */
 static bool leave_waiting(ati_waiter *waiter) {
-    uint32_t waiting = ATI_WAITER_WAITING;
+    uint32_t waiting = ATI_WAITER_ASLEEP;
     return atomic_compare_exchange_strong_explicit(&waiter->state, &waiting, ATI_WAITER_TIMED_OUT,
                                                    memory_order_relaxed, memory_order_relaxed);
 }
 
 static bool sleep_until_woken(ati_waiter *waiter, at_deadline deadline) {
-    waiter->worker = NULL;
-    if (!ati_waiter_begin(waiter))
+    if (!ati_waiter_begin(waiter, ATI_WAITER_ASLEEP))
         return ati_waiter_is_woken(waiter);
     while (!ati_waiter_is_woken(waiter))
-        if (!ati_futex_wait(&waiter->state, ATI_WAITER_WAITING, deadline) && leave_waiting(waiter))
+        if (!ati_futex_wait(&waiter->state, ATI_WAITER_ASLEEP, deadline) && leave_waiting(waiter))
             return false;
     return true;
 }
@@ -90,7 +90,7 @@ bool ati_waiter_wait(ati_waiter *waiter, at_deadline deadline) {
         return look_until_woken(waiter) || sleep_until_woken(waiter, deadline);
     if (worker->blocking_depth > 0)
         return sleep_until_woken(waiter, deadline);
-    if (ati_worker_suspend(worker, waiter, deadline))
+    if (!ati_frame_current()->keeps_thread && ati_worker_suspend(worker, waiter, deadline))
         return ati_waiter_is_woken(waiter);
     return block_until_woken(worker, waiter, deadline);
 }
@@ -99,18 +99,17 @@ void ati_waiter_wake(ati_waiter *waiter) {
     /* ORDER waiter.state: acq_rel. Publishes what the waker did, and sees how the waiter goes on.
      * Pairs with: release in ati_waiter_begin(), acquire in ati_waiter_is_woken(). If relaxed: the
      * waiter reads stale data, or the waker an unwritten worker. */
-    if (atomic_exchange_explicit(&waiter->state, ATI_WAITER_WOKEN, memory_order_acq_rel) !=
-        ATI_WAITER_WAITING)
-        return;
-    if (waiter->worker)
+    uint32_t before =
+        atomic_exchange_explicit(&waiter->state, ATI_WAITER_WOKEN, memory_order_acq_rel);
+    if (before == ATI_WAITER_SUSPENDED)
         ati_worker_resume(waiter);
-    else
+    else if (before == ATI_WAITER_ASLEEP)
         ati_futex_wake(&waiter->state, 1);
 }
 
 void ati_waiter_time_out(ati_pool_timer *timer) {
     ati_waiter *waiter = (ati_waiter *)((char *)timer - offsetof(ati_waiter, timer));
-    uint32_t waiting = ATI_WAITER_WAITING;
+    uint32_t waiting = ATI_WAITER_SUSPENDED;
     /* ORDER waiter.state: acq_rel. Sees how the waiter goes on.
      * Pairs with: release in ati_waiter_begin(). If relaxed: reads an unwritten worker. */
     if (atomic_compare_exchange_strong_explicit(&waiter->state, &waiting, ATI_WAITER_TIMED_OUT,

@@ -19,6 +19,7 @@
 #include "pool/fork_watch.c"
 #include "pool/forked_call.c"
 #include "pool/idle.c"
+#include "pool/lane.c"
 #include "pool/pool.c"
 #include "pool/start.c"
 #include "pool/worker.c"
@@ -46,12 +47,18 @@ static void set_up(int worker_count, uint32_t searching_limit) {
     made = model_allocate(sizeof *made, _Alignof(uint32_t));
     pool->options.queue_bound = AT_UNLIMITED;
     pool->options.thread_count = worker_count;
+    pool->thread_count = (uint32_t)worker_count;
+    pool->worker_limit = (uint32_t)worker_count;
+    pool->workers = ati_allocate_zeroed((size_t)worker_count * sizeof(ati_worker *));
+    model_check(pool->workers);
     pool->options.stack_bytes = 64; /* room for four forks */
     pool->options.clock = at_clock_current();
     atomic_init(&pool->idle.kept, AT_FOREVER);
     ati_timers_init(&pool->timers);
     pool->idle.searching_limit = searching_limit;
     model_check(ati_injector_init(&pool->injector, 1));
+    model_check(ati_lane_init(&pool->high) && ati_lane_init(&pool->low));
+    pool->low_limit = worker_count > 1 ? (uint32_t)worker_count - 1 : 1;
     model_check(create_workers(pool));
     atomic_init(&pool->idle.counts, (uint64_t)worker_count * ATI_IDLE_AWAKE);
 }

@@ -142,9 +142,20 @@ void ati_timers_init(ati_timers *timers) {
     atomic_init(&timers->next, AT_FOREVER);
 }
 
-void ati_timers_run(ati_timers *timers, int64_t now) {
+size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks) {
     (void)timers;
     (void)now;
+    (void)tasks;
+    return 0;
+}
+
+void ati_timer_start_tasks(at_pool *started, ati_task_node *tasks) {
+    (void)started;
+    (void)tasks;
+}
+
+void ati_timers_close(ati_timers *timers) {
+    (void)timers;
 }
 
 void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit,
@@ -153,6 +164,10 @@ void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit
     (void)stack_bytes;
     (void)warm_limit;
     (void)guard;
+}
+
+void ati_stacks_abandon(ati_stacks *stacks) {
+    (void)stacks;
 }
 
 void ati_stacks_deinit(ati_stacks *stacks) {
@@ -165,6 +180,28 @@ void ati_blocking_grow(ati_pool_timer *timer) {
 
 void ati_blocking_end_threads(at_pool *ended) {
     (void)ended;
+}
+
+int64_t ati_pool_usable_cpus(const at_pool_options *options) {
+    return options->thread_count;
+}
+
+bool ati_thread_start(pthread_t *thread, const ati_thread_options *options, void *(*run)(void *),
+                      void *argument) {
+    (void)thread;
+    (void)options;
+    (void)run;
+    (void)argument;
+    model_fail("no thread is started here");
+}
+
+bool ati_placement_init(at_pool *placed) {
+    (void)placed;
+    return true;
+}
+
+void ati_placement_deinit(at_pool *placed) {
+    (void)placed;
 }
 
 static at_clock model_clock;
