@@ -368,10 +368,12 @@ static bool pick(ati_worker *worker, ati_work *work) {
     return take_ready(worker, work) || take_high(worker, work);
 }
 
-/* Looks everywhere for a bounded moment. */
+/* Looks everywhere for a bounded moment: some rounds, and while another worker has been asked for a
+ * forked call and may still answer. */
 static bool search(ati_worker *worker, ati_work *work) {
     int rounds = worker->forks.watch_began != 0 ? nap_rounds : search_rounds;
-    for (int round = 0; round < rounds; round++) {
+    for (int round = 0; round < rounds || worker->forks.awaits_answer; round++) {
+        worker->forks.awaits_answer = false;
         if (ati_worker_fire_timers(worker, false) && ati_deque_pop(&worker->deque, work))
             return true;
         if (take_ready(worker, work) || take_high(worker, work) ||
