@@ -149,12 +149,14 @@ void ati_idle_wake_all(at_pool *pool) {
     ati_worker *worker = idle->top;
     idle->top = NULL;
     idle->bottom = NULL;
-    ati_lock_release(&idle->lock);
+    /* Inside the lock: the time of a sleeper may be over at this very moment. */
     while (worker) {
         ati_worker *next = worker->below;
+        atomic_store_explicit(&worker->asleep, false, memory_order_relaxed);
         ati_worker_wake(worker);
         worker = next;
     }
+    ati_lock_release(&idle->lock);
 }
 
 /* -- Searching -- */
