@@ -17,6 +17,7 @@
 #include <asynctools/log.h>
 #include <asynctools/memory.h>
 #include <asynctools/outcome.h>
+#include <asynctools/parallel.h>
 #include <asynctools/pool.h>
 #include <asynctools/promise.h>
 #include <asynctools/sleep.h>

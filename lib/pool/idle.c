@@ -149,12 +149,14 @@ void ati_idle_wake_all(at_pool *pool) {
     ati_worker *worker = idle->top;
     idle->top = NULL;
     idle->bottom = NULL;
-    ati_lock_release(&idle->lock);
+    /* Inside the lock: the time of a sleeper may be over at this very moment. */
     while (worker) {
         ati_worker *next = worker->below;
+        atomic_store_explicit(&worker->asleep, false, memory_order_relaxed);
         ati_worker_wake(worker);
         worker = next;
     }
+    ati_lock_release(&idle->lock);
 }
 
 /* -- Searching -- */
@@ -241,9 +243,8 @@ bool ati_idle_sleep(ati_worker *worker, bool searching) {
     enter_sleep(worker, searching);
     if (is_needed(worker) && get_up_alone(worker))
         return true;
-    bool look_at_forks;
-    int64_t nap = ati_fork_watch(worker, &look_at_forks);
-    if (ati_pool_has_work(pool) || (look_at_forks && ati_pool_has_forks(pool)))
+    int64_t nap = ati_fork_watch(worker);
+    if (ati_pool_has_work(pool))
         ati_idle_wake_one(pool); /* itself, as like as not */
     if (atomic_load_explicit(&pool->ending, memory_order_relaxed))
         return false; /* set before ati_idle_wake_all took the lock: seen by whoever came later */

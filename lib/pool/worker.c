@@ -21,7 +21,7 @@
 enum {
     deque_room = 256,   /* places a deque starts with, at least ATI_BATCH_LIMIT */
     search_rounds = 16, /* looks at every queue before a worker sleeps: some 10 microseconds */
-    nap_rounds = 4,     /* the same after a nap */
+    nap_rounds = 1,     /* the same after a nap, see fork_watch.c */
     nesting_limit = 64, /* tasks on one stack */
     nesting_stack = 32 * 1024, /* bytes of stack that must be left for one more */
 };
@@ -377,10 +377,12 @@ static bool pick(ati_worker *worker, ati_work *work) {
     return take_ready(worker, work) || take_high(worker, work);
 }
 
-/* Looks everywhere for a bounded moment. */
+/* Looks everywhere for a bounded moment: some rounds, and while another worker has been asked for a
+ * forked call and may still answer. */
 static bool search(ati_worker *worker, ati_work *work) {
     int rounds = worker->forks.watch_began != 0 ? nap_rounds : search_rounds;
-    for (int round = 0; round < rounds; round++) {
+    for (int round = 0; round < rounds || worker->forks.awaits_answer; round++) {
+        worker->forks.awaits_answer = false;
         if (ati_worker_fire_timers(worker, false) && ati_deque_pop(&worker->deque, work))
             return true;
         if (take_ready(worker, work) || take_high(worker, work) ||
