@@ -11,6 +11,7 @@
 #include <asynctools/error.h>
 #include <asynctools/executor.h>
 #include <asynctools/field.h>
+#include <asynctools/fork.h>
 #include <asynctools/future.h>
 #include <asynctools/limits.h>
 #include <asynctools/log.h>

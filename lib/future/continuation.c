@@ -26,8 +26,8 @@ static bool wants(const at_future *future, const at_future *source) {
     }
 }
 
-static void fire_continuation(ati_registration *registration, at_future *source,
-                              ati_completions *list) {
+void ati_fire_continuation(ati_registration *registration, at_future *source,
+                           ati_completions *list) {
     at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
     if (wants(future, source)) {
         ati_future_start(future, list);
@@ -36,8 +36,21 @@ static void fire_continuation(ati_registration *registration, at_future *source,
     ati_future_drop_argument(future);
     ati_result result = ati_result_of(source);
     ati_future_complete(future, &result, list);
-    ati_future_drop_source(future);
+    at_future_release(source); /* the reference of `future` */
     ati_future_release_inside(future);
+}
+
+at_future *ati_continuation_claim(ati_registration *registration, at_future *source) {
+    at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
+    if (future->executor != source->executor || !wants(future, source))
+        return NULL;
+    if (!ati_future_leave_waiting(future, ATI_PHASE_RUNNING))
+        return future;
+    /* Then what comes after it is next. */
+    const char *after = (const char *)future->last - offsetof(at_future, registration);
+    __builtin_prefetch(after, 1);
+    __builtin_prefetch(after + ATI_CACHE_LINE, 1);
+    return future;
 }
 
 /* The function will not be called: its context goes, and the source. */
@@ -46,95 +59,93 @@ static void give_up(at_future *source, const at_continuation_options *options) {
     at_future_release(source);
 }
 
-/* Makes the future of a continuation; NULL if it cannot be, then `*failed` is what to return. */
-static at_future *create(const continuation *wanted, at_future *source,
-                         const at_continuation_options *options, at_future **failed) {
-    at_executor *executor = options->executor ? options->executor : source->executor;
-    if (!executor && at_pool_current())
-        executor = at_pool_executor(at_pool_current());
-    if (!executor) { /* the out-of-memory future: there is nowhere to run anything */
-        *failed = ati_future_no_memory();
-    } else if (!ati_all_zero(options->reserved, sizeof options->reserved)) {
-        *failed = ati_future_failed(executor,
-                                    ati_error_create(wanted->site, NULL, AT_ERROR_INVALID,
-                                                     "%s: `reserved` is not zero", wanted->call));
-    } else {
-        at_future *future = ati_future_create(wanted->kind, executor, wanted->site, options->name);
-        if (future)
-            return future;
-        *failed = ati_future_no_memory();
-    }
-    give_up(source, options);
-    return NULL;
+/* Where the continuation runs; NULL: its source is the out-of-memory future, and there is nowhere
+ * to run anything. */
+static at_executor *choose_executor(const at_future *source,
+                                    const at_continuation_options *options) {
+    if (options->executor)
+        return options->executor;
+    if (source->executor)
+        return source->executor;
+    return at_pool_current() ? at_pool_executor(at_pool_current()) : NULL;
 }
 
 static at_future *attach(const continuation *wanted, at_future *source,
                          const at_continuation_options *options) {
     ATI_CALLER_CHECK(source, wanted->call, "`source` is NULL");
     ATI_CALLER_CHECK(wanted->run.task, wanted->call, "`run` is NULL");
-    static const at_continuation_options no_options = {0};
-    if (!options)
-        options = &no_options;
-    at_future *failed;
-    at_future *future = create(wanted, source, options, &failed);
-    if (!future)
-        return failed;
+    at_executor *executor = choose_executor(source, options);
+    at_future *future =
+        executor ? ati_future_create(wanted->kind, executor, wanted->site, options->name) : NULL;
+    if (!future) {
+        give_up(source, options);
+        return ati_future_no_memory();
+    }
     future->run = wanted->run;
     future->runs_on_cancelled = options->on_cancelled;
     future->argument = options->context;
     future->argument_drop = options->drop;
     future->source = source;
-    future->registration.fire = fire_continuation;
+    future->registration.fire = ati_fire_continuation;
     /* One for the source's list; nobody else has it yet. */
     atomic_init(&future->references, 1 + ATI_REFERENCE_INSIDE);
-    ati_completions list = {0};
-    ati_future_attach(source, &future->registration, &list);
-    ati_completions_run(&list);
+    if (!ati_future_attach_alone(source, &future->registration)) {
+        ati_completions list = {0};
+        ati_future_attach(source, &future->registration, &list);
+        ati_completions_run(&list);
+    }
     return future;
+}
+
+/* The same with options of the caller's. */
+static at_future *attach_with(const continuation *wanted, at_future *source,
+                              const at_continuation_options *options) {
+    static const at_continuation_options no_options = {0};
+    if (!options)
+        options = &no_options;
+    at_executor *executor = source ? choose_executor(source, options) : NULL;
+    if (!executor || ati_all_zero(options->reserved, sizeof options->reserved))
+        return attach(wanted, source, options);
+    at_future *failed =
+        ati_future_failed(executor, ati_error_create(wanted->site, NULL, AT_ERROR_INVALID,
+                                                     "%s: `reserved` is not zero", wanted->call));
+    give_up(source, options);
+    return failed;
 }
 
 at_future *at_future_then_with_at(const char *site, at_future *source, at_then_fn run,
                                   const at_continuation_options *options) {
     const continuation wanted = {ATI_FUTURE_THEN, "at_future_then", site, {.then = run}};
-    return attach(&wanted, source, options);
+    return attach_with(&wanted, source, options);
 }
 
 at_future *at_future_recover_with_at(const char *site, at_future *source, at_recover_fn run,
                                      const at_continuation_options *options) {
     const continuation wanted = {ATI_FUTURE_RECOVER, "at_future_recover", site, {.recover = run}};
-    return attach(&wanted, source, options);
+    return attach_with(&wanted, source, options);
 }
 
 at_future *at_future_finally_with_at(const char *site, at_future *source, at_finally_fn run,
                                      const at_continuation_options *options) {
     const continuation wanted = {ATI_FUTURE_FINALLY, "at_future_finally", site, {.finally = run}};
-    return attach(&wanted, source, options);
+    return attach_with(&wanted, source, options);
 }
 
 at_future *at_future_then_at(const char *site, at_future *source, at_then_fn run, void *context) {
-    return at_future_then_with_at(site, source, run,
-                                  &(at_continuation_options){.context = context});
+    const continuation wanted = {ATI_FUTURE_THEN, "at_future_then", site, {.then = run}};
+    return attach(&wanted, source, &(at_continuation_options){.context = context});
 }
 
 at_future *at_future_recover_at(const char *site, at_future *source, at_recover_fn run,
                                 void *context) {
-    return at_future_recover_with_at(site, source, run,
-                                     &(at_continuation_options){.context = context});
+    const continuation wanted = {ATI_FUTURE_RECOVER, "at_future_recover", site, {.recover = run}};
+    return attach(&wanted, source, &(at_continuation_options){.context = context});
 }
 
 at_future *at_future_finally_at(const char *site, at_future *source, at_finally_fn run,
                                 void *context) {
-    return at_future_finally_with_at(site, source, run,
-                                     &(at_continuation_options){.context = context});
-}
-
-/* Nobody but the running continuation holds it; what the library holds for a moment is not counted.
- */
-static bool is_only_consumer(at_future *source) {
-    /* ORDER future.references: acquire. What others did with the value happens before it is moved.
-     * Pairs with: acq_rel in release(). If relaxed: moved while another still reads. */
-    uint64_t references = atomic_load_explicit(&source->references, memory_order_acquire);
-    return ati_references_all(references) - ati_references_inside(references) == 1;
+    const continuation wanted = {ATI_FUTURE_FINALLY, "at_future_finally", site, {.finally = run}};
+    return attach(&wanted, source, &(at_continuation_options){.context = context});
 }
 
 at_status at_value_take(at_drop_fn *drop) {
@@ -142,7 +153,8 @@ at_status at_value_take(at_drop_fn *drop) {
     if (!source)
         return ati_fail(AT_ERROR_INVALID, "at_value_take: called outside the function of a then");
     at_future *owner = source->owner ? source->owner : source;
-    if (!is_only_consumer(source) || (owner != source && !is_only_consumer(owner)) ||
+    if (!ati_future_has_one_consumer(source) ||
+        (owner != source && !ati_future_has_one_consumer(owner)) ||
         atomic_exchange_explicit(&owner->value_was_taken, true, memory_order_relaxed))
         return ati_fail(AT_ERROR_SHARED, "at_value_take: the value has other consumers");
     if (drop)

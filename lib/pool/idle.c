@@ -177,7 +177,7 @@ void ati_idle_stop_searching(at_pool *pool) {
     uint64_t before =
         atomic_fetch_sub_explicit(&pool->idle.counts, ATI_IDLE_SEARCHING, memory_order_seq_cst);
     if (ati_idle_searching(before) == 1 && ati_idle_sleeping(before) != 0 &&
-        ati_pool_has_work(pool))
+        (ati_pool_has_work(pool) || ati_fork_needs_watch(pool)))
         ati_idle_wake_one(pool);
 }
 
@@ -219,10 +219,11 @@ static bool is_needed(ati_worker *worker) {
                atomic_load_explicit(&pool->idle.kept, memory_order_relaxed);
 }
 
-/* Until woken, or until the moment that it keeps. A virtual clock wakes when it gets there. */
-static void wait_for_signal(ati_worker *worker) {
+/* Until woken, or until the moment that it keeps, or until `nap`. A virtual clock wakes when it
+ * gets there. */
+static void wait_for_signal(ati_worker *worker, int64_t nap) {
     bool is_real = !worker->pool->options.clock->leave;
-    int64_t until = is_real ? worker->sleeps_until : AT_FOREVER;
+    int64_t until = is_real && worker->sleeps_until < nap ? worker->sleeps_until : nap;
     /* ORDER worker.signal: acquire. Pairs with: release in ati_worker_wake(). If relaxed: it goes
      * on with stale state. */
     while (atomic_load_explicit(&worker->signal, memory_order_acquire) == 0) {
@@ -240,11 +241,14 @@ bool ati_idle_sleep(ati_worker *worker, bool searching) {
     enter_sleep(worker, searching);
     if (is_needed(worker) && get_up_alone(worker))
         return true;
-    if (ati_pool_has_work(pool))
+    bool look_at_forks;
+    int64_t nap = ati_fork_watch(worker, &look_at_forks);
+    if (ati_pool_has_work(pool) || (look_at_forks && ati_pool_has_forks(pool)))
         ati_idle_wake_one(pool); /* itself, as like as not */
     if (atomic_load_explicit(&pool->ending, memory_order_relaxed))
         return false; /* set before ati_idle_wake_all took the lock: seen by whoever came later */
-    wait_for_signal(worker);
+    wait_for_signal(worker, nap);
+    ati_fork_end_watch(worker);
     return !atomic_load_explicit(&pool->ending, memory_order_relaxed);
 }
 

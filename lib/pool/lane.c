@@ -14,7 +14,6 @@
  *      and at the sleepers, who look at low_count (seq_cst) after they have announced themselves.
  *
  * Checked by: tests/unit/pool_priority_test.c, tests/stress/pool_priority_test.c. */
-#include "base/error.h"
 #include "pool/pool.h"
 
 enum { lane_shards = 4 };
@@ -30,12 +29,6 @@ ati_lane ati_lane_of(at_priority priority) {
     default:
         return ati_worker_current ? ati_worker_current->lane : ATI_LANE_NORMAL;
     }
-}
-
-at_status ati_priority_check(at_priority priority, const char *call) {
-    if ((unsigned)priority <= AT_PRIORITY_LOW)
-        return AT_OK;
-    return ati_fail(AT_ERROR_INVALID, "%s: priority: %d is none", call, (int)priority);
 }
 
 bool ati_lane_init(ati_priority_lane *lane) {

@@ -45,9 +45,9 @@ at_status at_pool_start_with_at(const char *site, at_pool *pool, const at_task_o
     ATI_CALLER_CHECK(options && options->run, "at_pool_start_with", "`run` is NULL");
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         return ati_fail(AT_ERROR_INVALID, "at_pool_start_with: `reserved` is not zero");
-    at_status status = ati_priority_check(options->priority, "at_pool_start_with");
-    if (status != AT_OK)
-        return status;
+    if (!ati_priority_is_valid(options->priority))
+        return ati_fail(AT_ERROR_INVALID, "at_pool_start_with: priority: %d is none",
+                        (int)options->priority);
     void *lane = ati_context_in_lane(NULL, ati_lane_of(options->priority));
     const char *name = options->name ? options->name : "";
     size_t name_size = strlen(name) + 1;
@@ -62,7 +62,7 @@ at_status at_pool_start_with_at(const char *site, at_pool *pool, const at_task_o
                          .size = sizeof *task + name_size};
     memcpy(task->name, name, name_size);
     ati_context_retain(task->context);
-    status = ati_pool_start_nodes(pool, &task->node, 1, false);
+    at_status status = ati_pool_start_nodes(pool, &task->node, 1, false);
     if (status != AT_OK) {
         ati_context_release(task->context);
         ati_release(task, task->size);

@@ -18,7 +18,6 @@ enum {
     shard_max = 64,
 };
 
-static const int64_t references_bias = (int64_t)1 << 62;
 static const at_duration slow_interval = AT_SECONDS(5);
 
 /* -- Whose pool it is -- */
@@ -40,6 +39,7 @@ static void set_fork_count(at_pool *pool) {
 /* In a child the thread that forked is a plain one, wherever it is. */
 static void leave_worker(void) {
     ati_worker_current = NULL;
+    at_inline_worker_current = NULL;
 }
 
 static void install_handler(void) {
@@ -146,7 +146,7 @@ static void dismantle(at_pool *pool) {
     ati_stacks_deinit(&pool->stacks);
 }
 
-static void free_storage(at_pool *pool) {
+void ati_pool_free(at_pool *pool) {
     dismantle(pool);
     if (pool->cpus)
         ati_release(pool->cpus, (size_t)pool->options.cpu_count * sizeof *pool->cpus);
@@ -154,32 +154,9 @@ static void free_storage(at_pool *pool) {
     ati_release(pool, sizeof *pool);
 }
 
-void ati_pool_retain(at_pool *pool) {
-    ati_worker *worker = ati_worker_current;
-    if (worker && worker->pool == pool)
-        worker->reference_change++;
-    else
-        atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
-}
-
-static void change_references(at_pool *pool, int64_t change) {
-    /* ORDER pool.references: acq_rel. All uses by others happen before the free.
-     * Pairs with: itself in change_references(). If relaxed: freed while another still looks. */
-    if (atomic_fetch_add_explicit(&pool->references, change, memory_order_acq_rel) + change == 0)
-        free_storage(pool);
-}
-
-void ati_pool_release(at_pool *pool) {
-    ati_worker *worker = ati_worker_current;
-    if (worker && worker->pool == pool)
-        worker->reference_change--;
-    else
-        change_references(pool, -1);
-}
-
-/* The owner's reference and the bias go, the changes that the ended workers counted come. */
+/* The owner's reference goes. */
 static void release_owner(at_pool *pool) {
-    change_references(pool, destroy_workers(pool) - 1 - references_bias);
+    ati_pool_release_owner(pool, destroy_workers(pool));
 }
 
 static at_pool *create_storage(const at_pool_options *options) {
@@ -189,7 +166,7 @@ static at_pool *create_storage(const at_pool_options *options) {
     memset(pool, 0, offsetof(at_pool, timers));
     pool->executor =
         (at_executor){.start = start_nodes, .retain = retain_executor, .release = release_executor};
-    atomic_init(&pool->references, 1 + references_bias);
+    ati_pool_init_references(pool);
     pool->thread_count = (uint32_t)options->thread_count;
     pool->worker_limit = pool->thread_count + (uint32_t)options->max_spares;
     set_fork_count(pool);

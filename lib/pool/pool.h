@@ -68,7 +68,8 @@ struct at_pool {
     ati_priority_lane low;
     _Atomic uint32_t low_count; /* workers that run a task of low priority */
     uint32_t low_limit;         /* how many may */
-    ati_stacks stacks;          /* of the tasks that wait */
+    ati_fork_market fork_market;
+    ati_stacks stacks; /* of the tasks that wait */
     ati_blocking blocking;
 
     /* Counts up when a closing pool may have come to rest; futex of at_pool_shutdown. */
@@ -111,8 +112,9 @@ bool ati_pool_has_suspended(at_pool *pool);
 /* The lane for what the current task or thread starts with this priority. */
 ati_lane ati_lane_of(at_priority priority);
 
-/* Whether a priority is one; else fails for `call`. */
-at_status ati_priority_check(at_priority priority, const char *call);
+static inline bool ati_priority_is_valid(at_priority priority) {
+    return (unsigned)priority <= AT_PRIORITY_LOW;
+}
 
 bool ati_lane_init(ati_priority_lane *lane); /* false: no memory */
 void ati_lane_deinit(ati_priority_lane *lane);
@@ -146,10 +148,19 @@ void ati_pool_block_end(ati_worker *worker);
 bool ati_spare_park(ati_worker *worker);
 void ati_spare_wake_all(at_pool *pool);
 
-/* -- Life (pool.c) -- */
+/* -- References (references.c) -- */
 
+void ati_pool_init_references(at_pool *pool); /* the owner's */
 void ati_pool_retain(at_pool *pool);
 void ati_pool_release(at_pool *pool);
+
+/* Gives back the owner's, and adds what the ended workers have counted. */
+void ati_pool_release_owner(at_pool *pool, int64_t worker_changes);
+
+/* -- Life (pool.c) -- */
+
+/* Frees the storage when the last reference has gone. */
+void ati_pool_free(at_pool *pool);
 
 /* Starts the thread of a worker. False: the system has none to give. */
 bool ati_pool_start_thread(at_pool *pool, ati_worker *worker);

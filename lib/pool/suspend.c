@@ -286,6 +286,8 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     waiter->context = ati_context_current;
     waiter->depth = worker->depth;
     waiter->lane = worker->lane;
+    ati_fork_stack forks;
+    ati_fork_leave_stack(worker, &forks);
     ati_context_current = NULL;
     worker->depth = 0;
     ati_worker_end_quiet(worker);
@@ -298,6 +300,7 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     ati_context_current = waiter->context;
     worker->depth = waiter->depth;
     worker->lane = waiter->lane;
+    ati_fork_enter_stack(worker, &forks);
     worker->turn_began = 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pool/worker.h"
 
+#include "base/barrier.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -20,6 +21,7 @@
 enum {
     deque_room = 256,   /* places a deque starts with, at least ATI_BATCH_LIMIT */
     search_rounds = 16, /* looks at every queue before a worker sleeps: some 10 microseconds */
+    nap_rounds = 4,     /* the same after a nap */
     nesting_limit = 64, /* tasks on one stack */
     nesting_stack = 32 * 1024, /* bytes of stack that must be left for one more */
 };
@@ -40,11 +42,13 @@ ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
     worker->is_spare = is_spare;
     worker->cpu = -1;
     worker->random = ati_random_next();
+    ati_forks_init(&worker->forks, ati_barrier_is_unequal());
     return worker;
 }
 
 void ati_worker_destroy(ati_worker *worker) {
     ati_deque_deinit(&worker->deque);
+    ati_forks_deinit(&worker->forks);
     ati_release(worker, sizeof *worker);
 }
 
@@ -78,9 +82,12 @@ void ati_worker_end_quiet(ati_worker *worker) {
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
     if (worker)
         ati_counter_add_after(&worker->counts.running, 1);
-    if (ati_worker_current) {
-        ati_worker_current->depth++;
-        ati_worker_end_quiet(ati_worker_current);
+    ati_worker *current = ati_worker_current;
+    if (current) {
+        current->depth++;
+        ati_worker_end_quiet(current);
+        run->fork_count = ati_forks_count(&current->forks);
+        ati_fork_set_context(current, context);
     }
     run->frame = (ati_frame){0};
     ati_frame_enter(&run->frame);
@@ -97,12 +104,18 @@ _Noreturn static void end_forked_process(void) {
 }
 
 void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
+    ati_worker *current = ati_worker_current;
+    ATI_CALLER_CHECK(!current || ati_forks_count(&current->forks) == run->fork_count, "task",
+                     "a task or forked call has returned before its forks were joined; call "
+                     "at_fork_join for each");
     if (run->frame.next_future)
         run->frame.next_release(run->frame.next_future);
     ati_context_current = run->outer_context;
     ati_frame_leave(&run->frame);
-    if (ati_worker_current)
-        ati_worker_current->depth--;
+    if (current) {
+        current->depth--;
+        ati_fork_set_context(current, run->outer_context);
+    }
     if (!worker)
         return;
     ATI_CALLER_CHECK(worker->depth > 0 || worker->blocking_depth == 0, "at_blocking_begin",
@@ -223,6 +236,7 @@ static bool take_low(ati_worker *worker, ati_work *work) {
     return false;
 }
 
+/* Steals one work from a worker, if there is one in its deque. */
 static bool steal_from(ati_worker *victim, ati_work *work) {
     ati_steal result;
     do
@@ -255,7 +269,7 @@ static bool steal_nearby(ati_worker *worker, ati_work *work) {
 }
 
 /* Steals one work from another worker: from near ones first where it is known who is near, else
- * from a random one on. */
+ * from a random one on; then looks at forked calls. */
 static bool steal(ati_worker *worker, ati_work *work) {
     at_pool *pool = worker->pool;
     if (worker->victims && steal_nearby(worker, work))
@@ -263,14 +277,20 @@ static bool steal(ati_worker *worker, ati_work *work) {
     /* ORDER pool.workers: acquire. Sees the workers below the count.
      * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
-    uint32_t first = worker->victims ? pool->thread_count : 0;
-    if (first == count)
-        return false;
-    uint32_t start = (uint32_t)(ati_random_step(&worker->random) % (count - first));
-    for (uint32_t i = 0; i < count - first; i++) {
-        uint32_t offset = start + i < count - first ? start + i : start + i - (count - first);
-        ati_worker *victim = pool->workers[first + offset];
+    uint32_t start = (uint32_t)(ati_random_step(&worker->random) % count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = start + i < count ? start + i : start + i - count;
+        ati_worker *victim = pool->workers[index];
         if (victim != worker && steal_from(victim, work))
+            return true;
+    }
+    if (!atomic_load_explicit(&pool->fork_market.is_open, memory_order_relaxed))
+        return false;
+    int64_t now = ati_monotonic_ns();
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = start + i < count ? start + i : start + i - count;
+        ati_worker *victim = pool->workers[index];
+        if (victim != worker && ati_fork_steal(worker, victim, now, work))
             return true;
     }
     return false;
@@ -350,7 +370,8 @@ static bool pick(ati_worker *worker, ati_work *work) {
 
 /* Looks everywhere for a bounded moment. */
 static bool search(ati_worker *worker, ati_work *work) {
-    for (int round = 0; round < search_rounds; round++) {
+    int rounds = worker->forks.watch_began != 0 ? nap_rounds : search_rounds;
+    for (int round = 0; round < rounds; round++) {
         if (ati_worker_fire_timers(worker, false) && ati_deque_pop(&worker->deque, work))
             return true;
         if (take_ready(worker, work) || take_high(worker, work) ||
@@ -383,8 +404,13 @@ static bool find_work(ati_worker *worker, ati_work *work) {
             searching = ati_idle_start_searching(&pool->idle);
         }
         if (searching && search(worker, work)) {
+            ati_fork_found_work(worker);
             ati_idle_stop_searching(pool);
             return true;
+        }
+        if (ati_stacks_has_spent(&pool->stacks)) {
+            ati_stacks_return(&pool->stacks);
+            continue;
         }
         if (!ati_idle_sleep(worker, searching))
             return false;
@@ -423,7 +449,9 @@ void *ati_worker_main(void *argument) {
     if (options->on_thread_start)
         options->on_thread_start(options->context);
     ati_worker_current = worker; /* what the hooks call is called by a plain thread */
+    at_inline_worker_current = &worker->forks.line;
     ati_worker_loop_on_stacks(worker);
+    at_inline_worker_current = NULL;
     ati_worker_current = NULL;
     if (options->on_thread_stop)
         options->on_thread_stop(options->context);

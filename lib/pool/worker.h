@@ -8,6 +8,7 @@
 #include "base/frame.h"
 #include "base/lock.h"
 #include "base/topology.h"
+#include "pool/fork.h"
 #include "pool/waiter.h"
 #include "queue/deque.h"
 
@@ -85,6 +86,7 @@ typedef struct ati_worker {
     ati_waiter *suspended;       /* the tasks that wait, the newest first */
 
     ati_deque deque;
+    ati_forks forks;
 
     /* Written by those who wake tasks. */
     _Alignas(ATI_CACHE_LINE) ati_lock inbox_lock; /* guards inbox; outside idle.lock */
@@ -119,6 +121,7 @@ extern _Thread_local ati_worker *ati_worker_current;
 typedef struct ati_task_run {
     ati_frame frame;
     ati_context *outer_context;
+    size_t fork_count; /* unjoined on this stack when it began */
 } ati_task_run;
 
 /* Begins a task on the calling worker, which counts it (NULL: nobody does, because it runs inline

@@ -164,10 +164,47 @@ Test(pool_priority, waiting_low_ones_make_room) {
     at_future_release(future);
 }
 
+static void *note_value(void *value, void *context) {
+    (void)value;
+    return note(context);
+}
+
+/* What a task of high priority attaches runs so too, whoever completes the source. */
+static void *attach(void *source) {
+    at_future_release(at_future_then(at_future_retain(source), note_value, &high));
+    return NULL;
+}
+
+Test(pool_priority, continuations_have_that_of_their_maker) {
+    struct gate gate = GATE_CLOSED;
+    at_future *source;
+    at_pool *pool = create_pool(1);
+    at_promise *promise = create_promise(pool, &source);
+    at_task_options options = {.run = attach, .argument = source, .priority = AT_PRIORITY_HIGH};
+    record.count = 0;
+    at_future *attached = at_pool_submit_with(pool, &options);
+    wait_value(attached);
+    at_future_release(attached);
+    cr_assert_eq(at_pool_start(pool, gate_pass, &gate), AT_OK);
+    gate_await(&gate, 1);
+    start(pool, &normal, 10);
+    cr_assert_eq(at_promise_set(promise, NULL, NULL), AT_OK);
+    gate_open(&gate);
+    at_promise_destroy(promise);
+    destroy_pool(pool);
+    at_future_release(source);
+    cr_assert_eq(record.count, 11);
+    cr_expect_eq(record.kinds[0], 'h');
+}
+
 Test(pool_priority, unknown_ones_are_refused) {
     at_pool *pool = create_pool(1);
     at_task_options options = {.run = note, .argument = &low, .priority = (at_priority)4};
     cr_expect_eq(at_pool_start_with(pool, &options), AT_ERROR_INVALID);
     cr_expect_not_null(strstr(at_error_text(at_error_last()), "priority"));
+    at_future *future = at_pool_submit_with(pool, &options);
+    expect_outcome(future, AT_ERROR_INVALID);
+    cr_expect_not_null(strstr(at_error_text(at_future_error(future)), "priority"));
+    at_future_release(future);
     destroy_pool(pool);
 }
