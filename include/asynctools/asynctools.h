@@ -21,5 +21,6 @@
 #include <asynctools/status.h>
 #include <asynctools/task.h>
 #include <asynctools/version.h>
+#include <asynctools/virtual_clock.h>
 
 #endif

@@ -21,14 +21,16 @@ struct ati_worker;
 
 typedef enum ati_waiter_state {
     ATI_WAITER_OPEN = 0,      /* does not wait, and was not woken */
-    ATI_WAITER_WAITING = 1,   /* futex of a thread */
-    ATI_WAITER_WOKEN = 2,     /* for good */
-    ATI_WAITER_TIMED_OUT = 3, /* does not wait any more; may still be woken */
+    ATI_WAITER_SUSPENDED = 1, /* a task waits */
+    ATI_WAITER_SLEEPING = 2,  /* a thread waits, on this word */
+    ATI_WAITER_WOKEN = 3,     /* for good */
+    ATI_WAITER_TIMED_OUT = 4, /* does not wait any more; may still be woken */
 } ati_waiter_state;
 
 typedef struct ati_waiter {
     _Atomic uint32_t state;    /* ati_waiter_state */
-    struct ati_worker *worker; /* of the suspended task; NULL: a thread sleeps */
+    struct ati_worker *worker; /* of the task; NULL: a thread waits */
+    at_clock *clock;           /* of the thread */
     struct ati_waiter *next;   /* in an inbox or a list of tasks to be resumed */
 
     /* What a suspended task is, and how it goes on; its worker's own. */
@@ -52,6 +54,8 @@ static inline void ati_waiter_init(ati_waiter *waiter, const char *what, const v
     atomic_init(&waiter->state, ATI_WAITER_OPEN);
     waiter->what = what;
     waiter->target = target;
+    waiter->clock = NULL;
+    waiter->timer.timer.link.previous = NULL; /* not set */
 }
 
 /* Waits until woken or until `deadline` of the current clock. True: woken. False: the deadline has
@@ -59,17 +63,26 @@ static inline void ati_waiter_init(ati_waiter *waiter, const char *what, const v
  * or wait again. */
 bool ati_waiter_wait(ati_waiter *waiter, at_deadline deadline);
 
+/* The same, by a sleep of the thread, inside `clock`; and it gives up at `limit` of
+ * CLOCK_MONOTONIC too. */
+bool ati_waiter_sleep(ati_waiter *waiter, at_clock *clock, at_deadline deadline, at_deadline limit);
+
 /* Wakes it, once, from any thread; what the caller did happens before the wait returns. The last
  * access to the waiter. */
 void ati_waiter_wake(ati_waiter *waiter);
 
 /* -- For suspend.c -- */
 
-/* From now on a wake sets the waiter going. False: it was woken already. */
+/* From now on a wake sets the waiter going, as `worker` says. False: it was woken already. */
 bool ati_waiter_begin(ati_waiter *waiter);
 bool ati_waiter_is_woken(const ati_waiter *waiter);
 
 /* The deadline of the wait is over; called when its timer fires. */
 void ati_waiter_time_out(ati_pool_timer *timer);
+
+/* -- For virtual_clock.c -- */
+
+/* The same for the deadline of a thread. True: it goes on. */
+bool ati_waiter_time_out_thread(ati_timer *timer);
 
 #endif

@@ -337,17 +337,19 @@ static void abort_dying_worker(void *unused) {
 void *ati_worker_main(void *argument) {
     ati_worker *worker = argument;
     const at_pool_options *options = &worker->pool->options;
-    ati_worker_current = worker;
     worker->ended = false;
-    at_clock_bind(options->clock);
+    ati_clock_lend(options->clock);
     prctl(PR_SET_TIMERSLACK, 1UL); /* timers on time: the default lets them be 50 us late */
     pthread_cleanup_push(abort_dying_worker, NULL);
     if (options->on_thread_start)
         options->on_thread_start(options->context);
+    ati_worker_current = worker; /* what the hooks call is called by a plain thread */
     ati_worker_loop_on_stacks(worker);
-    ati_worker_current = NULL; /* what the hook calls is called by a plain thread */
+    ati_worker_current = NULL;
     if (options->on_thread_stop)
         options->on_thread_stop(options->context);
+    ati_clock_lend(NULL);
+    ati_pool_leave_clock(worker->pool);
     pthread_cleanup_pop(0);
     return NULL;
 }

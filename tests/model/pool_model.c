@@ -16,6 +16,7 @@
 #include "pool/idle.c"
 #include "pool/pool.c"
 #include "pool/start.c"
+#include "pool/waiter.c"
 #include "pool/worker.c"
 #include "queue/deque.c"
 #include "queue/injector.c"
@@ -220,8 +221,7 @@ static const model_case cases[] = {
     END_CASE("two workers, parent and end", start_two_workers, LITTLE, start_parent_and_end,
              first_worker, second_worker),
     MUTANT("ati_idle_notify", "load", "&idle->counts", seq_cst, acquire, start_leaf, first_worker),
-    MUTANT("enter_sleep", "fetch_add", "&idle->counts", seq_cst, acq_rel, start_leaf,
-           first_worker),
+    MUTANT("enter_sleep", "fetch_add", "&idle->counts", seq_cst, acq_rel, start_leaf, first_worker),
     MUTANT("ati_injector_publish", "store", "&shard->pushed", seq_cst, release, start_leaf,
            first_worker),
 };

@@ -121,6 +121,18 @@ bool ati_inbox_is_empty(const ati_worker *worker) {
     return true;
 }
 
+bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline deadline) {
+    (void)worker;
+    (void)waiter;
+    (void)deadline;
+    model_fail("no task waits here");
+}
+
+void ati_worker_resume(ati_waiter *waiter) {
+    (void)waiter;
+    model_fail("no task is suspended here");
+}
+
 bool ati_worker_has_ready(ati_worker *worker) {
     (void)worker;
     return false;
@@ -179,8 +191,28 @@ int64_t at_clock_now(at_clock *clock) {
     return ati_monotonic_ns();
 }
 
-void at_clock_bind(at_clock *clock) {
+void ati_clock_lend(at_clock *clock) {
     (void)clock;
+}
+
+void ati_virtual_clock_add_pool(at_pool *added) {
+    (void)added;
+}
+
+void ati_virtual_clock_remove_pool(at_pool *removed) {
+    (void)removed;
+}
+
+void ati_virtual_clock_begin_wait(at_clock *clock, ati_timer *timer, at_deadline deadline) {
+    (void)clock;
+    (void)timer;
+    (void)deadline;
+    model_fail("there is no virtual clock here");
+}
+
+void ati_virtual_clock_end_wait(at_clock *clock, ati_timer *timer) {
+    (void)clock;
+    (void)timer;
 }
 
 void ati_report_dropped_error(at_error *error) {
