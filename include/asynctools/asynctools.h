@@ -7,9 +7,11 @@
 #include <asynctools/blocking.h>
 #include <asynctools/clock.h>
 #include <asynctools/cpu.h>
+#include <asynctools/crash.h>
 #include <asynctools/error.h>
 #include <asynctools/executor.h>
 #include <asynctools/field.h>
+#include <asynctools/fork.h>
 #include <asynctools/future.h>
 #include <asynctools/limits.h>
 #include <asynctools/log.h>
@@ -20,6 +22,7 @@
 #include <asynctools/sleep.h>
 #include <asynctools/status.h>
 #include <asynctools/task.h>
+#include <asynctools/timer.h>
 #include <asynctools/version.h>
 #include <asynctools/virtual_clock.h>
 

@@ -16,6 +16,13 @@ AT_DECLARATIONS_BEGIN
 /* A work-stealing pool of threads. Pools share nothing and never affect each other. */
 typedef struct at_pool at_pool;
 
+/* What a pool does in the child of a fork. */
+typedef enum at_process_fork_policy {
+    AT_PROCESS_FORK_FAIL = 0,         /* every call fails with AT_ERROR_FORKED */
+    AT_PROCESS_FORK_START_AFRESH = 1, /* the first call starts new threads; what was queued or ran
+                                        at the fork is the parent's alone */
+} at_process_fork_policy;
+
 /* Zero is the default for each member; NULL options are all defaults. */
 typedef struct at_pool_options {
     int64_t thread_count; /* workers; default: at_cpu_count(), or cpu_count if that is less; at
@@ -30,8 +37,11 @@ typedef struct at_pool_options {
                              1,024; at most 16,384 */
     const int *cpus;   /* copied: the CPUs that the workers may run on; default: no restriction */
     int64_t cpu_count; /* how many `cpus` */
-    at_clock *clock;   /* borrowed until the pool is destroyed: for all timers and deadlines of the
-                          pool; default: the current clock */
+    bool pins_threads; /* whether each worker keeps to one CPU, of `cpus` or of those that the
+                          process may use, in turn; it then steals from near workers first */
+    at_process_fork_policy process_fork; /* default: calls in the child of a fork fail */
+    at_clock *clock; /* borrowed until the pool is destroyed: for all timers and deadlines of the
+                        pool; default: the current clock */
     void (*on_thread_start)(void *context); /* called by each worker before its first task */
     void (*on_thread_stop)(void *context);  /* called by each worker after its last */
     void *context;                          /* borrowed, for the two above */

@@ -16,6 +16,15 @@ typedef void *(*at_run_fn)(void *argument);
 /* Releases an argument, a value or a context. */
 typedef void (*at_drop_fn)(void *value);
 
+/* What is run first when there is more to run than workers. A task that is waiting for its turn is
+ * passed by 60 times at most by those of higher priority. */
+typedef enum at_priority {
+    AT_PRIORITY_INHERITED = 0, /* that of the task which starts it; in a plain thread: normal */
+    AT_PRIORITY_HIGH = 1,
+    AT_PRIORITY_NORMAL = 2,
+    AT_PRIORITY_LOW = 3, /* one worker at least is kept free of these, if there are several */
+} at_priority;
+
 /* How a task is to be started. `run` is required. */
 typedef struct at_task_options {
     at_run_fn run;
@@ -23,6 +32,7 @@ typedef struct at_task_options {
     at_drop_fn drop;  /* releases `argument` if `run` never runs; default: nothing to release */
     const char *name; /* copied, for errors, logs and dumps; default: the name of `run` at the call
                          where that is known, else "" */
+    at_priority priority; /* default: inherited */
     uint64_t reserved[4];
 } at_task_options;
 

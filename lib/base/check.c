@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/check.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 _Noreturn void ati_caller_abort(const char *call, const char *sentence) {
     fprintf(stderr, "asynctools: %s: %s\n", call, sentence);
@@ -16,8 +18,13 @@ _Noreturn void ati_assert_abort(const char *condition, const char *file, int lin
 
 bool ati_all_zero(const void *bytes, size_t size) {
     const unsigned char *byte = bytes;
-    for (size_t i = 0; i < size; i++)
-        if (byte[i] != 0)
-            return false;
-    return true;
+    uint64_t seen = 0;
+    for (; size >= sizeof seen; size -= sizeof seen, byte += sizeof seen) {
+        uint64_t word;
+        memcpy(&word, byte, sizeof word);
+        seen |= word;
+    }
+    while (size-- > 0)
+        seen |= *byte++;
+    return seen == 0;
 }

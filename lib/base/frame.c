@@ -41,7 +41,10 @@ ati_frame *ati_frame_current(void) {
 }
 
 void ati_frame_enter(ati_frame *frame) {
-    frame->outer = ati_frame_current();
+    ati_frame *outer = ati_frame_current();
+    frame->outer = outer;
+    frame->may_not_wait = outer->may_not_wait;
+    frame->keeps_thread = outer->keeps_thread;
     current_frame = frame;
 }
 

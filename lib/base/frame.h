@@ -13,9 +13,13 @@
 typedef struct ati_frame {
     struct ati_frame *outer;  /* the frame below on this stack */
     const void *identity;     /* of the task: its future, or NULL */
+    const char *site;         /* where the task was started, or NULL */
+    const char *name;         /* that the program gave it, or "" or NULL */
     at_error *error;          /* the error slot, owned */
     bool in_flight;           /* a failure is on its way out of the task */
     bool may_not_wait;        /* runs inline, on a thread that has other things to do */
+    bool keeps_thread;        /* a wait holds the thread: below it the library is in the middle of
+                                 something */
     void *returned;           /* what at_return was given last */
     at_drop_fn returned_drop; /* and how to drop it */
     void *next_future;        /* what at_return_future was given last, owned */
@@ -26,8 +30,8 @@ typedef struct ati_frame {
 /* The current frame; never NULL. */
 ati_frame *ati_frame_current(void);
 
-/* Makes `frame` (zeroed but for identity and taken_from) the current one, and back. Leaving drops
- * the error in its slot. */
+/* Makes `frame` (zeroed but for identity, site, name and taken_from) the current one, and back.
+ * What the outer one may not do, it may not either. Leaving drops the error in its slot. */
 void ati_frame_enter(ati_frame *frame);
 void ati_frame_leave(ati_frame *frame);
 

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 
 #include "base/atomic.h"
+#include "base/block_cache.h"
 #include "base/error.h"
 
 #include <stdbool.h>
@@ -9,8 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Sanitizers are to see every object by itself. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { keeps_blocks = false };
+#else
+enum { keeps_blocks = true };
+#endif
+
+/* What lies in a block of the cache: futures, above all. Much smaller ones would waste it. */
+static bool fits_block(size_t size) {
+    return keeps_blocks && size > ATI_BLOCK_SIZE / 2 && size <= ATI_BLOCK_SIZE;
+}
+
 static void *allocate_malloc(void *context, size_t size, size_t alignment) {
     (void)context;
+    if (fits_block(size) && alignment <= ATI_BLOCK_ALIGNMENT)
+        return ati_block_allocate();
     if (alignment <= _Alignof(max_align_t))
         return malloc(size);
     return aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
@@ -18,8 +33,10 @@ static void *allocate_malloc(void *context, size_t size, size_t alignment) {
 
 static void release_malloc(void *context, void *pointer, size_t size) {
     (void)context;
-    (void)size;
-    free(pointer);
+    if (fits_block(size))
+        ati_block_release(pointer);
+    else
+        free(pointer);
 }
 
 /* Written by at_allocator_set only, before any other call of the library. */

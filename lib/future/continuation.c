@@ -26,8 +26,8 @@ static bool wants(const at_future *future, const at_future *source) {
     }
 }
 
-static void fire_continuation(ati_registration *registration, at_future *source,
-                              ati_completions *list) {
+void ati_fire_continuation(ati_registration *registration, at_future *source,
+                           ati_completions *list) {
     at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
     if (wants(future, source)) {
         ati_future_start(future, list);
@@ -36,8 +36,31 @@ static void fire_continuation(ati_registration *registration, at_future *source,
     ati_future_drop_argument(future);
     ati_result result = ati_result_of(source);
     ati_future_complete(future, &result, list);
-    ati_future_drop_source(future);
+    at_future_release(source); /* the reference of `future` */
     ati_future_release_inside(future);
+}
+
+at_future *ati_continuation_claim(ati_registration *registration, at_future *source) {
+    at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
+    if (future->executor != source->executor || !wants(future, source))
+        return NULL;
+    /* ORDER future.lock: acquire. Sees the ring.
+     * Pairs with: release in ati_future_attach_alone(). If relaxed: fetches from an unwritten
+     * address. */
+    uint32_t state = atomic_load_explicit(&future->state, memory_order_acquire);
+    if (state != (ATI_PHASE_WAITING | ATI_STATE_LISTED | ATI_STATE_ALONE)) {
+        /* Nobody else changes the phase of one that waits. */
+        atomic_fetch_add_explicit(&future->state, ATI_PHASE_RUNNING - ATI_PHASE_WAITING,
+                                  memory_order_relaxed);
+        return future;
+    }
+    /* Nobody knows it but what comes after it, which is next. */
+    atomic_store_explicit(&future->state, state + ATI_PHASE_RUNNING - ATI_PHASE_WAITING,
+                          memory_order_relaxed);
+    const char *after = (const char *)future->last - offsetof(at_future, registration);
+    __builtin_prefetch(after, 1);
+    __builtin_prefetch(after + ATI_CACHE_LINE, 1);
+    return future;
 }
 
 /* The function will not be called: its context goes, and the source. */
@@ -84,12 +107,14 @@ static at_future *attach(const continuation *wanted, at_future *source,
     future->argument = options->context;
     future->argument_drop = options->drop;
     future->source = source;
-    future->registration.fire = fire_continuation;
+    future->registration.fire = ati_fire_continuation;
     /* One for the source's list; nobody else has it yet. */
     atomic_init(&future->references, 1 + ATI_REFERENCE_INSIDE);
-    ati_completions list = {0};
-    ati_future_attach(source, &future->registration, &list);
-    ati_completions_run(&list);
+    if (!ati_future_attach_alone(source, &future->registration)) {
+        ati_completions list = {0};
+        ati_future_attach(source, &future->registration, &list);
+        ati_completions_run(&list);
+    }
     return future;
 }
 
@@ -128,21 +153,13 @@ at_future *at_future_finally_at(const char *site, at_future *source, at_finally_
                                      &(at_continuation_options){.context = context});
 }
 
-/* Nobody but the running continuation holds it; what the library holds for a moment is not counted.
- */
-static bool is_only_consumer(at_future *source) {
-    /* ORDER future.references: acquire. What others did with the value happens before it is moved.
-     * Pairs with: acq_rel in release(). If relaxed: moved while another still reads. */
-    uint64_t references = atomic_load_explicit(&source->references, memory_order_acquire);
-    return ati_references_all(references) - ati_references_inside(references) == 1;
-}
-
 at_status at_value_take(at_drop_fn *drop) {
     at_future *source = ati_frame_current()->taken_from;
     if (!source)
         return ati_fail(AT_ERROR_INVALID, "at_value_take: called outside the function of a then");
     at_future *owner = source->owner ? source->owner : source;
-    if (!is_only_consumer(source) || (owner != source && !is_only_consumer(owner)) ||
+    if (!ati_future_has_one_consumer(source) ||
+        (owner != source && !ati_future_has_one_consumer(owner)) ||
         atomic_exchange_explicit(&owner->value_was_taken, true, memory_order_relaxed))
         return ati_fail(AT_ERROR_SHARED, "at_value_take: the value has other consumers");
     if (drop)

@@ -2,11 +2,10 @@
 #ifndef ASYNCTOOLS_FUTURE_FUTURE_H
 #define ASYNCTOOLS_FUTURE_FUTURE_H
 
-/* The inside of a future. See future.c for who may touch what. */
+/* The inside of a future. See completion.c for who may touch what. */
 #include "base/atomic.h"
 #include "base/context.h"
 #include "base/error.h"
-#include "base/lock.h"
 #include "pool/executor.h"
 
 #include <asynctools/future.h>
@@ -24,19 +23,24 @@ typedef enum ati_phase {
     ATI_PHASE_CANCELLED = 5,
 } ati_phase;
 
+/* The other bits of the state. */
 enum {
     ATI_PHASE_MASK = 7,
-    ATI_STATE_SLEEPERS = 8, /* somebody sleeps on the word */
+    ATI_STATE_SLEEPERS = 8,     /* somebody sleeps on the word */
+    ATI_STATE_LOCKED = 16,      /* see completion.c for what it guards */
+    ATI_STATE_LOCK_WAITED = 32, /* somebody sleeps on the word until it is unlocked */
+    ATI_STATE_LISTED = 64,      /* there are registrations */
+    ATI_STATE_FIRING = 128,     /* it is done, and its registrations are being fired */
+    ATI_STATE_ALONE = 256,      /* it is known to the one continuation in its list, and no other */
 };
 
 /* What is to happen when a future completes: an element of its list. `fire` is called once, by the
  * thread that completes or attaches, under no lock; it may complete further futures into `list`. */
 typedef struct ati_completions ati_completions;
 typedef struct ati_registration {
-    struct ati_registration *next;
-    struct ati_registration *previous;
+    struct ati_registration *next;     /* in a ring; both under the source's lock */
+    struct ati_registration *previous; /* NULL: not in the list */
     void (*fire)(struct ati_registration *registration, at_future *source, ati_completions *list);
-    bool linked; /* in the list of its source; under the source's lock */
 } ati_registration;
 
 typedef enum ati_future_kind {
@@ -55,39 +59,51 @@ typedef union ati_function {
     at_finally_fn finally;
 } ati_function;
 
+/* Two cache lines, one block of the cache in base/block_cache.h. What is not needed at the same
+ * time shares its place. */
 struct at_future {
     _Atomic uint64_t references; /* all, and above them those held inside; see below */
-    _Atomic uint32_t state;      /* phase and sleepers; futex */
-    ati_lock lock;               /* guards the list, and the step to a done phase; never nests */
-    ati_future_kind kind;
+    _Atomic uint32_t state;      /* phase and the bits above; futex */
+    uint32_t fork_count;         /* of the process that made it */
+    at_executor *executor;       /* retained; NULL only in the static out-of-memory future */
+    union {
+        struct { /* until it is done: */
+            union {
+                struct { /* what it runs; written before it is queued */
+                    ati_function run;
+                    void *argument; /* of a task, or the context of a continuation */
+                    at_drop_fn argument_drop;
+                };
+                ati_registration forward; /* once that has run: with the future it goes on with */
+            };
+            at_future *source; /* retained until it has run or been passed by */
+        };
+        struct { /* when it is done: the outcome, written before the phase and then read by all */
+            void *value;
+            at_drop_fn drop;
+            at_future *owner; /* whose value it is, retained, if not its own */
+            at_error *error;
+        };
+    };
+    ati_registration *last; /* of its registrations, in a ring; if it is LISTED */
+
+    const char *site;
+    union {
+        ati_context *context; /* until it is done: retained, or NULL */
+        at_future *link;      /* when it is done: in a list of completions or of futures to free */
+    };
+    union {
+        ati_registration registration; /* while it waits: with the source */
+        ati_task_node node;            /* from then on: its place in a queue */
+    };
+    uint8_t kind;                  /* ati_future_kind */
+    uint8_t lane;                  /* ati_lane: the priority of what it runs */
+    bool runs_on_cancelled;        /* recover's option */
+    bool is_static;                /* never freed */
+    bool has_name;                 /* `name` is there */
     _Atomic bool error_was_passed; /* on to another future; or ignored */
     _Atomic bool value_was_taken;
-    bool runs_on_cancelled; /* recover's option */
-    at_executor *executor;  /* retained; NULL only in the static out-of-memory future */
-    ati_registration *first;
-    ati_registration *last;
-    ati_registration *firing; /* taken off the list and being fired, once done; written under lock
-                                 by the one who fires */
-
-    /* The outcome: written by who completes, before the phase; then read by all. */
-    void *value;
-    at_drop_fn drop;
-    at_future *owner; /* whose value it is, retained, if not its own */
-    at_error *error;
-
-    /* What it runs. Written before it is queued. */
-    ati_function run;
-    void *argument; /* of a task, or the context of a continuation */
-    at_drop_fn argument_drop;
-    const char *site;
-    ati_context *context;          /* retained, or NULL */
-    at_future *source;             /* retained until it has run or been passed by */
-    uint64_t fork_count;           /* of the process that made it */
-    ati_registration registration; /* with the source */
-    ati_task_node node;            /* its place in a queue */
-    at_future *link;               /* in a list of completions or of futures to free */
-    size_t size;                   /* of this allocation; 0: static, never freed */
-    char name[];                   /* given by options, or "" */
+    char name[]; /* given by options */
 };
 
 /* References are counted in one word: all of them in the lower half, in the upper half those that
@@ -101,6 +117,15 @@ static inline uint32_t ati_references_all(uint64_t references) {
 
 static inline uint32_t ati_references_inside(uint64_t references) {
     return (uint32_t)(references >> 32);
+}
+
+/* Besides the library one alone has a reference, for now: only itself can give others one. */
+static inline bool ati_future_has_one_consumer(const at_future *future) {
+    /* ORDER future.references: acquire. What others did with the future happens before.
+     * Pairs with: acq_rel in release(). If relaxed: a value is moved while another reads it. */
+    uint64_t references =
+        atomic_load_explicit(&((at_future *)future)->references, memory_order_acquire);
+    return ati_references_all(references) - ati_references_inside(references) == 1;
 }
 
 void ati_future_retain_inside(at_future *future);
@@ -178,7 +203,17 @@ ati_result ati_result_of(at_future *source);
 
 /* Completes a future, if it is not complete yet, and appends it to `list` (which keeps it) if it
  * has registrations. False: another outcome came first; the result was dropped. */
-bool ati_future_complete(at_future *future, const ati_result *result, ati_completions *list);
+bool ati_future_try_complete(at_future *future, const ati_result *result, ati_completions *list);
+
+/* The same for one that nobody else may complete: cheaper. */
+void ati_future_complete(at_future *future, const ati_result *result, ati_completions *list);
+
+/* For who runs a future: whether nobody else knows it but the continuation in its list. */
+bool ati_future_is_alone(const at_future *future);
+
+/* Completes such a future, by plain stores: takes it off the list, and the reference held inside.
+ * The continuation is to be claimed or fired. */
+void ati_future_complete_alone(at_future *future, const ati_result *result);
 
 /* Fires the registrations of all in the list, and of what that completes, and starts what that
  * starts. */
@@ -190,8 +225,31 @@ void ati_completions_run(ati_completions *list);
  * future is done. */
 void ati_future_attach(at_future *source, ati_registration *registration, ati_completions *list);
 
+/* The same for the registration of a continuation, to which the caller gives its reference:
+ * cheaper, if there is no other reference but those held inside. False: there is; nothing was done.
+ */
+bool ati_future_attach_alone(at_future *source, ati_registration *registration);
+
 /* Removes a registration. False: it is being fired, or has been. */
 bool ati_future_detach(at_future *source, ati_registration *registration);
+
+/* Makes the continuation of a done source a running one, if it runs on the same executor and wants
+ * the outcome; NULL: it does not, and is to be fired. */
+at_future *ati_continuation_claim(ati_registration *registration, at_future *source);
+
+/* How the registrations of a continuation, and of a future that goes on with another, are fired. */
+void ati_fire_continuation(ati_registration *registration, at_future *source,
+                           ati_completions *list);
+void ati_fire_forward(ati_registration *registration, at_future *source, ati_completions *list);
+
+/* Copies the futures behind the registrations of a pending source, those for which `follower_of`
+ * gives one, in order and `limit` at most. Gives how many. */
+size_t ati_future_list_followers(at_future *source, at_future *(*follower_of)(ati_registration *),
+                                 at_future **followers, size_t limit);
+
+/* Whether `future` cannot complete before `target`, which the caller runs; as far as a few links
+ * show it (cycle.c). */
+bool ati_future_waits_for(const at_future *future, at_future *target);
 
 /* -- Running (task.c) -- */
 
@@ -202,8 +260,8 @@ void ati_future_start(at_future *future, ati_completions *list);
 /* Starts what was noted, in order, all of one executor together. */
 void ati_completions_start(ati_completions *list);
 
-/* Starts the task of a fresh future that is marked as queued. */
-void ati_future_start_task(at_future *future);
+/* Starts the tasks of fresh futures of one pool that are marked as queued. */
+void ati_future_start_tasks(at_future *const *futures, size_t count);
 
 /* Makes a queued future a running one; only the one that succeeds may run it. */
 bool ati_future_claim(at_future *future);
@@ -220,9 +278,6 @@ void ati_call_drop(at_drop_fn drop, void *value);
 
 /* Releases the argument of a task or the context of a continuation, once. */
 void ati_future_drop_argument(at_future *future);
-
-/* Releases the source, once the future does not need it any more. */
-void ati_future_drop_source(at_future *future);
 
 /* Gives the name of the task for errors. */
 const char *ati_future_task_name(const at_future *future);

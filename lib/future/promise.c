@@ -29,7 +29,7 @@ static bool complete(at_promise *promise, const ati_result *result) {
     at_future *future = future_of(promise);
     ati_future_retain_inside(future);
     ati_completions list = {0};
-    bool first = ati_future_complete(future, result, &list);
+    bool first = ati_future_try_complete(future, result, &list);
     ati_completions_run(&list);
     ati_future_release_inside(future);
     return first;

@@ -4,20 +4,31 @@
 #include "future/future.h"
 #include "pool/pool.h"
 
-static at_future *submit(const char *site, at_pool *pool, const at_task_options *options) {
+enum { chunk_limit = 64 }; /* futures started at once: the first run while the next are made */
+
+/* Makes a future that is marked as queued; NULL: out of memory, the argument was dropped. */
+static at_future *create(const char *site, at_pool *pool, const at_task_options *options) {
     at_future *future =
         ati_future_create(ATI_FUTURE_TASK, at_pool_executor(pool), site, options->name);
     if (!future) {
         ati_call_drop(options->drop, options->argument);
-        return ati_future_no_memory();
+        return NULL;
     }
     future->run.task = options->run;
     future->argument = options->argument;
     future->argument_drop = options->drop;
+    future->lane = (uint8_t)ati_lane_of(options->priority);
     /* Nobody else has it yet: one reference for the queue and the phase need no atomic step. */
     atomic_init(&future->references, 1 + ATI_REFERENCE_INSIDE);
     atomic_init(&future->state, ATI_PHASE_QUEUED);
-    ati_future_start_task(future);
+    return future;
+}
+
+static at_future *submit(const char *site, at_pool *pool, const at_task_options *options) {
+    at_future *future = create(site, pool, options);
+    if (!future)
+        return ati_future_no_memory();
+    ati_future_start_tasks(&future, 1);
     return future;
 }
 
@@ -31,12 +42,25 @@ at_future *at_pool_submit_at(const char *site, at_pool *pool, at_run_fn run, voi
 at_future *at_pool_submit_with_at(const char *site, at_pool *pool, const at_task_options *options) {
     ATI_CALLER_CHECK(pool, "at_pool_submit_with", "`pool` is NULL");
     ATI_CALLER_CHECK(options && options->run, "at_pool_submit_with", "`run` is NULL");
-    if (ati_all_zero(options->reserved, sizeof options->reserved))
+    const char *wrong = NULL;
+    if (!ati_all_zero(options->reserved, sizeof options->reserved))
+        wrong = "reserved: is not zero";
+    else if (!ati_priority_is_valid(options->priority))
+        wrong = "priority: is none";
+    if (!wrong)
         return submit(site, pool, options);
     ati_call_drop(options->drop, options->argument);
-    return ati_future_failed(at_pool_executor(pool),
-                             ati_error_create(site, NULL, AT_ERROR_INVALID,
-                                              "at_pool_submit_with: `reserved` is not zero"));
+    return ati_future_failed(
+        at_pool_executor(pool),
+        ati_error_create(site, NULL, AT_ERROR_INVALID, "at_pool_submit_with: %s", wrong));
+}
+
+static void refuse_items(const char *site, at_pool *pool, at_items items, at_future **futures) {
+    for (size_t i = 0; i < items.count; i++)
+        futures[i] = ati_future_failed(at_pool_executor(pool),
+                                       ati_error_create(site, NULL, AT_ERROR_INVALID,
+                                                        "at_pool_submit_many: items.%s is missing",
+                                                        items.data ? "size" : "data"));
 }
 
 void at_pool_submit_many_at(const char *site, at_pool *pool, at_run_fn run, at_items items,
@@ -44,12 +68,22 @@ void at_pool_submit_many_at(const char *site, at_pool *pool, at_run_fn run, at_i
     ATI_CALLER_CHECK(pool, "at_pool_submit_many", "`pool` is NULL");
     ATI_CALLER_CHECK(run, "at_pool_submit_many", "`run` is NULL");
     ATI_CALLER_CHECK(items.count == 0 || futures, "at_pool_submit_many", "`futures` is NULL");
-    bool valid = items.data && items.size > 0;
-    for (size_t i = 0; i < items.count; i++)
-        futures[i] =
-            valid ? at_pool_submit_at(site, pool, run, (char *)items.data + i * items.size)
-                  : ati_future_failed(at_pool_executor(pool),
-                                      ati_error_create(site, NULL, AT_ERROR_INVALID,
-                                                       "at_pool_submit_many: items.%s is missing",
-                                                       items.data ? "size" : "data"));
+    if (items.count > 0 && (!items.data || items.size == 0)) {
+        refuse_items(site, pool, items, futures);
+        return;
+    }
+    for (size_t done = 0; done < items.count;) {
+        at_future *made[chunk_limit];
+        size_t count = 0;
+        for (; done < items.count && count < chunk_limit; done++) {
+            at_task_options options = {.run = run,
+                                       .argument = (char *)items.data + done * items.size};
+            at_future *future = create(site, pool, &options);
+            futures[done] = future ? future : ati_future_no_memory();
+            if (future)
+                made[count++] = future;
+        }
+        if (count > 0)
+            ati_future_start_tasks(made, count);
+    }
 }

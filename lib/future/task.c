@@ -6,8 +6,10 @@
 #include "future/future.h"
 #include "pool/pool.h"
 
+enum { next_limit = 3 }; /* continuations run one after the other without a way through the deque */
+
 const char *ati_future_task_name(const at_future *future) {
-    return *future->name ? future->name : ati_site_name(future->site);
+    return future->has_name ? future->name : ati_site_name(future->site);
 }
 
 void ati_call_drop(at_drop_fn drop, void *value) {
@@ -15,6 +17,7 @@ void ati_call_drop(at_drop_fn drop, void *value) {
         return;
     ati_task_run run;
     ati_task_begin(NULL, &run, NULL);
+    run.frame.keeps_thread = true; /* others may be freed after it, in the same loop */
     drop(value);
     ati_task_end(NULL, &run, AT_OK);
 }
@@ -23,12 +26,6 @@ void ati_future_drop_argument(at_future *future) {
     at_drop_fn drop = future->argument_drop;
     future->argument_drop = NULL;
     ati_call_drop(drop, future->argument);
-}
-
-void ati_future_drop_source(at_future *future) {
-    at_future *source = future->source;
-    future->source = NULL;
-    at_future_release(source);
 }
 
 bool ati_future_claim(at_future *future) {
@@ -51,18 +48,7 @@ static ati_worker *worker_of(const at_future *future) {
     return worker && future->executor == at_pool_executor(worker->pool) ? worker : NULL;
 }
 
-/* What the queue runs: the task, unless a waiter has claimed it. */
-static void *run_queued(void *argument) {
-    at_future *future = argument;
-    ati_worker *worker = worker_of(future);
-    if (ati_future_claim(future)) {
-        ati_future_run(future);
-    } else if (worker) {
-        ati_counter_add(&worker->counts.tombstones, 1);
-    }
-    ati_future_release_inside(future);
-    return NULL;
-}
+static void *run_queued(void *argument);
 
 void ati_future_leave_queue(at_future *future) {
     ati_worker *worker = ati_worker_current;
@@ -80,16 +66,20 @@ static at_future *future_of(ati_task_node *node) {
 
 static void prepare_node(at_future *future) {
     future->node.next = NULL;
-    future->node.work = (ati_work){.run = run_queued, .argument = future};
+    future->node.work = (ati_work){
+        .run = run_queued,
+        .argument = future,
+        .context = ati_context_in_lane(NULL, future->lane),
+    };
 }
 
 /* Starts nodes of one kind on their executor; gives the error if that refuses. The slot of the
  * current task or thread stays as it is: the refusal belongs to the futures. */
 static at_error *start_nodes(at_executor *executor, ati_task_node *nodes, size_t count,
-                             bool continuation) {
+                             bool is_continuation) {
     ati_frame frame = {0};
     ati_frame_enter(&frame);
-    at_status status = continuation
+    at_status status = is_continuation
                            ? executor->start(executor, nodes, count)
                            : ati_pool_start_nodes((at_pool *)executor, nodes, count, false);
     at_error *error = NULL;
@@ -110,12 +100,13 @@ static void fail_start(at_future *future, at_error *error, ati_completions *list
         return;
     }
     ati_future_drop_argument(future);
+    at_future *source = future->source;
     ati_future_complete(future, &(ati_result){.error = error}, list);
-    ati_future_drop_source(future);
+    at_future_release(source);
     ati_future_release_inside(future);
 }
 
-void ati_future_start_task(at_future *future) {
+static void start_alone(at_future *future) {
     prepare_node(future);
     at_error *error = start_nodes(future->executor, &future->node, 1, false);
     if (!error)
@@ -125,12 +116,29 @@ void ati_future_start_task(at_future *future) {
     ati_completions_run(&list);
 }
 
+void ati_future_start_tasks(at_future *const *futures, size_t count) {
+    if (count > 1) {
+        for (size_t i = 0; i < count; i++) {
+            prepare_node(futures[i]);
+            futures[i]->node.next = i + 1 < count ? &futures[i + 1]->node : NULL;
+        }
+        at_error *error = start_nodes(futures[0]->executor, &futures[0]->node, count, false);
+        if (!error)
+            return;
+        at_error_release(error);
+    }
+    /* Each stands for itself: some may find room where all did not. */
+    for (size_t i = 0; i < count; i++)
+        start_alone(futures[i]);
+}
+
 void ati_future_start(at_future *future, ati_completions *list) {
     prepare_node(future);
     /* ORDER future.claim: release. Publishes what is to be run.
      * Pairs with: acquire in ati_future_claim(). If relaxed: a waiter that claims the task reads
      * an unwritten function. */
-    atomic_fetch_or_explicit(&future->state, ATI_PHASE_QUEUED, memory_order_release);
+    atomic_fetch_add_explicit(&future->state, ATI_PHASE_QUEUED - ATI_PHASE_WAITING,
+                              memory_order_release);
     if (list->start_last)
         list->start_last->next = &future->node;
     else
@@ -138,15 +146,17 @@ void ati_future_start(at_future *future, ati_completions *list) {
     list->start_last = &future->node;
 }
 
-/* Takes the nodes off `list` that run on the executor of its first, in their order. */
+/* Takes the nodes off `list` that run on the executor of its first and with its priority, in their
+ * order. */
 static size_t split_off(ati_completions *list, ati_task_node **nodes) {
-    at_executor *executor = future_of(list->start_first)->executor;
+    const at_future *first = future_of(list->start_first);
     ati_task_node **taken_end = nodes;
     ati_task_node **left_end = &list->start_first;
     ati_task_node *left_last = NULL;
     size_t count = 0;
     for (ati_task_node *node = list->start_first; node; node = node->next) {
-        if (future_of(node)->executor == executor) {
+        const at_future *future = future_of(node);
+        if (future->executor == first->executor && future->lane == first->lane) {
             *taken_end = node;
             taken_end = &node->next;
             count++;
@@ -197,7 +207,7 @@ static void *call_function(at_future *future) {
 /* Takes the result of the function out of its frame. */
 static at_status take_result(at_future *future, ati_frame *frame, void *returned,
                              ati_result *result) {
-    if (returned == AT_FAILED && frame->error && *future->name)
+    if (returned == AT_FAILED && frame->error && future->has_name)
         ati_error_set_task(frame->error, future->name, true, future->site);
     at_status status = ati_task_outcome(frame, returned, future->site, &result->error);
     if (status != AT_OK)
@@ -215,44 +225,72 @@ static at_status take_result(at_future *future, ati_frame *frame, void *returned
 /* Completes the future and what follows from it; only then the source goes, because dropping its
  * value may take long. */
 static void finish(at_future *future, const ati_result *result) {
+    at_future *source = future->source;
     ati_completions list = {0};
     ati_future_complete(future, result, &list);
     ati_completions_run(&list);
-    ati_future_drop_source(future);
+    at_future_release(source);
 }
 
-static void fire_forward(ati_registration *registration, at_future *source, ati_completions *list) {
-    at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
+/* The same for a future that is alone with a continuation, with fewer locked instructions, and the
+ * reference held inside is given up. Gives the continuation if it is to be run at once, as if it
+ * had come through the deque: nothing of the user's may run in between, because nobody can steal
+ * it. */
+static at_future *finish_alone(at_future *future, const ati_result *result, ati_worker *worker,
+                               bool may_run_next) {
+    at_future *source = future->source;
+    bool source_has_drop = source && (source->drop || source->owner);
+    ati_registration *only = future->last;
+    ati_future_complete_alone(future, result);
+    at_future *next = NULL;
+    ati_completions list = {0};
+    if (may_run_next && !source_has_drop)
+        next = ati_continuation_claim(only, future);
+    if (next)
+        ati_counter_add(&worker->counts.accepted, 1); /* before it can end */
+    else
+        only->fire(only, future, &list);
+    ati_completions_run(&list);
+    at_future_release(source);
+    return next;
+}
+
+void ati_fire_forward(ati_registration *registration, at_future *source, ati_completions *list) {
+    at_future *future = (at_future *)((char *)registration - offsetof(at_future, forward));
     ati_result result = ati_result_of(source);
     ati_future_complete(future, &result, list);
-    ati_future_drop_source(future);
+    at_future_release(source); /* the reference of `future` */
     ati_future_release_inside(future);
 }
 
 /* The future goes on with the outcome of `next`, which it takes. */
 static void continue_with(at_future *future, at_future *next) {
     ati_completions list = {0};
-    if (next == future) {
-        at_error *error = ati_error_create(future->site, NULL, AT_ERROR_DEADLOCK,
-                                           "a task cannot continue with its own future");
+    if (ati_future_waits_for(next, future)) {
+        at_error *error =
+            ati_error_create(future->site, NULL, AT_ERROR_DEADLOCK,
+                             "a task cannot continue with its own future or what waits for it");
         at_future_release(next);
         finish(future, &(ati_result){.error = error});
         return;
     }
-    ati_future_drop_source(future);
+    at_future_release(future->source);
     future->source = next;
-    future->registration.fire = fire_forward;
+    future->forward = (ati_registration){.fire = ati_fire_forward};
     ati_future_retain_inside(future); /* for the list of `next` */
-    ati_future_attach(next, &future->registration, &list);
+    ati_future_attach(next, &future->forward, &list);
     ati_completions_run(&list);
 }
 
-void ati_future_run(at_future *future) {
-    ati_worker *worker = worker_of(future);
+/* Calls the function of a claimed future. Gives the future that it goes on with, or NULL, and the
+ * result is there. */
+static at_future *run_function(at_future *future, ati_worker *worker, ati_result *result) {
     ati_task_run run;
     ati_task_begin(worker, &run, future->context);
     run.frame.identity = future;
-    run.frame.may_not_wait = !worker;
+    run.frame.site = future->site;
+    run.frame.name = future->name;
+    run.frame.may_not_wait |= !worker;
     if (future->kind == ATI_FUTURE_THEN)
         run.frame.taken_from = future->source;
     void *returned = call_function(future);
@@ -260,20 +298,52 @@ void ati_future_run(at_future *future) {
         future->argument_drop = NULL; /* `run` owns what it was given */
     else
         ati_future_drop_argument(future);
-    ati_result result = {0};
     at_future *next = NULL;
     at_status status = AT_OK;
     if (returned == ATI_CONTINUED) {
         next = run.frame.next_future;
         run.frame.next_future = NULL;
     } else {
-        status = take_result(future, &run.frame, returned, &result);
+        status = take_result(future, &run.frame, returned, result);
     }
     ati_task_end(worker, &run, status);
     if (worker && worker->depth == 0)
         worker->quiet = ATI_QUIET_FIRST;
+    return next;
+}
+
+void ati_future_run(at_future *future) {
+    ati_result result = {0};
+    at_future *next = run_function(future, worker_of(future), &result);
     if (next)
         continue_with(future, next);
     else
         finish(future, &result);
+}
+
+/* What the queue runs: the task, unless a waiter has claimed it, and what is to follow at once. */
+static void *run_queued(void *argument) {
+    at_future *future = argument;
+    ati_worker *worker = worker_of(future);
+    if (!ati_future_claim(future)) {
+        if (worker)
+            ati_counter_add(&worker->counts.tombstones, 1);
+        ati_future_release_inside(future);
+        return NULL;
+    }
+    for (int in_a_row = 0; future; in_a_row++) {
+        ati_result result = {0};
+        at_future *next = run_function(future, worker, &result);
+        if (!next && ati_future_is_alone(future)) {
+            future = finish_alone(future, &result, worker, worker && in_a_row < next_limit);
+            continue;
+        }
+        if (next)
+            continue_with(future, next);
+        else
+            finish(future, &result);
+        ati_future_release_inside(future);
+        return NULL;
+    }
+    return NULL;
 }

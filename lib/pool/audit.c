@@ -61,6 +61,7 @@ static uint64_t read_overflow_queued(at_pool *pool) {
 static uint64_t count_pending(at_pool *pool, uint64_t tombstones) {
     uint64_t queued = sum(pool, read_queued);
     queued += ati_injector_size(&pool->injector) + read_overflow_queued(pool);
+    queued += ati_injector_size(&pool->high.injector) + ati_injector_size(&pool->low.injector);
     uint64_t claimed = sum(pool, read_claimed) - tombstones;
     return queued > claimed ? queued - claimed : 0;
 }
@@ -74,6 +75,8 @@ void at_pool_audit(at_pool *pool, at_pool_audit_result *result) {
     result->running = sum(pool, read_running);
     result->pending = count_pending(pool, sum(pool, read_tombstones));
     result->accepted = sum(pool, read_accepted) + ati_injector_pushed(&pool->injector) +
+                       ati_injector_pushed(&pool->high.injector) +
+                       ati_injector_pushed(&pool->low.injector) +
                        atomic_load_explicit(&pool->overflow.pushed, memory_order_relaxed);
     uint64_t begun = result->succeeded + result->failed + result->cancelled + result->running;
     result->balanced = result->accepted == begun + result->pending;

@@ -18,8 +18,11 @@
 #include "pool/fiber.h"
 
 #include "base/check.h"
+#include "pool/crash.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
 
 #if ATI_FIBER_TSAN
 _Atomic uint32_t ati_fiber_tools_count;
@@ -37,14 +40,27 @@ static void begin(ati_switch_point *point) {
 }
 
 static void check_overflow(const ati_fiber *fiber) {
-    ATI_CALLER_CHECK(ati_stack_check(fiber->stack), "task",
-                     "has overflowed its stack; give its pool a larger `stack_bytes`");
+    if (ati_stack_check(fiber->stack))
+        return;
+    ati_crash_report_overflow();
+    abort();
 }
 
-void ati_fiber_init_thread(ati_fiber *fiber, char *lowest, size_t size) {
-    *fiber = (ati_fiber){.home = fiber, .lowest = lowest, .size = size};
+static void find_own_stack(ati_fiber *fiber) {
+    pthread_attr_t attributes;
+    void *lowest = __builtin_frame_address(0); /* unknown: nothing is left below */
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        pthread_attr_getstack(&attributes, &lowest, &fiber->size);
+        pthread_attr_destroy(&attributes);
+    }
+    fiber->lowest = lowest;
+}
+
+void ati_fiber_init_thread(ati_fiber *fiber) {
+    *fiber = (ati_fiber){.home = fiber};
+    find_own_stack(fiber);
     ati_switch_init(&fiber->point);
-    ati_fiber_tools_init_thread(&fiber->tools, lowest, size);
+    ati_fiber_tools_init_thread(&fiber->tools, fiber->lowest, fiber->size);
 }
 
 ati_fiber *ati_fiber_create(ati_stack *stack, ati_fiber *home, void (*entry)(void *argument),
@@ -74,7 +90,7 @@ ati_stack *ati_fiber_destroy(ati_fiber *fiber) {
 OWN_FRAME void ati_fiber_switch(ati_fiber *from, ati_fiber *to) {
     char *here = __builtin_frame_address(0);
     ATI_ASSERT(from->home == to->home);
-    ATI_ASSERT((size_t)(here - from->lowest) <= from->size);
+    ATI_ASSERT(!from->stack || (size_t)(here - from->lowest) <= from->size);
     int error = errno;
     if (__builtin_expect(from->is_checked, 0))
         check_overflow(from);

@@ -23,8 +23,9 @@ typedef struct ati_fiber {
 } ati_fiber;
 
 /* Makes the calling thread's own stack a fiber, the home of others. The floating point control
- * words that the thread has now are what its fibers begin with. */
-void ati_fiber_init_thread(ati_fiber *fiber, char *lowest, size_t size);
+ * words that the thread has now are what its fibers begin with. Without memory to find the bounds
+ * of the stack, `lowest` is where it stands now. */
+void ati_fiber_init_thread(ati_fiber *fiber);
 
 /* Makes a fiber of the calling thread on a stack from ati_stacks_take; the first switch to it calls
  * entry(argument), which ends in ati_fiber_exit. The fiber lies at the top of the stack and is

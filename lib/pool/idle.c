@@ -139,12 +139,8 @@ bool ati_idle_wake_for_time(at_pool *pool) {
 }
 
 void ati_idle_keep_time(at_pool *pool) {
-    if (ati_clock_is_virtual(pool->options.clock)) {
-        /* It looks for the next timer itself, as soon as nobody is inside. */
-        ati_pool_enter_clock(pool);
-        ati_pool_leave_clock(pool);
-        return;
-    }
+    if (ati_clock_is_virtual(pool->options.clock))
+        return; /* it looks for the next timer itself, when the last has left it */
     int64_t next = ati_timers_next(&pool->timers);
     /* ORDER idle.kept: seq_cst. Comes after the store of the earliest timer.
      * Pairs with: seq_cst in update_kept(). If acquire: as invariant 5. */
@@ -183,7 +179,7 @@ void ati_idle_stop_searching(at_pool *pool) {
     uint64_t before =
         atomic_fetch_sub_explicit(&pool->idle.counts, ATI_IDLE_SEARCHING, memory_order_seq_cst);
     if (ati_idle_searching(before) == 1 && ati_idle_sleeping(before) != 0 &&
-        ati_pool_has_work(pool))
+        (ati_pool_has_work(pool) || ati_fork_needs_watch(pool)))
         ati_idle_wake_one(pool);
 }
 
@@ -223,10 +219,11 @@ static bool is_needed(ati_worker *worker) {
                atomic_load_explicit(&pool->idle.kept, memory_order_relaxed);
 }
 
-/* Until woken, or until the moment that it keeps. A virtual clock wakes when it gets there. */
-static void wait_for_signal(ati_worker *worker) {
-    bool is_virtual = ati_clock_is_virtual(worker->pool->options.clock);
-    int64_t until = is_virtual ? AT_FOREVER : worker->sleeps_until;
+/* Until woken, or until the moment that it keeps, or until `nap`. A virtual clock wakes when it
+ * gets there. */
+static void wait_for_signal(ati_worker *worker, int64_t nap) {
+    bool is_real = !ati_clock_is_virtual(worker->pool->options.clock);
+    int64_t until = is_real && worker->sleeps_until < nap ? worker->sleeps_until : nap;
     /* ORDER worker.signal: acquire. Pairs with: release in ati_worker_wake(). If relaxed: it goes
      * on with stale state. */
     while (atomic_load_explicit(&worker->signal, memory_order_acquire) == 0) {
@@ -239,13 +236,24 @@ static void wait_for_signal(ati_worker *worker) {
     atomic_store_explicit(&worker->signal, 0, memory_order_relaxed);
 }
 
+/* The last look, behind the announcement of its sleep. True: it has got up again. */
+static bool look_once_more(ati_worker *worker, int64_t *nap) {
+    at_pool *pool = worker->pool;
+    if (is_needed(worker) && get_up_alone(worker))
+        return true;
+    bool look_at_forks;
+    *nap = ati_fork_watch(worker, &look_at_forks);
+    if (ati_pool_has_work(pool) || (look_at_forks && ati_pool_has_forks(pool)))
+        ati_idle_wake_one(pool); /* itself, as like as not */
+    return false;
+}
+
 bool ati_idle_sleep(ati_worker *worker, bool searching) {
     at_pool *pool = worker->pool;
+    int64_t nap;
     enter_sleep(worker, searching);
-    bool is_up = is_needed(worker) && get_up_alone(worker);
-    if (!is_up && ati_pool_has_work(pool))
-        ati_idle_wake_one(pool); /* itself, as like as not */
-    ati_pool_leave_clock(pool);  /* whoever got up has entered for itself */
+    bool is_up = look_once_more(worker, &nap);
+    ati_pool_leave_clock(pool); /* whoever has got up has entered anew */
     if (is_up)
         return true;
     /* Set before ati_idle_wake_all took the lock: seen by whoever came later. */
@@ -253,7 +261,8 @@ bool ati_idle_sleep(ati_worker *worker, bool searching) {
         (void)get_up_alone(worker);
         return false;
     }
-    wait_for_signal(worker);
+    wait_for_signal(worker, nap);
+    ati_fork_end_watch(worker);
     return !atomic_load_explicit(&pool->ending, memory_order_relaxed);
 }
 

@@ -23,6 +23,8 @@ static void *run_owned_task(void *argument) {
     ati_worker *worker = ati_worker_current;
     ati_task_run run;
     ati_task_begin(worker, &run, task->context);
+    run.frame.site = task->site;
+    run.frame.name = task->name;
     void *returned = task->run(task->argument);
     at_error *error = NULL;
     if (returned == AT_FAILED && run.frame.error && *task->name)
@@ -43,12 +45,16 @@ at_status at_pool_start_with_at(const char *site, at_pool *pool, const at_task_o
     ATI_CALLER_CHECK(options && options->run, "at_pool_start_with", "`run` is NULL");
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         return ati_fail(AT_ERROR_INVALID, "at_pool_start_with: `reserved` is not zero");
+    if (!ati_priority_is_valid(options->priority))
+        return ati_fail(AT_ERROR_INVALID, "at_pool_start_with: priority: %d is none",
+                        (int)options->priority);
+    void *lane = ati_context_in_lane(NULL, ati_lane_of(options->priority));
     const char *name = options->name ? options->name : "";
     size_t name_size = strlen(name) + 1;
     owned_task *task = ati_allocate(sizeof *task + name_size);
     if (!task)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_pool_start_with: out of memory");
-    *task = (owned_task){.node.work = {.run = run_owned_task, .argument = task},
+    *task = (owned_task){.node.work = {.run = run_owned_task, .argument = task, .context = lane},
                          .run = options->run,
                          .argument = options->argument,
                          .context = ati_context_current,

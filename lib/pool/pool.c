@@ -6,28 +6,19 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/process_fork.h"
+#include "pool/placement.h"
 #include "pool/report.h"
 #include "pool/thread.h"
 #include "pool/virtual_clock.h"
 
-#include <asynctools/cpu.h>
-
 #include <string.h>
 
 enum {
-    thread_limit = 4096,
-    spare_default = 1024,
-    spare_limit = 16384,
-    stack_default = 256 * 1024,
-    stack_min = 64 * 1024,
-    stack_max = 1024 * 1024 * 1024,
     stacks_kept = 1024, /* of tasks that waited, with their memory, for the next ones */
-    cpu_limit = 1024,   /* what cpu_set_t holds */
     shard_min = 4,      /* shards of the injector: a power of two, at least one a worker */
     shard_max = 64,
 };
 
-static const int64_t references_bias = (int64_t)1 << 62;
 static const at_duration slow_interval = AT_SECONDS(5);
 
 /* A wait in progress for the end of all tasks, on the waiting stack. */
@@ -36,62 +27,31 @@ typedef struct ati_rest_wait {
     struct ati_rest_wait *next;
 } rest_wait;
 
-/* -- Options -- */
+/* -- Whose pool it is -- */
 
-/* Puts the default for 0 and refuses what is out of range. */
-static at_status check_range(const char *member, int64_t *value, int64_t by_default, int64_t min,
-                             int64_t max) {
-    if (*value == 0)
-        *value = by_default;
-    if (*value < min || *value > max)
-        return ati_fail(AT_ERROR_INVALID, "at_pool_create: %s: %lld is out of range (%lld to %lld)",
-                        member, (long long)*value, (long long)min, (long long)max);
-    return AT_OK;
+bool ati_pool_is_forked(const at_pool *pool) {
+    /* ORDER pool.fork_count: acquire. Sees what was built anew.
+     * Pairs with: release in set_fork_count(). If relaxed: a thread of the child uses what is not
+     * built yet. */
+    uint64_t count = atomic_load_explicit(&((at_pool *)pool)->fork_count, memory_order_acquire);
+    return count != ati_process_fork_count();
 }
 
-static at_status check_cpus(const at_pool_options *options) {
-    if (options->cpu_count < 0 || options->cpu_count > cpu_limit)
-        return ati_fail(AT_ERROR_INVALID, "at_pool_create: cpu_count: %lld is out of range",
-                        (long long)options->cpu_count);
-    if ((options->cpu_count > 0) != (options->cpus != NULL))
-        return ati_fail(AT_ERROR_INVALID, "at_pool_create: cpus: %s without %s",
-                        options->cpus ? "cpus" : "cpu_count", options->cpus ? "cpu_count" : "cpus");
-    for (int64_t i = 0; i < options->cpu_count; i++)
-        if (options->cpus[i] < 0 || options->cpus[i] >= cpu_limit)
-            return ati_fail(AT_ERROR_INVALID, "at_pool_create: cpus: %d is no CPU",
-                            options->cpus[i]);
-    return AT_OK;
+static void set_fork_count(at_pool *pool) {
+    /* ORDER pool.fork_count: release. Publishes what was built.
+     * Pairs with: acquire in ati_pool_is_forked(). If relaxed: as there. */
+    atomic_store_explicit(&pool->fork_count, ati_process_fork_count(), memory_order_release);
 }
 
-static int64_t count_usable_cpus(const at_pool_options *options) {
-    int64_t count = at_cpu_count();
-    if (options->cpu_count > 0 && options->cpu_count < count)
-        count = options->cpu_count;
-    return count < thread_limit ? count : thread_limit;
+/* In a child the thread that forked is a plain one, wherever it is. */
+static void leave_worker(void) {
+    ati_worker_current = NULL;
+    at_inline_worker_current = NULL;
 }
 
-static at_status complete_options(at_pool_options *options) {
-    if (!ati_all_zero(options->reserved, sizeof options->reserved))
-        return ati_fail(AT_ERROR_INVALID, "at_pool_create: reserved is not zero");
-    if (!options->clock)
-        options->clock = at_clock_current();
-    if (options->max_spares == AT_NONE)
-        options->max_spares = 0;
-    else if (options->max_spares == 0)
-        options->max_spares = spare_default;
-    else if (options->max_spares < 0 || options->max_spares > spare_limit)
-        return ati_fail(AT_ERROR_INVALID, "at_pool_create: max_spares: %lld is out of range",
-                        (long long)options->max_spares);
-    at_status status = check_cpus(options);
-    if (status == AT_OK)
-        status = check_range("thread_count", &options->thread_count, count_usable_cpus(options), 1,
-                             thread_limit);
-    if (status == AT_OK)
-        status =
-            check_range("stack_bytes", &options->stack_bytes, stack_default, stack_min, stack_max);
-    if (status == AT_OK)
-        status = check_range("queue_bound", &options->queue_bound, AT_UNLIMITED, 1, AT_UNLIMITED);
-    return status;
+static void install_handler(void) {
+    /* Without memory for it a task that waits in a child waits for ever. */
+    (void)pthread_atfork(NULL, NULL, leave_worker);
 }
 
 /* -- Storage -- */
@@ -130,94 +90,95 @@ static bool copy_options(at_pool *pool, const at_pool_options *options) {
 }
 
 static bool create_workers(at_pool *pool) {
-    pool->thread_count = (uint32_t)pool->options.thread_count;
-    pool->worker_limit = pool->thread_count + (uint32_t)pool->options.max_spares;
-    pool->workers = ati_allocate_zeroed(pool->worker_limit * sizeof(ati_worker *));
-    if (!pool->workers)
-        return false;
     for (uint32_t i = 0; i < pool->thread_count; i++) {
         pool->workers[i] = ati_worker_create(pool, i, false);
         if (!pool->workers[i])
             return false;
         atomic_store_explicit(&pool->worker_count, i + 1, memory_order_relaxed);
     }
-    return true;
+    return ati_placement_init(pool);
 }
 
-static void destroy_workers(at_pool *pool) {
+static void init_blocking(at_pool *pool) {
+    ati_blocking *blocking = &pool->blocking;
+    int64_t cpus = ati_pool_usable_cpus(&pool->options);
+    int64_t limit = pool->options.max_spares;
+    bool is_virtual = ati_clock_is_virtual(pool->options.clock);
+    *blocking = (ati_blocking){
+        .limit = (uint32_t)limit,
+        .at_once = (uint32_t)(cpus < limit && !is_virtual ? cpus : limit),
+        .growth.fire = ati_blocking_grow,
+    };
+}
+
+/* Makes all that works are queued in and run on, at rest and without threads. False: no memory. */
+static bool build(at_pool *pool) {
+    uint32_t thread_count = pool->thread_count;
+    pool->low_limit = thread_count > 1 ? thread_count - 1 : 1;
+    pool->idle.searching_limit = (thread_count + 1) / 2;
+    atomic_init(&pool->idle.kept, AT_FOREVER);
+    init_blocking(pool);
+    ati_timers_init(&pool->timers);
+    ati_stacks_init(&pool->stacks, (size_t)pool->options.stack_bytes, stacks_kept,
+                    ATI_STACK_GUARD_ADVICE);
+    pool->workers = ati_allocate_zeroed(pool->worker_limit * sizeof(ati_worker *));
+    return pool->workers && ati_injector_init(&pool->injector, count_shards(thread_count)) &&
+           ati_lane_init(&pool->high) && ati_lane_init(&pool->low) && create_workers(pool);
+}
+
+/* The workers' threads have ended, or belong to the parent of this process. Gives the references
+ * that the workers counted for themselves. */
+static int64_t destroy_workers(at_pool *pool) {
+    int64_t change = 0;
+    ati_placement_deinit(pool);
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_relaxed);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
+        change += pool->workers[i]->reference_change;
         ati_worker_destroy(pool->workers[i]);
+    }
     atomic_store_explicit(&pool->worker_count, 0, memory_order_relaxed);
     if (pool->workers)
         ati_release(pool->workers, pool->worker_limit * sizeof(ati_worker *));
     pool->workers = NULL;
+    return change;
 }
 
-static void free_storage(at_pool *pool) {
+/* Undoes what is done by build, but for the workers. */
+static void dismantle(at_pool *pool) {
     if (pool->injector.shards)
         ati_injector_deinit(&pool->injector);
+    ati_lane_deinit(&pool->high);
+    ati_lane_deinit(&pool->low);
+    if (ati_pool_is_forked(pool))
+        ati_stacks_abandon(&pool->stacks);
     ati_stacks_deinit(&pool->stacks);
+}
+
+void ati_pool_free(at_pool *pool) {
+    dismantle(pool);
     if (pool->cpus)
         ati_release(pool->cpus, (size_t)pool->options.cpu_count * sizeof *pool->cpus);
     ati_release_text(pool->name);
     ati_release(pool, sizeof *pool);
 }
 
-void ati_pool_retain(at_pool *pool) {
-    ati_worker *worker = ati_worker_current;
-    if (worker && worker->pool == pool)
-        worker->reference_change++;
-    else
-        atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
-}
-
-static void change_references(at_pool *pool, int64_t change) {
-    /* ORDER pool.references: acq_rel. All uses by others happen before the free.
-     * Pairs with: itself in change_references(). If relaxed: freed while another still looks. */
-    if (atomic_fetch_add_explicit(&pool->references, change, memory_order_acq_rel) + change == 0)
-        free_storage(pool);
-}
-
-void ati_pool_release(at_pool *pool) {
-    ati_worker *worker = ati_worker_current;
-    if (worker && worker->pool == pool)
-        worker->reference_change--;
-    else
-        change_references(pool, -1);
-}
-
-/* The owner's reference and the bias go, the changes that the ended workers counted come. */
+/* The owner's reference goes. */
 static void release_owner(at_pool *pool) {
-    int64_t change = -1 - references_bias;
-    uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_relaxed);
-    for (uint32_t i = 0; i < count; i++)
-        change += pool->workers[i]->reference_change;
-    destroy_workers(pool);
-    change_references(pool, change);
+    ati_pool_release_owner(pool, destroy_workers(pool));
 }
+
 static at_pool *create_storage(const at_pool_options *options) {
     at_pool *pool = ati_allocate_aligned(sizeof *pool, _Alignof(at_pool));
     if (!pool)
         return NULL;
-    memset(pool, 0, sizeof *pool);
+    memset(pool, 0, offsetof(at_pool, timers));
     pool->executor =
         (at_executor){.start = start_nodes, .retain = retain_executor, .release = release_executor};
-    atomic_init(&pool->references, 1 + references_bias);
-    pool->fork_count = ati_process_fork_count();
-    atomic_init(&pool->idle.kept, AT_FOREVER);
-    pool->blocking.limit = (uint32_t)options->max_spares;
-    pool->blocking.at_once = (uint32_t)count_usable_cpus(options);
-    if (pool->blocking.at_once > pool->blocking.limit || ati_clock_is_virtual(options->clock))
-        pool->blocking.at_once = pool->blocking.limit;
-    pool->blocking.growth.fire = ati_blocking_grow;
-    ati_timers_init(&pool->timers);
-    ati_stacks_init(&pool->stacks, (size_t)options->stack_bytes, stacks_kept,
-                    ATI_STACK_GUARD_ADVICE);
-    pool->idle.searching_limit = (uint32_t)(options->thread_count + 1) / 2;
-    if (!copy_options(pool, options) ||
-        !ati_injector_init(&pool->injector, count_shards(options->thread_count)) ||
-        !create_workers(pool)) {
+    ati_pool_init_references(pool);
+    pool->thread_count = (uint32_t)options->thread_count;
+    pool->worker_limit = pool->thread_count + (uint32_t)options->max_spares;
+    set_fork_count(pool);
+    if (!copy_options(pool, options) || !build(pool)) {
         release_owner(pool);
         return NULL;
     }
@@ -229,8 +190,8 @@ static at_pool *create_storage(const at_pool_options *options) {
 bool ati_pool_start_thread(at_pool *pool, ati_worker *worker) {
     const ati_thread_options thread = {
         .stack_bytes = (size_t)pool->options.stack_bytes,
-        .cpus = pool->cpus,
-        .cpu_count = (size_t)pool->options.cpu_count,
+        .cpus = worker->cpu >= 0 ? &worker->cpu : pool->cpus,
+        .cpu_count = worker->cpu >= 0 ? 1 : (size_t)pool->options.cpu_count,
         .name = pool->name,
         .number = worker->index,
     };
@@ -270,9 +231,11 @@ static at_status start_threads(at_pool *pool) {
 at_status at_pool_create(at_pool **pool, const at_pool_options *options) {
     ATI_CALLER_CHECK(pool, "at_pool_create", "`pool` is NULL");
     at_pool_options complete = options ? *options : (at_pool_options){0};
-    at_status status = complete_options(&complete);
+    at_status status = ati_pool_complete_options(&complete);
     if (status != AT_OK)
         return status;
+    static pthread_once_t install_once = PTHREAD_ONCE_INIT;
+    pthread_once(&install_once, install_handler);
     at_pool *created = create_storage(&complete);
     if (!created)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_pool_create: out of memory");
@@ -288,11 +251,40 @@ at_status at_pool_create(at_pool **pool, const at_pool_options *options) {
     return AT_OK;
 }
 
-/* -- The end -- */
+/* -- Process fork -- */
 
-bool ati_pool_is_forked(const at_pool *pool) {
-    return pool->fork_count != ati_process_fork_count();
+/* Clears what the parent's threads used, one of which may have been in the middle of it: it is
+ * forgotten rather than freed. */
+static void forget(at_pool *pool) {
+    int64_t change = 0;
+    uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_relaxed);
+    for (uint32_t i = 0; i < count; i++)
+        change += pool->workers[i]->reference_change;
+    atomic_fetch_add_explicit(&pool->references, change, memory_order_relaxed);
+    ati_stacks_abandon(&pool->stacks);
+    size_t kept = offsetof(at_pool, state);
+    memset((char *)pool + kept, 0, sizeof *pool - kept);
 }
+
+at_status ati_pool_start_afresh(at_pool *pool) {
+    static ati_lock lock; /* the child may have further threads by now */
+    if (pool->options.process_fork != AT_PROCESS_FORK_START_AFRESH)
+        return AT_ERROR_FORKED;
+    at_status status = AT_OK;
+    ati_lock_acquire(&lock);
+    if (ati_pool_is_forked(pool)) {
+        uint32_t state = atomic_load_explicit(&pool->state, memory_order_relaxed);
+        forget(pool);
+        atomic_store_explicit(&pool->state, state, memory_order_relaxed);
+        status = build(pool) ? start_threads(pool) : AT_ERROR_NO_MEMORY;
+        if (status == AT_OK)
+            set_fork_count(pool);
+    }
+    ati_lock_release(&lock);
+    return status;
+}
+
+/* -- The end -- */
 
 void ati_pool_come_to_rest(at_pool *pool) {
     /* ORDER pool.state: seq_cst. Comes after the change of idle.counts.
@@ -374,13 +366,16 @@ static void set_state(at_pool *pool, ati_pool_state state) {
      * Pairs with: seq_cst in ati_pool_come_to_rest(). If relaxed: a shutdown waits for ever. */
     atomic_store_explicit(&pool->state, state, memory_order_seq_cst);
     ati_injector_settle(&pool->injector);
+    ati_injector_settle(&pool->high.injector);
+    ati_injector_settle(&pool->low.injector);
+    ati_timers_close(&pool->timers);
 }
 
 at_status at_pool_shutdown(at_pool *pool, at_deadline deadline) {
     ATI_CALLER_CHECK(pool, "at_pool_shutdown", "`pool` is NULL");
     ATI_CALLER_CHECK(at_pool_current() != pool, "at_pool_shutdown",
                      "called by a task of the pool, which would wait for itself; call it outside");
-    if (ati_pool_is_forked(pool))
+    if (ati_pool_is_forked(pool) && ati_pool_start_afresh(pool) != AT_OK)
         return ati_fail(AT_ERROR_FORKED,
                         "at_pool_shutdown: pool \"%s\" belongs to the parent of this process",
                         pool->name);
@@ -401,6 +396,7 @@ void at_pool_destroy(at_pool *pool) {
             set_state(pool, ATI_POOL_STOPPED);
         } while (!ati_idle_is_at_rest(pool));
         end_threads(pool);
+        ati_timers_close(&pool->timers); /* whoever has cancelled the last timer is done with it */
         ati_report_pool_stopped(pool);
     }
     ati_virtual_clock_remove_pool(pool);

@@ -33,6 +33,12 @@ typedef struct ati_overflow {
     _Atomic uint64_t taken;  /* written under lock */
 } ati_overflow;
 
+/* The queue of what has another priority than normal; for all workers. */
+typedef struct ati_priority_lane {
+    ati_injector injector;
+    _Atomic uint64_t queued; /* at least the works in it */
+} ati_priority_lane;
+
 struct at_pool {
     at_executor executor; /* first: an at_executor of a pool is the pool */
 
@@ -40,10 +46,10 @@ struct at_pool {
     struct ati_worker **workers; /* worker_limit places; filled up to worker_count */
     uint32_t worker_limit;
     uint32_t thread_count;
-    at_pool_options options; /* as given, but with the defaults put in */
-    char *name;              /* owned */
-    int *cpus;               /* owned */
-    uint64_t fork_count;     /* of this process when the pool was created */
+    at_pool_options options;     /* as given, but with the defaults put in */
+    char *name;                  /* owned */
+    int *cpus;                   /* owned */
+    _Atomic uint64_t fork_count; /* of the process that the threads are in */
 
     /* Who may still use this struct: its owner, and what was made for its executor. Workers count
      * their changes for themselves; they are added when the workers have ended, and until then
@@ -58,7 +64,11 @@ struct at_pool {
     ati_idle idle;
     ati_injector injector;
     ati_overflow overflow;
-    ati_timers timers;
+    ati_priority_lane high;
+    ati_priority_lane low;
+    _Atomic uint32_t low_count; /* workers that run a task of low priority */
+    uint32_t low_limit;         /* how many may */
+    ati_fork_market fork_market;
     ati_stacks stacks; /* of the tasks that wait */
     ati_blocking blocking;
 
@@ -73,9 +83,17 @@ struct at_pool {
     struct ati_worker *ended;  /* spare workers whose thread has ended or is about to */
     uint32_t spare_count;      /* threads of spare workers, parked or not */
     _Atomic uint32_t surplus;  /* threads at work beyond thread_count; a hint outside the lock */
+
+    ati_timers timers; /* the last: much of it is never touched */
 };
 
 /* -- Starting work (start.c) -- */
+
+/* So many that were queued from outside are so no more. */
+static inline void ati_pool_uncount_bounded(at_pool *pool, size_t count) {
+    if (pool->options.queue_bound != AT_UNLIMITED)
+        atomic_fetch_sub_explicit(&pool->bounded_count, count, memory_order_relaxed);
+}
 
 /* Starts the works of a list of `count` nodes, all or none; those of one list are picked in its
  * order as far as one worker picks them. Cannot fail for memory. `continuation`: passes the bound
@@ -92,6 +110,35 @@ bool ati_pool_has_work(at_pool *pool);
 /* Whether a task is suspended; exact while no worker is awake. */
 bool ati_pool_has_suspended(at_pool *pool);
 
+/* -- Priorities (lane.c) -- */
+
+/* The lane for what the current task or thread starts with this priority. */
+ati_lane ati_lane_of(at_priority priority);
+
+static inline bool ati_priority_is_valid(at_priority priority) {
+    return (unsigned)priority <= AT_PRIORITY_LOW;
+}
+
+bool ati_lane_init(ati_priority_lane *lane); /* false: no memory */
+void ati_lane_deinit(ati_priority_lane *lane);
+
+/* Whether a work can be seen that some worker may run. */
+bool ati_lane_has_work(at_pool *pool);
+
+/* A worker is about to run a work of low priority. False: enough do. */
+bool ati_lane_enter_low(at_pool *pool);
+void ati_lane_leave_low(at_pool *pool);
+
+/* A task of low priority goes on after a wait. */
+static inline void ati_lane_return_to_low(at_pool *pool) {
+    atomic_fetch_add_explicit(&pool->low_count, 1, memory_order_relaxed);
+}
+
+/* -- Timers (timer.c) -- */
+
+/* A worker starts the tasks whose timers have expired, in the order of the list. */
+void ati_timer_start_tasks(at_pool *pool, ati_task_node *tasks);
+
 /* -- Blocking (spare.c) -- */
 
 /* The current worker is about to block in a task: a spare thread takes its place until `end`.
@@ -104,10 +151,19 @@ void ati_pool_block_end(ati_worker *worker);
 bool ati_spare_park(ati_worker *worker);
 void ati_spare_wake_all(at_pool *pool);
 
-/* -- Life (pool.c) -- */
+/* -- References (references.c) -- */
 
+void ati_pool_init_references(at_pool *pool); /* the owner's */
 void ati_pool_retain(at_pool *pool);
 void ati_pool_release(at_pool *pool);
+
+/* Gives back the owner's, and adds what the ended workers have counted. */
+void ati_pool_release_owner(at_pool *pool, int64_t worker_changes);
+
+/* -- Life (pool.c) -- */
+
+/* Frees the storage when the last reference has gone. */
+void ati_pool_free(at_pool *pool);
 
 /* Starts the thread of a worker. False: the system has none to give. */
 bool ati_pool_start_thread(at_pool *pool, ati_worker *worker);
@@ -126,7 +182,18 @@ static inline void ati_pool_leave_clock(at_pool *pool) {
 /* Called when no worker is awake: a waiting at_pool_shutdown looks whether all is done. */
 void ati_pool_come_to_rest(at_pool *pool);
 
-/* Whether this process is a fork of the one that created the pool. */
+/* Whether this process is a fork of the one that the pool's threads are in. */
 bool ati_pool_is_forked(const at_pool *pool);
+
+/* Builds a forked pool anew, if it was created so. AT_ERROR_FORKED: it was not. */
+at_status ati_pool_start_afresh(at_pool *pool);
+
+/* -- Options (options.c) -- */
+
+/* Puts the defaults in and checks what was given. */
+at_status ati_pool_complete_options(at_pool_options *options);
+
+/* How many CPUs the pool may use. */
+int64_t ati_pool_usable_cpus(const at_pool_options *options);
 
 #endif

@@ -7,6 +7,10 @@
  *   cold -take_cold-> taken -give-> warm -take-> taken
  *                     taken -give, more than warm_limit-> cold
  *
+ * Stacks that lie evenly would compete for few places in each cache, since what is in use of each
+ * is the same few lines near the top. So the distance between two is an odd number of pages, and
+ * tops are shifted by up to 15 lines.
+ *
  * Calls that return memory or install guards are made outside the lock, while the stack belongs to
  * the caller alone; only mapping and unmapping a slab happen under it. */
 #include "pool/stacks.h"
@@ -27,20 +31,19 @@ enum {
     warm_bytes = 16 * 1024,        /* what a warm stack keeps at its top */
     checked_bytes = 4096,          /* of the page below a stack without a guard page */
     record_bytes = ATI_CACHE_LINE, /* for the ati_stack at the top */
-    table_entries = 512,           /* a page of the page table spans so many pages, at least */
+    shift_count = 16,              /* places for it in the highest page */
 };
 
 struct ati_stack_slab {
     ati_stacks *stacks;
-    char *mapping;
+    char *mapping; /* begins with the first stack's guard page */
     size_t mapping_bytes;
-    char *first; /* the lowest byte of the first stack's guard page */
     uint32_t count;
     uint32_t protected_count;
     uint64_t all;                    /* a bit for each stack */
     uint64_t cold;                   /* stacks without memory; source lock */
     uint64_t guarded;                /* stacks with a guard page; source lock */
-    ati_stack_slab *next, *previous; /* in `partial`; source lock */
+    ati_stack_slab *next, *previous; /* in a list of the source; source lock */
 };
 
 /* In the whole process. */
@@ -48,34 +51,36 @@ static _Atomic uint32_t protected_count;
 
 /* -- Slabs; under the lock -- */
 
-static void link_partial(ati_stacks *stacks, ati_stack_slab *slab) {
-    slab->previous = NULL;
-    slab->next = stacks->partial;
-    if (slab->next)
-        slab->next->previous = slab;
-    stacks->partial = slab;
+/* The list of a slab that is neither unused nor unmapped. */
+static ati_stack_slab **find_list(ati_stacks *stacks, const ati_stack_slab *slab) {
+    return slab->cold != 0 ? &stacks->partial : &stacks->full;
 }
 
-static void unlink_partial(ati_stacks *stacks, ati_stack_slab *slab) {
+static void link_slab(ati_stacks *stacks, ati_stack_slab *slab) {
+    ati_stack_slab **list = find_list(stacks, slab);
+    slab->previous = NULL;
+    slab->next = *list;
+    if (slab->next)
+        slab->next->previous = slab;
+    *list = slab;
+}
+
+static void unlink_slab(ati_stacks *stacks, ati_stack_slab *slab) {
     if (slab->previous)
         slab->previous->next = slab->next;
     else
-        stacks->partial = slab->next;
+        *find_list(stacks, slab) = slab->next;
     if (slab->next)
         slab->next->previous = slab->previous;
 }
 
-/* Maps `count` stacks. The first page serves to move them if need be: where a stack ends at the end
- * of what one page of the page table spans, the next guard page would need another one. */
 static bool map_slab(ati_stacks *stacks, ati_stack_slab *slab, uint32_t count) {
-    slab->mapping_bytes = count * stacks->stack_bytes + stacks->page_bytes;
+    slab->mapping_bytes = count * stacks->stride;
     slab->mapping = mmap(NULL, slab->mapping_bytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (slab->mapping == MAP_FAILED)
         return false;
     (void)madvise(slab->mapping, slab->mapping_bytes, MADV_NOHUGEPAGE);
-    bool moves = (uintptr_t)slab->mapping % (stacks->page_bytes * table_entries) == 0;
-    slab->first = slab->mapping + (moves ? stacks->page_bytes : 0);
     slab->count = count;
     slab->all = count == slab_stacks ? UINT64_MAX : ((uint64_t)1 << count) - 1;
     slab->cold = slab->all;
@@ -108,7 +113,7 @@ static void destroy_slab(ati_stacks *stacks, ati_stack_slab *slab) {
 static ati_stack_slab *find_slab(ati_stacks *stacks) {
     ati_stack_slab *slab = stacks->partial;
     if (slab) {
-        unlink_partial(stacks, slab);
+        unlink_slab(stacks, slab);
     } else if (stacks->unused) {
         slab = stacks->unused;
         stacks->unused = NULL;
@@ -121,21 +126,21 @@ static ati_stack_slab *find_slab(ati_stacks *stacks) {
 /* -- One stack, which belongs to the caller -- */
 
 static char *stack_begin(const ati_stack_slab *slab, uint32_t index) {
-    return slab->first + index * slab->stacks->stack_bytes;
+    return slab->mapping + index * slab->stacks->stride;
+}
+
+static char *stack_end(const ati_stack *stack) {
+    const ati_stacks *stacks = stack->slab->stacks;
+    return stack->lowest - stacks->page_bytes + stacks->stride;
 }
 
 static ati_stack *stack_record(const ati_stack_slab *slab, uint32_t index) {
-    char *end = stack_begin(slab, index) + slab->stacks->stack_bytes;
-    return (ati_stack *)(void *)(end - record_bytes);
-}
-
-static char *stack_end(ati_stack *stack) {
-    return (char *)stack + record_bytes;
+    char *end = stack_begin(slab, index) + slab->stacks->stride;
+    return (ati_stack *)(void *)(end - (size_t)record_bytes * (1 + index % shift_count));
 }
 
 static uint32_t stack_index(const ati_stack *stack) {
-    return (uint32_t)((size_t)(stack->lowest - stack->slab->first) /
-                      stack->slab->stacks->stack_bytes);
+    return (uint32_t)((size_t)(stack->lowest - stack->slab->mapping) / stack->slab->stacks->stride);
 }
 
 static bool protect(ati_stack_slab *slab, char *page) {
@@ -196,8 +201,7 @@ static ati_stack *take_cold(ati_stacks *stacks) {
     }
     uint32_t index = (uint32_t)__builtin_ctzll(slab->cold);
     slab->cold &= slab->cold - 1;
-    if (slab->cold != 0)
-        link_partial(stacks, slab);
+    link_slab(stacks, slab);
     stacks->taken_count++;
     bool is_guarded = slab->guarded >> index & 1;
     ati_lock_release(&stacks->lock);
@@ -257,16 +261,13 @@ static void make_cold(ati_stacks *stacks, ati_stack *stack) {
     return_memory(stack->lowest, stack_end(stack));
     ati_lock_acquire(&stacks->lock);
     stacks->taken_count--;
-    bool was_partial = slab->cold != 0;
+    unlink_slab(stacks, slab);
     slab->cold |= bit;
-    bool is_unused = slab->cold == slab->all;
-    if (was_partial && is_unused)
-        unlink_partial(stacks, slab);
-    else if (!was_partial && !is_unused)
-        link_partial(stacks, slab);
-    if (is_unused && stacks->unused)
+    if (slab->cold != slab->all)
+        link_slab(stacks, slab);
+    else if (stacks->unused)
         destroy_slab(stacks, slab);
-    else if (is_unused)
+    else
         stacks->unused = slab;
     ati_lock_release(&stacks->lock);
 }
@@ -290,11 +291,33 @@ void ati_stacks_give(ati_stacks *stacks, ati_stack *list) {
 void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit,
                      ati_stack_guard guard) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t pages = (stack_bytes + page - 1) / page;
     *stacks = (ati_stacks){
-        .stack_bytes = (stack_bytes + page - 1) / page * page,
+        .stride = ((pages + 1) | 1) * page,
         .page_bytes = page,
         .warm_limit = warm_limit,
         .guard = guard,
+    };
+}
+
+static void destroy_slabs(ati_stacks *stacks, ati_stack_slab *slab) {
+    while (slab) {
+        ati_stack_slab *next = slab->next;
+        destroy_slab(stacks, slab);
+        slab = next;
+    }
+}
+
+void ati_stacks_abandon(ati_stacks *stacks) {
+    destroy_slabs(stacks, stacks->partial);
+    destroy_slabs(stacks, stacks->full);
+    if (stacks->unused)
+        destroy_slab(stacks, stacks->unused);
+    *stacks = (ati_stacks){
+        .stride = stacks->stride,
+        .page_bytes = stacks->page_bytes,
+        .warm_limit = stacks->warm_limit,
+        .guard = stacks->guard,
     };
 }
 

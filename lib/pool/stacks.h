@@ -33,7 +33,7 @@ typedef struct ati_stack {
 } ati_stack;
 
 typedef struct ati_stacks {
-    size_t stack_bytes; /* from one to the next, the page below included */
+    size_t stride; /* from one to the next, the page below included */
     size_t page_bytes;
     uint32_t warm_limit;
     ati_stack_guard guard;
@@ -44,6 +44,7 @@ typedef struct ati_stacks {
     uint32_t taken_count;    /* held by users */
     uint32_t slab_count;     /* mapped */
     ati_stack_slab *partial; /* slabs with some cold stacks and some others */
+    ati_stack_slab *full;    /* slabs without cold stacks */
     ati_stack_slab *unused;  /* one slab with cold stacks only, or NULL */
 } ati_stacks;
 
@@ -51,6 +52,10 @@ typedef struct ati_stacks {
  * is reserved before the first take. */
 void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit,
                      ati_stack_guard guard);
+
+/* Unmaps all stacks, given back or not: nobody will run on them, because their threads are in the
+ * parent of this process. The source can be used again. */
+void ati_stacks_abandon(ati_stacks *stacks);
 
 /* All stacks are back. */
 void ati_stacks_deinit(ati_stacks *stacks);

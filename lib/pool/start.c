@@ -76,8 +76,7 @@ bool ati_overflow_take(at_pool *pool, ati_work *work) {
         if (!overflow->first)
             overflow->last = NULL;
         *work = node->work;
-        if (pool->options.queue_bound != AT_UNLIMITED)
-            atomic_fetch_sub_explicit(&pool->bounded_count, 1, memory_order_relaxed);
+        ati_pool_uncount_bounded(pool, 1);
         uint64_t taken = atomic_load_explicit(&overflow->taken, memory_order_relaxed);
         atomic_store_explicit(&overflow->taken, taken + 1, memory_order_relaxed);
     }
@@ -86,7 +85,8 @@ bool ati_overflow_take(at_pool *pool, ati_work *work) {
 }
 
 bool ati_pool_has_work(at_pool *pool) {
-    if (!ati_injector_is_empty(&pool->injector) || !overflow_is_empty(pool))
+    if (!ati_injector_is_empty(&pool->injector) || !overflow_is_empty(pool) ||
+        ati_lane_has_work(pool))
         return true;
     /* ORDER pool.workers: acquire. Sees the workers below the count.
      * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
@@ -170,11 +170,6 @@ static bool count_bounded(at_pool *pool, const start_batch *batch) {
     return true;
 }
 
-static void uncount_bounded(at_pool *pool, const start_batch *batch) {
-    if (pool->options.queue_bound != AT_UNLIMITED)
-        atomic_fetch_sub_explicit(&pool->bounded_count, batch->count, memory_order_relaxed);
-}
-
 /* The state is read inside the shard's lock: once at_pool_shutdown has changed it and settled the
  * injector, no push that read the old one is left. */
 static at_status check_state(at_pool *pool, const start_batch *batch) {
@@ -185,9 +180,13 @@ static at_status check_state(at_pool *pool, const start_batch *batch) {
     return AT_ERROR_CLOSED;
 }
 
-/* In an open shard. `*edge`: somebody may have to be woken. */
-static at_status push_shard(at_pool *pool, ati_injector_shard *shard, start_batch *batch,
-                            bool *edge) {
+static ati_lane lane_of(const start_batch *batch) {
+    return ati_work_lane(batch->nodes ? &batch->nodes->work : &batch->first);
+}
+
+/* In an open shard, of `lane` or of the pool's injector. `*edge`: somebody may have to be woken. */
+static at_status push_shard(at_pool *pool, ati_injector_shard *shard, ati_priority_lane *lane,
+                            start_batch *batch, bool *edge) {
     at_status status = check_state(pool, batch);
     if (status != AT_OK)
         return status;
@@ -195,13 +194,17 @@ static at_status push_shard(at_pool *pool, ati_injector_shard *shard, start_batc
         return AT_ERROR_FULL;
     if (!ati_injector_reserve(shard, batch->count)) {
         if (!batch->nodes) {
-            uncount_bounded(pool, batch);
+            ati_pool_uncount_bounded(pool, batch->count);
             return AT_ERROR_NO_MEMORY;
         }
         push_overflow(pool, batch);
         *edge = true;
         return AT_OK;
     }
+    if (lane)
+        /* ORDER lane.queued: seq_cst. Comes before the works can be taken, and before the look who
+         * sleeps. Pairs with: seq_cst in is_queued(). If relaxed: a worker sleeps on work. */
+        atomic_fetch_add_explicit(&lane->queued, batch->count, memory_order_seq_cst);
     for (size_t i = 0; i < batch->count; i++) {
         ati_work work = take_work(batch, i);
         ati_injector_write(shard, &work);
@@ -227,24 +230,32 @@ static at_status refuse(at_pool *pool, at_status status) {
 
 static at_status push_outside(at_pool *pool, start_batch *batch) {
     bool edge = false;
-    ati_injector_shard *shard = ati_injector_open(&pool->injector);
-    at_status status = push_shard(pool, shard, batch, &edge);
+    ati_lane number = lane_of(batch);
+    ati_priority_lane *lane = number == ATI_LANE_HIGH  ? &pool->high
+                              : number == ATI_LANE_LOW ? &pool->low
+                                                       : NULL;
+    ati_injector *injector = lane ? &lane->injector : &pool->injector;
+    ati_injector_shard *shard = ati_injector_open(injector);
+    at_status status = push_shard(pool, shard, lane, batch, &edge);
     /* Inside the lock: the task may end, and with it the pool, as soon as the shard is closed. */
     if (edge)
         ati_idle_notify(pool, &pool->idle);
-    ati_injector_close(&pool->injector, shard);
+    ati_injector_close(injector, shard);
     return status == AT_OK ? AT_OK : refuse(pool, status);
 }
 
 /* -- Both -- */
 
 static at_status start(at_pool *pool, start_batch *batch) {
-    if (ati_pool_is_forked(pool))
-        return refuse(pool, AT_ERROR_FORKED);
+    if (ati_pool_is_forked(pool)) {
+        at_status status = ati_pool_start_afresh(pool);
+        if (status != AT_OK)
+            return refuse(pool, status);
+    }
     ati_worker *worker = ati_worker_current;
     if (!worker || worker->pool != pool)
         return push_outside(pool, batch);
-    if (push_inside(worker, batch))
+    if (lane_of(batch) == ATI_LANE_NORMAL && push_inside(worker, batch))
         return AT_OK;
     batch->continuation = true;
     batch->inside = true;
@@ -272,7 +283,7 @@ static void unshare_context(ati_context *context, size_t count) {
 
 static at_status start_under_context(at_pool *pool, start_batch *batch) {
     ati_context *context = share_context(batch->count);
-    batch->first.context = context;
+    batch->first.context = ati_context_in_lane(context, ati_lane_of(AT_PRIORITY_INHERITED));
     at_status status = start(pool, batch);
     if (status != AT_OK)
         unshare_context(context, batch->count);
@@ -317,7 +328,7 @@ at_status at_pool_start_task(at_pool *pool, at_task *task) {
     ATI_CALLER_CHECK(task && task->run, "at_pool_start_task",
                      "`task` was not prepared by at_task_init");
     ati_context *context = share_context(1);
-    task->context = context;
+    task->context = ati_context_in_lane(context, ati_lane_of(AT_PRIORITY_INHERITED));
     task->next = NULL;
     at_status status = ati_pool_start_nodes(pool, (ati_task_node *)task, 1, false);
     if (status != AT_OK)

@@ -119,22 +119,9 @@ static ati_fiber *create_fiber(ati_worker *worker) {
     return fiber;
 }
 
-static void init_thread_fiber(ati_worker *worker) {
-    pthread_attr_t attributes;
-    void *lowest = NULL;
-    size_t size = 0;
-    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-        pthread_attr_getstack(&attributes, &lowest, &size);
-        pthread_attr_destroy(&attributes);
-    }
-    ati_fiber_init_thread(&worker->thread_fiber, lowest, size);
-    set_current(worker, &worker->thread_fiber);
-    if (!lowest)
-        worker->stack_end = (char *)UINTPTR_MAX; /* unknown: no task will nest */
-}
-
 void ati_worker_loop_on_stacks(ati_worker *worker) {
-    init_thread_fiber(worker);
+    ati_fiber_init_thread(&worker->thread_fiber);
+    set_current(worker, &worker->thread_fiber);
     worker->thread_fiber_is_free = false;
     ati_worker_loop(worker);
     if (worker->free_fibers)
@@ -272,8 +259,8 @@ static void leave_list(ati_worker *worker, ati_waiter *waiter) {
  * its list), or the loop on another stack. NULL: no memory. */
 static ati_fiber *choose_next(ati_worker *worker, ati_waiter **ready) {
     /* Now and then the loop has a look, so that tasks that wake each other starve nobody. */
-    worker->owes_fairness |= ++worker->pick_count % ATI_FAIRNESS_INTERVAL == 0;
-    if (!worker->owes_fairness) {
+    ati_worker_count_pick(worker);
+    if (!worker->owes_fairness && !worker->owes_low) {
         *ready = take_ready(worker);
         if (*ready)
             return (*ready)->fiber;
@@ -298,19 +285,36 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     waiter->frame = ati_frame_exchange(NULL);
     waiter->context = ati_context_current;
     waiter->depth = worker->depth;
+    waiter->lane = worker->lane;
+    ati_fork_stack forks;
+    ati_fork_leave_stack(worker, &forks);
     ati_context_current = NULL;
     worker->depth = 0;
     ati_worker_end_quiet(worker);
+    if (waiter->lane == ATI_LANE_LOW)
+        ati_lane_leave_low(worker->pool);
     switch_to(worker, fiber);
+    if (waiter->lane == ATI_LANE_LOW)
+        ati_lane_return_to_low(worker->pool);
     ati_frame_exchange(waiter->frame);
     ati_context_current = waiter->context;
     worker->depth = waiter->depth;
+    worker->lane = waiter->lane;
+    ati_fork_enter_stack(worker, &forks);
     worker->turn_began = 0;
 }
 
 static void check_may_suspend(const ati_waiter *waiter) {
     ATI_CALLER_CHECK(!urcu_bp_read_ongoing(), waiter->what,
                      "a task may not wait inside rcu_read_lock; leave the section first");
+}
+
+/* If it is the next one, nobody need be woken to keep the time: the worker looks at the timers
+ * itself before it runs a work or sleeps, and the task goes on on this very worker. */
+static void set_timer(ati_worker *worker, ati_waiter *waiter, at_deadline deadline) {
+    waiter->timer = (ati_pool_timer){.fire = ati_waiter_time_out};
+    if (ati_timers_add(&worker->pool->timers, &waiter->timer, deadline))
+        worker->kept_time = true;
 }
 
 bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline deadline) {
@@ -322,28 +326,34 @@ bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline dead
     waiter->worker = worker;
     waiter->fiber = worker->fiber;
     waiter->since = ati_coarse_ns();
-    if (!ati_waiter_begin(waiter)) {
+    if (!ati_waiter_begin(waiter, ATI_WAITER_SUSPENDED)) {
         put_back(worker, next, ready);
         return true;
     }
     enter_list(worker, waiter);
-    at_pool *pool = worker->pool;
-    bool timed = deadline != AT_FOREVER;
-    waiter->timer.fire = ati_waiter_time_out;
-    if (timed && ati_timers_add(&pool->timers, &waiter->timer, deadline))
-        worker->kept_time = true; /* looked at before the next task runs */
+    if (deadline != AT_FOREVER)
+        set_timer(worker, waiter, deadline);
     leave_task(worker, waiter, next);
     leave_list(worker, waiter);
-    if (timed)
-        (void)ati_timers_remove(&pool->timers, &waiter->timer);
+    if (deadline != AT_FOREVER)
+        (void)ati_timers_remove(&worker->pool->timers, &waiter->timer);
     return true;
 }
 
 /* -- Giving the turn to others -- */
 
+/* The task is in a section that blocks its thread, or the library has something to finish below it.
+ */
+static bool keeps_thread(const ati_worker *worker) {
+    return worker->blocking_depth > 0 || ati_frame_current()->keeps_thread;
+}
+
 void ati_worker_yield(ati_worker *worker) {
     ati_waiter waiter = {.what = "at_yield", .worker = worker, .fiber = worker->fiber};
     check_may_suspend(&waiter);
+    if (keeps_thread(worker))
+        return;
+    (void)ati_worker_fire_timers(worker, true);
     bool others_are_ready = ati_worker_has_ready(worker);
     if (!others_are_ready && !ati_pool_has_work(worker->pool))
         return;
@@ -356,11 +366,12 @@ void ati_worker_yield(ati_worker *worker) {
 }
 
 void ati_worker_give_turn(ati_worker *worker) {
+    (void)ati_worker_fire_timers(worker, true);
     if (!worker->ready.first && !atomic_load_explicit(&worker->inbox_is_full, memory_order_relaxed))
         return;
     int64_t now = ati_monotonic_ns();
     if (worker->turn_began == 0)
         worker->turn_began = now;
-    else if (now - worker->turn_began >= turn_limit)
+    else if (now - worker->turn_began >= turn_limit && !urcu_bp_read_ongoing())
         ati_worker_yield(worker);
 }

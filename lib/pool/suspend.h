@@ -10,8 +10,8 @@
  * of the pool's clock. False: there is no memory for another stack, and nothing has happened. */
 bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline deadline);
 
-/* Lets tasks that are ready run first, and one work of the queues; then the running task goes on.
- */
+/* Lets tasks that are ready run first, or else one work of the queues; then the running task goes
+ * on. Not where the task must keep its thread. */
 void ati_worker_yield(ati_worker *worker);
 
 /* The same, but only if the task has run for long and a woken one is waiting for its turn. */
@@ -27,7 +27,7 @@ bool ati_worker_has_ready(ati_worker *worker);
  * returns true, the loop has got a stack to go on with. */
 bool ati_worker_resume_next(ati_worker *worker);
 
-/* For the worker's loop, which has run a work or has found none: those who have yielded to it come
+/* For the worker's loop, which has found a work to run, or none: those who have yielded to it come
  * next. */
 void ati_worker_end_yield(ati_worker *worker);
 

@@ -27,15 +27,28 @@ static void update_next(ati_timers *timers) {
 
 void ati_timers_init(ati_timers *timers) {
     atomic_init(&timers->next, AT_FOREVER);
+    atomic_init(&timers->task_count, 0);
+    timers->lock = (ati_lock){0};
+    timers->is_closed = false;
+    timers->runs = false;
+    timers->firing = NULL;
+    timers->first_task = NULL;
+    timers->last_task = NULL;
+    ati_timer_wheel_init(&timers->wheel);
 }
 
-bool ati_timers_add(ati_timers *timers, ati_pool_timer *timer, int64_t moment) {
-    ati_lock_acquire(&timers->lock);
+bool ati_timers_set(ati_timers *timers, ati_pool_timer *timer, int64_t moment) {
     int64_t before = atomic_load_explicit(&timers->next, memory_order_relaxed);
     ati_timer_wheel_add(&timers->wheel, &timer->timer, moment);
     bool is_next = moment < before;
     if (is_next)
         update_next(timers);
+    return is_next;
+}
+
+bool ati_timers_add(ati_timers *timers, ati_pool_timer *timer, int64_t moment) {
+    ati_lock_acquire(&timers->lock);
+    bool is_next = ati_timers_set(timers, timer, moment);
     ati_lock_release(&timers->lock);
     return is_next;
 }
@@ -52,23 +65,55 @@ bool ati_timers_remove(ati_timers *timers, ati_pool_timer *timer) {
     return removed;
 }
 
-void ati_timers_run(ati_timers *timers, int64_t now) {
+void ati_timers_expire_task(ati_timers *timers, ati_task_node *task) {
+    task->next = NULL;
+    if (timers->last_task)
+        timers->last_task->next = task;
+    else
+        timers->first_task = task;
+    timers->last_task = task;
+}
+
+/* Under the lock, at the end of a run. */
+static size_t take_tasks(ati_timers *timers, ati_task_node **tasks) {
+    size_t count = 0;
+    *tasks = timers->first_task;
+    for (ati_task_node *task = *tasks; task; task = task->next)
+        count++;
+    timers->first_task = NULL;
+    timers->last_task = NULL;
+    ati_timers_count_tasks(timers, -(int64_t)count);
+    return count;
+}
+
+size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks) {
     if (ati_timers_next(timers) > now)
-        return;
+        return 0;
+    size_t count = 0;
     uint32_t budget = slice_budget;
     ati_lock_acquire(&timers->lock);
-    ati_timer *due = NULL;
-    while (!timers->runs && (due = ati_timer_wheel_take(&timers->wheel, now, &budget))) {
-        ati_pool_timer *timer = (ati_pool_timer *)due;
+    if (!timers->runs) {
+        ati_timer *due;
         timers->runs = true;
-        timers->firing = timer;
-        ati_lock_release(&timers->lock);
-        timer->fire(timer);
-        ati_lock_acquire(&timers->lock);
+        while ((due = ati_timer_wheel_take(&timers->wheel, now, &budget))) {
+            ati_pool_timer *timer = (ati_pool_timer *)due;
+            timers->firing = timer;
+            ati_lock_release(&timers->lock);
+            timer->fire(timer);
+            ati_lock_acquire(&timers->lock);
+        }
         timers->firing = NULL;
         timers->runs = false;
+        count = take_tasks(timers, tasks);
+        update_next(timers);
     }
-    update_next(timers);
+    ati_lock_release(&timers->lock);
+    return count;
+}
+
+void ati_timers_close(ati_timers *timers) {
+    ati_lock_acquire(&timers->lock);
+    timers->is_closed = true;
     ati_lock_release(&timers->lock);
 }
 

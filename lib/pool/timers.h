@@ -4,6 +4,7 @@
 
 /* The timers of one pool: a wheel and its lock. Workers fire what is due; see timers.c. */
 #include "base/lock.h"
+#include "pool/executor.h"
 #include "queue/timer_wheel.h"
 
 #include <asynctools/clock.h>
@@ -16,10 +17,13 @@ typedef struct ati_pool_timer {
 
 typedef struct ati_timers {
     _Atomic int64_t next; /* AT_FOREVER, or no later than the earliest timer; written under lock */
-    _Atomic uint64_t task_count; /* timers that count as accepted tasks */
-    ati_lock lock;               /* guards what follows; inside that of a virtual clock */
-    ati_pool_timer *firing;      /* the one that is being fired, by the worker that runs */
+    _Atomic uint64_t task_count; /* timers that are to start a task; written under lock */
+    ati_lock lock;               /* guards what follows; innermost */
+    bool is_closed;              /* no task may be set from outside the pool */
     bool runs;                   /* a worker fires */
+    ati_pool_timer *firing;      /* the one that is being fired, by the worker that runs */
+    ati_task_node *first_task;   /* to be started by the worker that runs; its own, no lock */
+    ati_task_node *last_task;
     ati_timer_wheel wheel;
 } ati_timers;
 
@@ -29,7 +33,7 @@ static inline int64_t ati_timers_next(const ati_timers *timers) {
     return atomic_load_explicit(&((ati_timers *)timers)->next, memory_order_seq_cst);
 }
 
-/* Zeroed storage. */
+/* In storage that need not be zeroed. */
 void ati_timers_init(ati_timers *timers);
 
 /* Sets a timer that is not set. True: it is the next one; a sleeper may have to be told
@@ -39,8 +43,12 @@ bool ati_timers_add(ati_timers *timers, ati_pool_timer *timer, int64_t moment);
 /* When it returns, the timer does not fire any more and is not being fired. True: it had not. */
 bool ati_timers_remove(ati_timers *timers, ati_pool_timer *timer);
 
-/* Fires what is due at `now`, for some 50 microseconds at most, unless another worker does. */
-void ati_timers_run(ati_timers *timers, int64_t now);
+/* Fires what is due at `now`, for some 50 microseconds at most, unless another worker does. Gives
+ * the number of tasks that the caller is to start, and their list, the earliest first. */
+size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks);
+
+/* From now on no task is set from outside; none that began before is still in progress. */
+void ati_timers_close(ati_timers *timers);
 
 /* Makes ati_timers_next() exact, where it may be too early, and gives it. */
 int64_t ati_timers_settle(ati_timers *timers);
@@ -49,5 +57,19 @@ int64_t ati_timers_settle(ati_timers *timers);
 static inline bool ati_timers_has_tasks(const ati_timers *timers) {
     return atomic_load_explicit(&((ati_timers *)timers)->task_count, memory_order_relaxed) != 0;
 }
+
+/* -- For timer.c -- */
+
+/* Under the lock: what ati_timers_add does. */
+bool ati_timers_set(ati_timers *timers, ati_pool_timer *timer, int64_t moment);
+
+/* Under the lock. */
+static inline void ati_timers_count_tasks(ati_timers *timers, int64_t change) {
+    uint64_t count = atomic_load_explicit(&timers->task_count, memory_order_relaxed);
+    atomic_store_explicit(&timers->task_count, count + (uint64_t)change, memory_order_relaxed);
+}
+
+/* For a fire function: the worker that fires is to start this task. */
+void ati_timers_expire_task(ati_timers *timers, ati_task_node *task);
 
 #endif

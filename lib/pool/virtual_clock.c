@@ -13,18 +13,17 @@
  * this clock at all. A worker that falls asleep leaves only after its last look at the queues. So
  * nothing that anybody inside has started is under way while `inside` is 0.
  *
- * Who leaves as the last runs on (run_on): it moves the time to the next timer, enters for itself,
- * sets going whoever waits for that moment, and leaves again. If nobody went on it does the same at
- * the next timer. If there is none, time stands still until somebody from outside has come and
- * gone.
+ * Who leaves as the last runs on (run_on): it moves the time to the next timer, enters again, sets
+ * going whoever waits for that moment, and leaves. If nobody went on, it does the same at the next
+ * timer. If there is none, time stands still until somebody has come from outside and gone again.
  *
  * Invariants
- *   1. The time is changed only under both locks, while inside is 0, and never backwards.
- *   2. While inside is 0 only those may set a timer who are not bound to this clock: the next
- * moment that is found under `lock` is the next one for everybody else.
- *   3. The thread that runs on uses the clock only while its caller's entry, the wait of the thread
- *      that it tried to wake, or the hold that it ends counts as a user. So the clock may be
- *      destroyed as soon as it has no users.
+ *   1. `inside` gets to 0 only under both locks, and the time is changed only there, at once, and
+ *      never backwards.
+ *   2. Whoever sets a timer or a deadline is inside. So the next moment that is found while
+ * `inside` is 0 is the next one for everybody.
+ *   3. The clock is used only by those who are inside or a user, and under jump_lock by the one who
+ *      runs on.
  *
  * The next moment has to be exact, to the nanosecond, and not that of a timer which has been
  * removed: time would have passed for nothing. Pools know a moment that is possibly too early,
@@ -42,6 +41,9 @@
 #include "base/process_fork.h"
 #include "pool/pool.h"
 
+#include <sched.h>
+#include <string.h>
+
 static const int64_t first_moment = AT_HOURS(1);
 
 typedef struct virtual_clock {
@@ -49,15 +51,15 @@ typedef struct virtual_clock {
     uint64_t fork_count;
     _Atomic int64_t now; /* written under both locks */
 
-    ati_lock jump_lock; /* guards `pools` and their next_of_clock and is_passed_by; outside
-                           idle.lock and `lock` */
+    ati_lock jump_lock; /* guards `pools`, their next_of_clock and is_passed_by; idle.lock and
+                           `lock` are inside */
     at_pool *pools;
 
-    ati_lock lock; /* guards what follows; inside every other lock but timers.lock */
+    ati_lock lock; /* guards what follows; of all locks only timers.lock is inside */
     uint64_t inside;
     uint64_t user_count; /* pools, bound threads, holds */
     uint64_t hold_count;
-    ati_timer_wheel deadlines; /* of threads */
+    ati_timer_wheel deadlines; /* of threads; the last: much of it is never touched */
 } virtual_clock;
 
 static int64_t read_virtual(at_clock *clock) {
@@ -107,11 +109,11 @@ static void time_out_threads(virtual_clock *clock, int64_t now) {
     }
 }
 
-/* Moves the time, if nobody is inside, and enters. False: somebody is, or there is no next timer.
- */
+/* Leaves. If nobody is inside then, moves the time and enters again. False: somebody is inside, or
+ * nobody waits for a moment. */
 static bool jump(virtual_clock *clock) {
     ati_lock_acquire(&clock->lock);
-    int64_t next = clock->inside == 0 ? find_next(clock) : AT_FOREVER;
+    int64_t next = --clock->inside == 0 ? find_next(clock) : AT_FOREVER;
     if (next < AT_FOREVER) {
         int64_t now = read_virtual(&clock->clock);
         if (next > now)
@@ -130,21 +132,12 @@ static void wake_pools(virtual_clock *clock) {
             pool->is_passed_by = !ati_idle_wake_for_time(pool);
 }
 
-static uint64_t add_inside(virtual_clock *clock, uint64_t change) {
-    ati_lock_acquire(&clock->lock);
-    uint64_t inside = clock->inside += change;
-    ati_lock_release(&clock->lock);
-    return inside;
-}
-
 static void run_on(virtual_clock *clock) {
     ati_lock_acquire(&clock->jump_lock);
     for (at_pool *pool = clock->pools; pool; pool = pool->next_of_clock)
         pool->is_passed_by = false;
-    while (jump(clock)) {
+    while (jump(clock))
         wake_pools(clock);
-        (void)add_inside(clock, (uint64_t)-1);
-    }
     ati_lock_release(&clock->jump_lock);
 }
 
@@ -152,13 +145,24 @@ static void run_on(virtual_clock *clock) {
 
 static void enter(at_clock *entered) {
     virtual_clock *clock = (virtual_clock *)entered;
-    if (!is_forked(clock))
-        (void)add_inside(clock, 1);
+    if (is_forked(clock))
+        return;
+    ati_lock_acquire(&clock->lock);
+    clock->inside++;
+    ati_lock_release(&clock->lock);
 }
 
 static void leave(at_clock *left) {
     virtual_clock *clock = (virtual_clock *)left;
-    if (!is_forked(clock) && add_inside(clock, (uint64_t)-1) == 0)
+    if (is_forked(clock))
+        return;
+    ati_lock_acquire(&clock->lock);
+    ATI_ASSERT(clock->inside > 0);
+    bool is_last = clock->inside == 1;
+    if (!is_last)
+        clock->inside--;
+    ati_lock_release(&clock->lock);
+    if (is_last)
         run_on(clock);
 }
 
@@ -180,8 +184,8 @@ static void unbind_thread(at_clock *bound) {
     virtual_clock *clock = (virtual_clock *)bound;
     if (is_forked(clock))
         return;
-    leave(bound);
     add_users(clock, (uint64_t)-1);
+    leave(bound);
 }
 
 void ati_virtual_clock_add_pool(at_pool *pool) {
@@ -238,9 +242,11 @@ static virtual_clock *check_virtual(at_clock *clock, const char *call) {
 
 at_status at_virtual_clock_create(at_clock **clock) {
     ATI_CALLER_CHECK(clock, "at_virtual_clock_create", "`clock` is NULL");
-    virtual_clock *created = ati_allocate_zeroed(sizeof *created);
+    virtual_clock *created = ati_allocate(sizeof *created);
     if (!created)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_virtual_clock_create: out of memory");
+    memset(created, 0, offsetof(virtual_clock, deadlines));
+    ati_timer_wheel_init(&created->deadlines);
     created->clock = (at_clock){.now = read_virtual,
                                 .enter = enter,
                                 .leave = leave,
@@ -252,18 +258,25 @@ at_status at_virtual_clock_create(at_clock **clock) {
     return AT_OK;
 }
 
+/* Whether somebody who is no user, or no user any more, is still on the way out. */
+static bool is_being_left(virtual_clock *clock) {
+    ati_lock_acquire(&clock->jump_lock);
+    ati_lock_acquire(&clock->lock);
+    ATI_CALLER_CHECK(clock->user_count == 0, "at_virtual_clock_destroy",
+                     "a pool, a thread or a hold still uses the clock; destroy the pools, bind the "
+                     "threads to NULL and release the holds first");
+    bool is_left = clock->inside == 0;
+    ati_lock_release(&clock->lock);
+    ati_lock_release(&clock->jump_lock);
+    return !is_left;
+}
+
 void at_virtual_clock_destroy(at_clock *destroyed) {
     if (!destroyed)
         return;
     virtual_clock *clock = check_virtual(destroyed, "at_virtual_clock_destroy");
-    if (!is_forked(clock)) {
-        ati_lock_acquire(&clock->lock);
-        uint64_t user_count = clock->user_count;
-        ati_lock_release(&clock->lock);
-        ATI_CALLER_CHECK(user_count == 0, "at_virtual_clock_destroy",
-                         "a pool, a thread or a hold still uses the clock; destroy the pools, bind "
-                         "the threads to NULL and release the holds first");
-    }
+    while (!is_forked(clock) && is_being_left(clock))
+        sched_yield();
     ati_release(clock, sizeof *clock);
 }
 

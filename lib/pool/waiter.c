@@ -3,19 +3,20 @@
  *
  * States, in `state`:
  *
- *   OPEN, TIMED_OUT -wait-> SUSPENDED, SLEEPING -wake-> WOKEN
+ *   OPEN, TIMED_OUT -wait-> SUSPENDED, ASLEEP -wake-> WOKEN
  *   OPEN, TIMED_OUT -wake-> WOKEN
- *                           SUSPENDED, SLEEPING -time_out-> TIMED_OUT
+ *                           SUSPENDED, ASLEEP -time_out-> TIMED_OUT
  *
  * Invariants
- *   1. SUSPENDED and SLEEPING are left once, by the compare-and-swap of a wake or of the deadline:
+ *   1. SUSPENDED or ASLEEP is left once, by the compare-and-swap of a wake or of the deadline:
  *      only that one sets the waiter going again, so it goes on once.
- *   2. A thread may go on as soon as SLEEPING is left, so from then on its futex is woken by
- *      address only. A suspended task goes on when it has been resumed, and not before.
+ *   2. A thread goes on as soon as it sees the state, so from then on its waker knows no more than
+ *      the address of the futex. A task goes on when its waker lets it, and the waiter is not
+ *      touched after that. Whoever comes too late touches nothing but the state.
  *   3. A suspended task is resumed by its own worker, which takes it out of its inbox on another
  *      stack. So it can be woken before its stack has been left.
- *   4. A thread that sleeps has left its clock. Whoever sets it going has entered the clock for it
- *      before, so a virtual clock does not run on between the wake and the return of the wait.
+ *   4. A thread that is asleep has left its clock. Whoever sets it going has entered the clock for
+ *      it before, so a virtual clock does not run on between the wake and the return of the wait.
  *
  * Checked by: tests/unit/waiter_test.c, tests/stress/pool_suspend_test.c. */
 #include "pool/waiter.h"
@@ -29,14 +30,13 @@
 
 enum { look_limit = 8 }; /* before a plain thread sleeps: some 4 microseconds */
 
-bool ati_waiter_begin(ati_waiter *waiter) {
-    uint32_t waits = waiter->worker ? ATI_WAITER_SUSPENDED : ATI_WAITER_SLEEPING;
+bool ati_waiter_begin(ati_waiter *waiter, ati_waiter_state waiting) {
     uint32_t state = atomic_load_explicit(&waiter->state, memory_order_relaxed);
     while (state != ATI_WAITER_WOKEN)
         /* ORDER waiter.state: release. Publishes how the waiter goes on.
-         * Pairs with: acquire and acq_rel in ati_waiter_wake(), acq_rel in ati_waiter_time_out().
-         * If relaxed: the waker reads an unwritten worker. */
-        if (atomic_compare_exchange_weak_explicit(&waiter->state, &state, waits,
+         * Pairs with: acquire and acq_rel in ati_waiter_wake(), acq_rel in
+         * ati_waiter_time_out(). If relaxed: the waker reads an unwritten worker or clock. */
+        if (atomic_compare_exchange_weak_explicit(&waiter->state, &state, waiting,
                                                   memory_order_release, memory_order_relaxed))
             return true;
     return false;
@@ -62,8 +62,8 @@ static bool look_until_woken(const ati_waiter *waiter) {
 
 /* False: it was woken in the meantime, or a virtual clock has reached its deadline. */
 static bool stop_sleeping(ati_waiter *waiter) {
-    uint32_t sleeping = ATI_WAITER_SLEEPING;
-    return atomic_compare_exchange_strong_explicit(&waiter->state, &sleeping, ATI_WAITER_TIMED_OUT,
+    uint32_t asleep = ATI_WAITER_ASLEEP;
+    return atomic_compare_exchange_strong_explicit(&waiter->state, &asleep, ATI_WAITER_TIMED_OUT,
                                                    memory_order_relaxed, memory_order_relaxed);
 }
 
@@ -72,8 +72,8 @@ static bool sleep_until(ati_waiter *waiter, at_deadline until) {
     /* ORDER waiter.state: acquire. What the waker did happens before the wait returns.
      * Pairs with: acq_rel in ati_waiter_wake(), release in ati_waiter_time_out_thread(). If
      * relaxed: the waiter reads stale data, or a time before its deadline. */
-    while (atomic_load_explicit(&waiter->state, memory_order_acquire) == ATI_WAITER_SLEEPING)
-        if (!ati_futex_wait(&waiter->state, ATI_WAITER_SLEEPING, until) && stop_sleeping(waiter))
+    while (atomic_load_explicit(&waiter->state, memory_order_acquire) == ATI_WAITER_ASLEEP)
+        if (!ati_futex_wait(&waiter->state, ATI_WAITER_ASLEEP, until) && stop_sleeping(waiter))
             return true;
     return false;
 }
@@ -87,12 +87,11 @@ static void sleep_outside_virtual(ati_waiter *waiter, at_deadline deadline, at_d
 
 bool ati_waiter_sleep(ati_waiter *waiter, at_clock *clock, at_deadline deadline,
                       at_deadline limit) {
-    waiter->worker = NULL;
     if (waiter->clock != clock) /* a waker may still read it after a wait that timed out */
         waiter->clock = clock;
     bool is_virtual = ati_clock_is_virtual(clock);
     bool is_late = is_virtual && deadline <= at_clock_now(clock);
-    if (is_late || !ati_waiter_begin(waiter))
+    if (is_late || !ati_waiter_begin(waiter, ATI_WAITER_ASLEEP))
         return ati_waiter_is_woken(waiter);
     if (is_virtual)
         sleep_outside_virtual(waiter, deadline, limit);
@@ -122,7 +121,7 @@ bool ati_waiter_wait(ati_waiter *waiter, at_deadline deadline) {
         return look_until_woken(waiter) || sleep_until_woken(waiter, deadline);
     if (worker->blocking_depth > 0)
         return sleep_until_woken(waiter, deadline);
-    if (ati_worker_suspend(worker, waiter, deadline))
+    if (!ati_frame_current()->keeps_thread && ati_worker_suspend(worker, waiter, deadline))
         return ati_waiter_is_woken(waiter);
     return block_until_woken(worker, waiter, deadline);
 }
@@ -132,7 +131,7 @@ void ati_waiter_wake(ati_waiter *waiter) {
      * Pairs with: release in ati_waiter_begin(). If relaxed: reads an unwritten clock. */
     uint32_t state = atomic_load_explicit(&waiter->state, memory_order_acquire);
     for (;;) {
-        at_clock *clock = state == ATI_WAITER_SLEEPING ? waiter->clock : NULL;
+        at_clock *clock = state == ATI_WAITER_ASLEEP ? waiter->clock : NULL;
         if (clock)
             ati_clock_enter(clock);
         /* ORDER waiter.state: acq_rel. Publishes what the waker did, and sees how the waiter goes
@@ -148,7 +147,7 @@ void ati_waiter_wake(ati_waiter *waiter) {
     }
     if (state == ATI_WAITER_SUSPENDED)
         ati_worker_resume(waiter);
-    else if (state == ATI_WAITER_SLEEPING)
+    else if (state == ATI_WAITER_ASLEEP)
         ati_futex_wake(&waiter->state, 1);
 }
 
@@ -164,11 +163,11 @@ void ati_waiter_time_out(ati_pool_timer *timer) {
 
 bool ati_waiter_time_out_thread(ati_timer *timer) {
     ati_waiter *waiter = (ati_waiter *)((char *)timer - offsetof(ati_waiter, timer));
-    uint32_t sleeping = ATI_WAITER_SLEEPING;
+    uint32_t asleep = ATI_WAITER_ASLEEP;
     /* ORDER waiter.state: release. Publishes the time that the clock has reached.
      * Pairs with: acquire in sleep_until(). If relaxed: the thread reads a time before its
      * deadline. */
-    if (!atomic_compare_exchange_strong_explicit(&waiter->state, &sleeping, ATI_WAITER_TIMED_OUT,
+    if (!atomic_compare_exchange_strong_explicit(&waiter->state, &asleep, ATI_WAITER_TIMED_OUT,
                                                  memory_order_release, memory_order_relaxed))
         return false;
     ati_futex_wake(&waiter->state, 1);

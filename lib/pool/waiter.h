@@ -12,6 +12,7 @@
 #include "base/frame.h"
 #include "pool/fiber.h"
 #include "pool/timers.h"
+#include "queue/work.h"
 
 #include <asynctools/clock.h>
 
@@ -22,15 +23,15 @@ struct ati_worker;
 typedef enum ati_waiter_state {
     ATI_WAITER_OPEN = 0,      /* does not wait, and was not woken */
     ATI_WAITER_SUSPENDED = 1, /* a task waits */
-    ATI_WAITER_SLEEPING = 2,  /* a thread waits, on this word */
+    ATI_WAITER_ASLEEP = 2,    /* a thread waits; futex */
     ATI_WAITER_WOKEN = 3,     /* for good */
     ATI_WAITER_TIMED_OUT = 4, /* does not wait any more; may still be woken */
 } ati_waiter_state;
 
 typedef struct ati_waiter {
     _Atomic uint32_t state;    /* ati_waiter_state */
-    struct ati_worker *worker; /* of the task; NULL: a thread waits */
-    at_clock *clock;           /* of the thread */
+    struct ati_worker *worker; /* of the suspended task */
+    at_clock *clock;           /* that the sleeping thread has left */
     struct ati_waiter *next;   /* in an inbox or a list of tasks to be resumed */
 
     /* What a suspended task is, and how it goes on; its worker's own. */
@@ -38,6 +39,7 @@ typedef struct ati_waiter {
     ati_frame *frame;
     ati_context *context;
     uint32_t depth;
+    ati_lane lane;
 
     /* In the worker's list of suspended tasks; under its suspended_lock. */
     struct ati_waiter *newer;
@@ -63,7 +65,7 @@ static inline void ati_waiter_init(ati_waiter *waiter, const char *what, const v
  * or wait again. */
 bool ati_waiter_wait(ati_waiter *waiter, at_deadline deadline);
 
-/* The same, by a sleep of the thread, inside `clock`; and it gives up at `limit` of
+/* The same, by a sleep of the thread, which is inside `clock`; and it gives up at `limit` of
  * CLOCK_MONOTONIC too. */
 bool ati_waiter_sleep(ati_waiter *waiter, at_clock *clock, at_deadline deadline, at_deadline limit);
 
@@ -73,8 +75,9 @@ void ati_waiter_wake(ati_waiter *waiter);
 
 /* -- For suspend.c -- */
 
-/* From now on a wake sets the waiter going, as `worker` says. False: it was woken already. */
-bool ati_waiter_begin(ati_waiter *waiter);
+/* From now on a wake sets the waiter going, which is `waiting` so or so. False: it was woken
+ * already. */
+bool ati_waiter_begin(ati_waiter *waiter, ati_waiter_state waiting);
 bool ati_waiter_is_woken(const ati_waiter *waiter);
 
 /* The deadline of the wait is over; called when its timer fires. */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "pool/worker.h"
 
+#include "base/barrier.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "pool/crash.h"
 #include "pool/pool.h"
 #include "pool/report.h"
 #include "pool/suspend.h"
@@ -19,6 +21,7 @@
 enum {
     deque_room = 256,   /* places a deque starts with, at least ATI_BATCH_LIMIT */
     search_rounds = 16, /* looks at every queue before a worker sleeps: some 10 microseconds */
+    nap_rounds = 4,     /* the same after a nap */
     nesting_limit = 64, /* tasks on one stack */
     nesting_stack = 32 * 1024, /* bytes of stack that must be left for one more */
 };
@@ -37,12 +40,15 @@ ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
     worker->pool = pool;
     worker->index = index;
     worker->is_spare = is_spare;
+    worker->cpu = -1;
     worker->random = ati_random_next();
+    ati_forks_init(&worker->forks, ati_barrier_is_unequal());
     return worker;
 }
 
 void ati_worker_destroy(ati_worker *worker) {
     ati_deque_deinit(&worker->deque);
+    ati_forks_deinit(&worker->forks);
     ati_release(worker, sizeof *worker);
 }
 
@@ -76,9 +82,12 @@ void ati_worker_end_quiet(ati_worker *worker) {
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
     if (worker)
         ati_counter_add_after(&worker->counts.running, 1);
-    if (ati_worker_current) {
-        ati_worker_current->depth++;
-        ati_worker_end_quiet(ati_worker_current);
+    ati_worker *current = ati_worker_current;
+    if (current) {
+        current->depth++;
+        ati_worker_end_quiet(current);
+        run->fork_count = ati_forks_count(&current->forks);
+        ati_fork_set_context(current, context);
     }
     run->frame = (ati_frame){0};
     ati_frame_enter(&run->frame);
@@ -95,12 +104,18 @@ _Noreturn static void end_forked_process(void) {
 }
 
 void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
+    ati_worker *current = ati_worker_current;
+    ATI_CALLER_CHECK(!current || ati_forks_count(&current->forks) == run->fork_count, "task",
+                     "a task or forked call has returned before its forks were joined; call "
+                     "at_fork_join for each");
     if (run->frame.next_future)
         run->frame.next_release(run->frame.next_future);
     ati_context_current = run->outer_context;
     ati_frame_leave(&run->frame);
-    if (ati_worker_current)
-        ati_worker_current->depth--;
+    if (current) {
+        current->depth--;
+        ati_fork_set_context(current, run->outer_context);
+    }
     if (!worker)
         return;
     ATI_CALLER_CHECK(worker->depth > 0 || worker->blocking_depth == 0, "at_blocking_begin",
@@ -133,7 +148,9 @@ at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, a
 /* A task that at_pool_start started: nobody wants its value. */
 static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_run run;
-    ati_task_begin(worker, &run, work->context);
+    ati_context *context = ati_work_context(work);
+    ati_task_begin(worker, &run, context);
+    run.frame.site = work->site;
     void *returned = work->run(work->argument);
     at_error *error = NULL;
     at_status status = ati_task_outcome(&run.frame, returned, work->site, &error);
@@ -142,19 +159,23 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_end(worker, &run, status);
     if (error)
         ati_report_dropped_error(error);
-    ati_context_release(work->context);
+    ati_context_release(context);
 }
 
 /* A work without a function stands for the task that is ready to go on. */
 static void run_work(ati_worker *worker, const ati_work *work) {
+    ati_lane lane = ati_work_lane(work);
     worker->turn_began = 0;
+    worker->lane = lane;
+    ati_worker_end_yield(worker);
     if (work->site)
         run_started(worker, work);
     else if (work->run)
         work->run(work->argument);
     else
         (void)ati_worker_resume_next(worker);
-    ati_worker_end_yield(worker);
+    if (lane == ATI_LANE_LOW)
+        ati_lane_leave_low(worker->pool);
 }
 
 /* -- Finding work -- */
@@ -167,8 +188,7 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
     size_t room = ati_deque_room(&worker->deque) + 1;
     if (limit > room)
         limit = room;
-    bool bounded = pool->options.queue_bound != AT_UNLIMITED;
-    if (bounded)
+    if (pool->options.queue_bound != AT_UNLIMITED)
         limit = 1; /* what is queued is counted until it runs */
     size_t count;
     ati_injector_shard *shard =
@@ -181,15 +201,79 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
         (void)pushed;
     }
     ati_injector_end_take(shard, count);
-    if (bounded)
-        atomic_fetch_sub_explicit(&pool->bounded_count, 1, memory_order_relaxed);
+    ati_pool_uncount_bounded(pool, 1);
     *work = batch[0];
     return true;
 }
 
-/* Steals one work from another worker, from a random one on. */
+/* Takes one work that has another priority. */
+static bool take_from_lane(ati_worker *worker, ati_priority_lane *lane, ati_work *work) {
+    if (atomic_load_explicit(&lane->queued, memory_order_relaxed) == 0)
+        return false;
+    size_t count;
+    ati_injector_shard *shard =
+        ati_injector_begin_take(&lane->injector, worker->next_shard++, work, 1, &count);
+    if (!shard)
+        return false;
+    ati_injector_end_take(shard, 1);
+    atomic_fetch_sub_explicit(&lane->queued, 1, memory_order_relaxed);
+    ati_pool_uncount_bounded(worker->pool, 1);
+    return true;
+}
+
+static bool take_high(ati_worker *worker, ati_work *work) {
+    return take_from_lane(worker, &worker->pool->high, work);
+}
+
+static bool take_low(ati_worker *worker, ati_work *work) {
+    at_pool *pool = worker->pool;
+    if (atomic_load_explicit(&pool->low.queued, memory_order_relaxed) == 0 ||
+        !ati_lane_enter_low(pool))
+        return false;
+    if (take_from_lane(worker, &pool->low, work))
+        return true;
+    ati_lane_leave_low(pool);
+    return false;
+}
+
+/* Steals one work from a worker, if there is one in its deque. */
+static bool steal_from(ati_worker *victim, ati_work *work) {
+    ati_steal result;
+    do
+        result = ati_deque_steal(&victim->deque, work);
+    while (result == ATI_STEAL_LOST);
+    return result == ATI_STEAL_DONE;
+}
+
+/* Steals from one of `count` victims, from a random one on. */
+static bool steal_from_some(ati_worker *worker, const uint32_t *victims, uint32_t count,
+                            ati_work *work) {
+    uint32_t start = count > 1 ? (uint32_t)(ati_random_step(&worker->random) % count) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = start + i < count ? start + i : start + i - count;
+        if (steal_from(worker->pool->workers[victims[index]], work))
+            return true;
+    }
+    return false;
+}
+
+static bool steal_nearby(ati_worker *worker, ati_work *work) {
+    uint32_t begin = 0;
+    for (int distance = 0; distance < ATI_CPU_DISTANCES; distance++) {
+        uint32_t end = worker->victim_ends[distance];
+        if (steal_from_some(worker, worker->victims + begin, end - begin, work))
+            return true;
+        begin = end;
+    }
+    return false;
+}
+
+/* Steals one work from another worker: from near ones first where it is known who is near, else
+ * from a random one on; then looks at forked calls. */
 static bool steal(ati_worker *worker, ati_work *work) {
     at_pool *pool = worker->pool;
+    if (worker->victims && steal_nearby(worker, work))
+        return true;
     /* ORDER pool.workers: acquire. Sees the workers below the count.
      * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
@@ -197,13 +281,16 @@ static bool steal(ati_worker *worker, ati_work *work) {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t index = start + i < count ? start + i : start + i - count;
         ati_worker *victim = pool->workers[index];
-        if (victim == worker)
-            continue;
-        ati_steal result;
-        do
-            result = ati_deque_steal(&victim->deque, work);
-        while (result == ATI_STEAL_LOST);
-        if (result == ATI_STEAL_DONE)
+        if (victim != worker && steal_from(victim, work))
+            return true;
+    }
+    if (!atomic_load_explicit(&pool->fork_market.is_open, memory_order_relaxed))
+        return false;
+    int64_t now = ati_monotonic_ns();
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = start + i < count ? start + i : start + i - count;
+        ati_worker *victim = pool->workers[index];
+        if (victim != worker && ati_fork_steal(worker, victim, now, work))
             return true;
     }
     return false;
@@ -237,17 +324,21 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
     return found;
 }
 
-/* Fires the timers that are due. To look at the clock costs as much as a small task, so while there
- * is work that is done only now and then. */
-static void fire_timers(ati_worker *worker, bool busy) {
+/* To look at the clock costs as much as a small task, so while there is work that is done only now
+ * and then. */
+bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
     at_pool *pool = worker->pool;
     if (ati_timers_next(&pool->timers) == AT_FOREVER)
-        return;
+        return false;
     uint64_t ticks = ati_ticks();
     if (busy && ticks - worker->ticks < ATI_TICKS_SHORT)
-        return;
+        return false;
     worker->ticks = ticks;
-    ati_timers_run(&pool->timers, at_clock_now(pool->options.clock));
+    ati_task_node *tasks;
+    size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &tasks);
+    if (count > 0)
+        ati_timer_start_tasks(pool, tasks);
+    return count > 0;
 }
 
 /* A task that was woken goes on before anything new is begun. */
@@ -258,11 +349,15 @@ static bool take_ready(ati_worker *worker, ati_work *work) {
 
 /* Takes what is at hand, without looking at other workers. */
 static bool pick(ati_worker *worker, ati_work *work) {
-    fire_timers(worker, true);
-    worker->owes_fairness |= ++worker->pick_count % ATI_FAIRNESS_INTERVAL == 0;
+    (void)ati_worker_fire_timers(worker, true);
+    ati_worker_count_pick(worker);
+    bool low_first = worker->owes_low;
+    worker->owes_low = false;
+    if (low_first && take_low(worker, work))
+        return true;
     bool fair = worker->owes_fairness;
     worker->owes_fairness = false;
-    if (fair ? pick_fairly(worker, work) : take_ready(worker, work))
+    if (fair ? pick_fairly(worker, work) : take_ready(worker, work) || take_high(worker, work))
         return true;
     if (ati_deque_pop(&worker->deque, work))
         return true;
@@ -270,15 +365,18 @@ static bool pick(ati_worker *worker, ati_work *work) {
     if (take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work))
         return true;
     ati_worker_end_yield(worker);
-    return take_ready(worker, work);
+    return take_ready(worker, work) || take_high(worker, work);
 }
 
 /* Looks everywhere for a bounded moment. */
 static bool search(ati_worker *worker, ati_work *work) {
-    for (int round = 0; round < search_rounds; round++) {
-        fire_timers(worker, false);
-        if (take_ready(worker, work) || take_injected(worker, work, ATI_BATCH_LIMIT) ||
-            ati_overflow_take(worker->pool, work) || steal(worker, work))
+    int rounds = worker->forks.watch_began != 0 ? nap_rounds : search_rounds;
+    for (int round = 0; round < rounds; round++) {
+        if (ati_worker_fire_timers(worker, false) && ati_deque_pop(&worker->deque, work))
+            return true;
+        if (take_ready(worker, work) || take_high(worker, work) ||
+            take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work) ||
+            steal(worker, work) || take_low(worker, work))
             return true;
         sched_yield();
     }
@@ -289,7 +387,8 @@ static bool search(ati_worker *worker, ati_work *work) {
 static bool is_superfluous(ati_worker *worker) {
     return worker->is_spare &&
            atomic_load_explicit(&worker->pool->surplus, memory_order_relaxed) > 0 &&
-           ati_deque_size(&worker->deque) == 0 && ati_counter_read(&worker->suspended_count) == 0;
+           ati_deque_size(&worker->deque) == 0 && ati_counter_read(&worker->suspended_count) == 0 &&
+           !worker->ready.first && !worker->yielded.first;
 }
 
 /* Finds the next work, sleeping until there is one. False: the thread is to end. */
@@ -305,6 +404,7 @@ static bool find_work(ati_worker *worker, ati_work *work) {
             searching = ati_idle_start_searching(&pool->idle);
         }
         if (searching && search(worker, work)) {
+            ati_fork_found_work(worker);
             ati_idle_stop_searching(pool);
             return true;
         }
@@ -339,17 +439,21 @@ void *ati_worker_main(void *argument) {
     const at_pool_options *options = &worker->pool->options;
     worker->ended = false;
     ati_clock_lend(options->clock);
-    prctl(PR_SET_TIMERSLACK, 1UL); /* timers on time: the default lets them be 50 us late */
+    prctl(PR_SET_TIMERSLACK, 1UL);  /* timers on time: the default lets them be 50 us late */
+    (void)ati_crash_thread_enter(); /* without it an overflow is only not reported */
     pthread_cleanup_push(abort_dying_worker, NULL);
     if (options->on_thread_start)
         options->on_thread_start(options->context);
     ati_worker_current = worker; /* what the hooks call is called by a plain thread */
+    at_inline_worker_current = &worker->forks.line;
     ati_worker_loop_on_stacks(worker);
+    at_inline_worker_current = NULL;
     ati_worker_current = NULL;
     if (options->on_thread_stop)
         options->on_thread_stop(options->context);
     ati_clock_lend(NULL);
     ati_pool_leave_clock(worker->pool);
     pthread_cleanup_pop(0);
+    ati_crash_thread_leave();
     return NULL;
 }

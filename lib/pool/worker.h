@@ -7,6 +7,8 @@
 #include "base/context.h"
 #include "base/frame.h"
 #include "base/lock.h"
+#include "base/topology.h"
+#include "pool/fork.h"
 #include "pool/waiter.h"
 #include "queue/deque.h"
 
@@ -36,7 +38,8 @@ typedef struct ati_ready_list {
 } ati_ready_list;
 
 enum {
-    ATI_FAIRNESS_INTERVAL = 61, /* every so many picks the others come first */
+    ATI_FAIRNESS_INTERVAL = 61, /* every so many picks those who wait longer come first, and at
+                                   another one those of low priority */
     ATI_BATCH_LIMIT = 64,       /* works taken from the injector at once */
 };
 
@@ -45,13 +48,18 @@ typedef struct ati_worker {
     at_pool *pool;
     uint32_t index; /* in pool->workers */
     bool is_spare;
-    uint32_t pick_count;      /* picks, for fairness */
-    bool owes_fairness;       /* the next pick is a fair one */
-    bool ended;               /* the loop is over */
-    bool kept_time;           /* nobody may be keeping the next timer any more */
-    ati_quiet quiet;          /* whether its pushes wake others */
-    uint32_t next_shard;      /* of the injector, to be looked at first */
-    size_t size_before;       /* of the deque, at the fair pick before */
+    uint32_t pick_count; /* picks, for fairness */
+    bool owes_fairness;  /* the next pick is a fair one */
+    bool owes_low;       /* the next pick looks at low priorities first */
+    ati_lane lane;       /* of the running task, and of what it starts */
+    bool ended;          /* the loop is over */
+    bool kept_time;      /* nobody may be keeping the next timer any more */
+    ati_quiet quiet;     /* whether its pushes wake others */
+    int cpu;             /* that its thread is pinned to, or -1 */
+    uint32_t *victims;   /* workers to steal from, the nearest first, or NULL: any */
+    uint32_t victim_ends[ATI_CPU_DISTANCES]; /* where those of each distance end in `victims` */
+    uint32_t next_shard;                     /* of the injector, to be looked at first */
+    size_t size_before;                      /* of the deque, at the fair pick before */
     bool has_own;             /* its deque may hold works that its own tasks started */
     uint32_t blocking_depth;  /* sections of the running task that block its thread */
     bool is_replaced;         /* by a spare, while in such a section */
@@ -78,6 +86,7 @@ typedef struct ati_worker {
     ati_waiter *suspended;       /* the tasks that wait, the newest first */
 
     ati_deque deque;
+    ati_forks forks;
 
     /* Written by those who wake tasks. */
     _Alignas(ATI_CACHE_LINE) ati_lock inbox_lock; /* guards inbox; outside idle.lock */
@@ -96,6 +105,15 @@ typedef struct ati_worker {
     pthread_t thread;
 } ati_worker;
 
+/* Counts a pick, or a step from one waiting task to the next. */
+static inline void ati_worker_count_pick(ati_worker *worker) {
+    uint32_t rest = ++worker->pick_count % ATI_FAIRNESS_INTERVAL;
+    if (rest == 0)
+        worker->owes_fairness = true;
+    else if (rest == ATI_FAIRNESS_INTERVAL / 2)
+        worker->owes_low = true;
+}
+
 /* The worker of the calling thread, or NULL in a plain thread. */
 extern _Thread_local ati_worker *ati_worker_current;
 
@@ -103,6 +121,7 @@ extern _Thread_local ati_worker *ati_worker_current;
 typedef struct ati_task_run {
     ati_frame frame;
     ati_context *outer_context;
+    size_t fork_count; /* unjoined on this stack when it began */
 } ati_task_run;
 
 /* Begins a task on the calling worker, which counts it (NULL: nobody does, because it runs inline
@@ -122,6 +141,10 @@ bool ati_worker_may_nest(const ati_worker *worker);
 
 /* Tells what a quiet push has left. */
 void ati_worker_end_quiet(ati_worker *worker);
+
+/* Fires the timers that are due; `busy`: there is other work. True: tasks were started, on this
+ * worker. */
+bool ati_worker_fire_timers(ati_worker *worker, bool busy);
 
 /* Runs works and resumes tasks until the pool ends. */
 void ati_worker_loop(ati_worker *worker);

@@ -37,6 +37,14 @@
 
 enum { few_timers = 16 };
 
+void ati_timer_wheel_init(ati_timer_wheel *wheel) {
+    wheel->position = 0;
+    wheel->opening = NULL;
+    wheel->levels = 0;
+    for (size_t level = 0; level < ATI_TIMER_LEVELS; level++)
+        wheel->occupied[level] = 0;
+}
+
 static void clear_slot(ati_timer_wheel *wheel, ati_timer_slot *slot) {
     size_t number = (size_t)(slot - wheel->slots);
     size_t level = number / ATI_TIMER_SLOTS;
@@ -68,7 +76,7 @@ static void append_timer(ati_timer_wheel *wheel, size_t slot_number, ati_timer *
     slot->timers.previous = &timer->link;
 
     timer->recent = (uint32_t)(slot_number * ATI_TIMER_AHEAD + slot->count % ATI_TIMER_AHEAD);
-    ati_timer *behind = wheel->recent[timer->recent];
+    ati_timer *behind = slot->count < ATI_TIMER_AHEAD ? NULL : wheel->recent[timer->recent];
     if (behind)
         behind->ahead = timer;
     timer->ahead = NULL;

@@ -35,7 +35,7 @@ typedef struct ati_timer_slot {
     uint64_t count;        /* how many were put in here since it was empty */
 } ati_timer_slot;
 
-/* Zeroed storage is an empty wheel. Memory of slots that are never used is never touched. */
+/* Of its 120 KiB only the slots that are used are ever touched. */
 typedef struct ati_timer_wheel {
     int64_t position;        /* timers up to this moment are due */
     ati_timer_slot *opening; /* the slot whose timers are on the way to lower levels, or NULL */
@@ -43,9 +43,12 @@ typedef struct ati_timer_wheel {
     uint32_t levels;         /* bit n: occupied[n] is not 0 */
     uint64_t occupied[ATI_TIMER_LEVELS];
     ati_timer_slot slots[ATI_TIMER_LEVELS * ATI_TIMER_SLOTS];
-    /* For each slot its last timers, as far as they are still in it. */
+    /* The last timers of each slot, those that have left as NULL; as many as its `count` says. */
     ati_timer *recent[ATI_TIMER_LEVELS * ATI_TIMER_SLOTS * ATI_TIMER_AHEAD];
 } ati_timer_wheel;
+
+/* In storage that need not be zeroed. */
+void ati_timer_wheel_init(ati_timer_wheel *wheel);
 
 /* Adds a timer that is in no wheel. A moment that has passed, or is negative, makes it due. */
 void ati_timer_wheel_add(ati_timer_wheel *wheel, ati_timer *timer, int64_t expiry);

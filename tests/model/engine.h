@@ -9,7 +9,6 @@
 
 enum {
     thread_limit = MODEL_THREADS + 1,
-    stack_size = 64 * 1024,
     location_limit = 160, /* atomic words in use in one execution */
     event_limit = 4000,   /* operations in one execution */
     no_location = -1,
@@ -68,8 +67,7 @@ typedef enum execution_outcome {
 execution_outcome threads_run(const model_case *tested);
 const char *threads_fault(void); /* what model_fail said */
 int threads_current(void);
-bool threads_are_alone(void);                                 /* in setup and check */
-bool threads_is_on_stack(const void *address, size_t *place); /* if so, where in all of them */
+bool threads_are_alone(void); /* in setup and check */
 
 /* Gives others their turn before the operation; returns when it is to be done. */
 operation *threads_step(const operation *next);

@@ -7,7 +7,7 @@
  * read is reported as the race, not as its result.
  *
  * Only the arena is watched. Memory released there is never used again in the same execution, so a
- * use after release is seen too. Atomic words may lie on the stacks of the threads as well. */
+ * use after release is seen too. */
 #include "engine.h"
 
 #include "base/memory.h"
@@ -31,13 +31,6 @@ typedef struct cell {
     history bytes[granule];
 } cell;
 
-/* The same of the stacks, without what is watched. */
-typedef struct stack_cell {
-    uint32_t execution;
-    uint8_t locations[granule];
-} stack_cell;
-
-static stack_cell stack_cells[thread_limit * stack_size / granule];
 static _Alignas(4096) unsigned char arena[arena_size];
 static cell cells[arena_size / granule];
 static size_t arena_used;
@@ -60,13 +53,6 @@ static cell *find_cell(uintptr_t offset) {
 }
 
 uint8_t *plain_location(void *object) {
-    size_t place;
-    if (threads_is_on_stack(object, &place)) {
-        stack_cell *found = &stack_cells[place / granule];
-        if (found->execution != execution)
-            *found = (stack_cell){.execution = execution};
-        return &found->locations[place % granule];
-    }
     if (!is_watched(object))
         model_fail("an atomic word lies outside of the memory of the model");
     uintptr_t offset = (uintptr_t)object - (uintptr_t)arena;

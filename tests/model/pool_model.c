@@ -12,11 +12,16 @@
 #define sched_yield()                                                                              \
     model_yield();                                                                                 \
     break
+#include "waiter_stub.h"
+
 #include "base/lock.c"
+#include "pool/fork.c"
+#include "pool/fork_watch.c"
+#include "pool/forked_call.c"
 #include "pool/idle.c"
+#include "pool/lane.c"
 #include "pool/pool.c"
 #include "pool/start.c"
-#include "pool/waiter.c"
 #include "pool/worker.c"
 #include "queue/deque.c"
 #include "queue/injector.c"
@@ -28,6 +33,7 @@ enum { work_max = 8, worker_max = 3 };
 static at_pool *pool;
 static int started_count;
 static int run_count[work_max];
+static _Atomic uint32_t *made; /* forked calls */
 
 static void set_up(int worker_count, uint32_t searching_limit) {
     pool = model_allocate(sizeof *pool, _Alignof(at_pool));
@@ -35,14 +41,24 @@ static void set_up(int worker_count, uint32_t searching_limit) {
     looks_at_clock = 0;
     memset(run_count, 0, sizeof run_count);
     ati_worker_current = NULL;
+    at_inline_worker_current = NULL;
     model_thread_local(&ati_worker_current, sizeof ati_worker_current);
+    model_thread_local(&at_inline_worker_current, sizeof at_inline_worker_current);
+    made = model_allocate(sizeof *made, _Alignof(uint32_t));
     pool->options.queue_bound = AT_UNLIMITED;
     pool->options.thread_count = worker_count;
+    pool->thread_count = (uint32_t)worker_count;
+    pool->worker_limit = (uint32_t)worker_count;
+    pool->workers = ati_allocate_zeroed((size_t)worker_count * sizeof(ati_worker *));
+    model_check(pool->workers);
+    pool->options.stack_bytes = 64; /* room for four forks */
     pool->options.clock = at_clock_current();
     atomic_init(&pool->idle.kept, AT_FOREVER);
     ati_timers_init(&pool->timers);
     pool->idle.searching_limit = searching_limit;
     model_check(ati_injector_init(&pool->injector, 1));
+    model_check(ati_lane_init(&pool->high) && ati_lane_init(&pool->low));
+    pool->low_limit = worker_count > 1 ? (uint32_t)worker_count - 1 : 1;
     model_check(create_workers(pool));
     atomic_init(&pool->idle.counts, (uint64_t)worker_count * ATI_IDLE_AWAKE);
 }
@@ -92,6 +108,34 @@ static void *run_grandparent(void *argument) {
     return run_leaf(argument);
 }
 
+/* A work that forks, and does not call the library before another worker has made the call: with
+ * all workers asleep or like this one it would not be made. */
+static void *make_forked(void *argument) {
+    atomic_fetch_add_explicit(made, 1, memory_order_relaxed);
+    ati_futex_wake(made, 1);
+    run_leaf(argument);
+    return argument;
+}
+
+static void fork_and_await(int round) {
+    at_fork fork;
+    int *count = &run_count[started_count++];
+    at_fork_start(&fork, make_forked, count);
+    ati_futex_wait(made, (uint32_t)round, AT_FOREVER);
+    model_check(at_fork_join(&fork, make_forked) == count);
+}
+
+static void *run_forker(void *argument) {
+    fork_and_await(0);
+    return run_leaf(argument);
+}
+
+static void *run_forker_twice(void *argument) {
+    fork_and_await(0);
+    fork_and_await(1);
+    return run_leaf(argument);
+}
+
 static void check_all_ran(void) {
     for (int i = 0; i < started_count; i++)
         model_check(run_count[i] == 1);
@@ -108,6 +152,7 @@ static void check_at_rest(void) {
 
 static void work(int index) {
     ati_worker_current = pool->workers[index];
+    at_inline_worker_current = &ati_worker_current->forks.line;
     ati_worker_loop(pool->workers[index]);
 }
 
@@ -134,6 +179,14 @@ static void start_two_at_once(void) {
 
 static void start_parent(void) {
     start_work(run_parent);
+}
+
+static void start_forker(void) {
+    start_work(run_forker);
+}
+
+static void start_forker_twice(void) {
+    start_work(run_forker_twice);
 }
 
 static void start_grandparent(void) {
@@ -200,6 +253,9 @@ static const model_case cases[] = {
          second_worker),
     CASE("two workers, grandparent, stale", start_two_workers, STALER, start_grandparent,
          first_worker, second_worker),
+    CASE("two workers, fork", start_two_workers, LITTLE, start_forker, first_worker, second_worker),
+    CASE("two workers, forks", start_two_workers, LITTLE, start_forker_twice, first_worker,
+         second_worker),
     CASE("two workers, two at once", start_two_workers, FRESH, start_two_at_once, first_worker,
          second_worker),
     CASE("two workers, two at once, stale", start_two_workers, STALER, start_two_at_once,

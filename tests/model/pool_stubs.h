@@ -5,7 +5,7 @@
 #ifndef MODEL_POOL_STUBS_H
 #define MODEL_POOL_STUBS_H
 
-_Thread_local ati_context *ati_context_current;
+#include "fork_stubs.h"
 
 /* Ten seconds more with each look: a wait that time has ended is over. */
 static int64_t looks_at_clock;
@@ -73,7 +73,6 @@ void ati_pool_block_end(ati_worker *worker) {
 
 void ati_frame_enter(ati_frame *frame) {
     (void)frame;
-    model_fail("there are no frames here");
 }
 
 void ati_frame_leave(ati_frame *frame) {
@@ -121,18 +120,6 @@ bool ati_inbox_is_empty(const ati_worker *worker) {
     return true;
 }
 
-bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline deadline) {
-    (void)worker;
-    (void)waiter;
-    (void)deadline;
-    model_fail("no task waits here");
-}
-
-void ati_worker_resume(ati_waiter *waiter) {
-    (void)waiter;
-    model_fail("no task is suspended here");
-}
-
 bool ati_worker_has_ready(ati_worker *worker) {
     (void)worker;
     return false;
@@ -155,9 +142,20 @@ void ati_timers_init(ati_timers *timers) {
     atomic_init(&timers->next, AT_FOREVER);
 }
 
-void ati_timers_run(ati_timers *timers, int64_t now) {
+size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks) {
     (void)timers;
     (void)now;
+    (void)tasks;
+    return 0;
+}
+
+void ati_timer_start_tasks(at_pool *started, ati_task_node *tasks) {
+    (void)started;
+    (void)tasks;
+}
+
+void ati_timers_close(ati_timers *timers) {
+    (void)timers;
 }
 
 void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit,
@@ -166,6 +164,10 @@ void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit
     (void)stack_bytes;
     (void)warm_limit;
     (void)guard;
+}
+
+void ati_stacks_abandon(ati_stacks *stacks) {
+    (void)stacks;
 }
 
 void ati_stacks_deinit(ati_stacks *stacks) {
@@ -178,6 +180,28 @@ void ati_blocking_grow(ati_pool_timer *timer) {
 
 void ati_blocking_end_threads(at_pool *ended) {
     (void)ended;
+}
+
+int64_t ati_pool_usable_cpus(const at_pool_options *options) {
+    return options->thread_count;
+}
+
+bool ati_thread_start(pthread_t *thread, const ati_thread_options *options, void *(*run)(void *),
+                      void *argument) {
+    (void)thread;
+    (void)options;
+    (void)run;
+    (void)argument;
+    model_fail("no thread is started here");
+}
+
+bool ati_placement_init(at_pool *placed) {
+    (void)placed;
+    return true;
+}
+
+void ati_placement_deinit(at_pool *placed) {
+    (void)placed;
 }
 
 static at_clock model_clock;
@@ -203,24 +227,8 @@ void ati_virtual_clock_remove_pool(at_pool *removed) {
     (void)removed;
 }
 
-void ati_virtual_clock_begin_wait(at_clock *clock, ati_timer *timer, at_deadline deadline) {
-    (void)clock;
-    (void)timer;
-    (void)deadline;
-    model_fail("there is no virtual clock here");
-}
-
-void ati_virtual_clock_end_wait(at_clock *clock, ati_timer *timer) {
-    (void)clock;
-    (void)timer;
-}
-
 void ati_report_dropped_error(at_error *error) {
     (void)error;
-}
-
-void ati_context_release(ati_context *context) {
-    (void)context;
 }
 
 char at_failed_object;

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <ucontext.h>
 
-enum { local_limit = 4, local_size_max = 64 };
+enum { stack_size = 64 * 1024, local_limit = 4, local_size_max = 64 };
 
 typedef enum thread_state { THREAD_READY, THREAD_ASLEEP, THREAD_ENDED } thread_state;
 
@@ -49,11 +49,6 @@ static int local_count;
 
 int threads_current(void) {
     return current;
-}
-
-bool threads_is_on_stack(const void *address, size_t *place) {
-    *place = (uintptr_t)address - (uintptr_t)stacks;
-    return *place < sizeof stacks;
 }
 
 bool threads_are_alone(void) {

@@ -30,6 +30,7 @@ static void check_wrong_arguments(void) {
     plain_check(at_bench_run("run", "--threads", "1,,2", NULL) == 2 && says("--threads"));
     plain_check(at_bench_run("run", "--threads", "1,0", NULL) == 2 && says("--threads"));
     plain_check(at_bench_run("run", "--repeat", "0", NULL) == 2 && says("--repeat"));
+    plain_check(at_bench_run("run", "--workers", "1,0", NULL) == 2 && says("--workers"));
     plain_check(at_bench_run("run", "no such benchmark", NULL) == 2 && says("no such benchmark"));
     plain_check(at_bench_run("limits", "more", NULL) == 2 && says("'more'"));
     plain_check(at_bench_run("index", "--no-compare", at_bench_path("missing"), NULL) == 1 &&
@@ -43,6 +44,28 @@ static void check_help(void) {
     char *text = at_bench_read("out");
     plain_check(strstr(text, "submit") && strstr(text, "plain mutex pool"));
     free(text);
+}
+
+/* Each count of workers has rows of its own; every program of the family verifies its result. */
+static void check_forks(void) {
+    static const char *const names[] = {
+        "fork_fib/sequential/workers:1_median",    "fork_skynet/sequential/workers:1_median",
+        "fork_queens/sequential/workers:1_median", "fork_tree/sequential/workers:1_median",
+        "fork_chain/sequential/workers:1_median",  "fork_matrix/sequential/workers:1_median",
+        "fork_loop/sequential/workers:1_median",   "fork_fib/sequential, copies/workers:3_median",
+    };
+    size_t index, found = 0;
+    json_t *entry;
+    plain_check(at_bench_run("run", "fork_*", "--quick", "--repeat", "1", "--workers", "1,3",
+                             "--json", at_bench_path("json"), NULL) == 0);
+    json_t *root = at_bench_read_json("json");
+    json_array_foreach(json_object_get(root, "benchmarks"), index, entry) {
+        const char *name = json_string_value(json_object_get(entry, "name"));
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+            found += strcmp(name, names[i]) == 0;
+    }
+    plain_check(found == sizeof(names) / sizeof(names[0]));
+    json_decref(root);
 }
 
 static void check_benchmarks(void) {
@@ -70,6 +93,7 @@ int main(void) {
     at_bench_begin();
     check_wrong_arguments();
     check_help();
+    check_forks();
     check_benchmarks();
     at_bench_end();
     return 0;

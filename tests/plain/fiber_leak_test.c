@@ -12,7 +12,6 @@ int main(void) {
 
 #else
 
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -96,13 +95,7 @@ static void lose(void *argument) {
 }
 
 int main(void) {
-    pthread_attr_t attributes;
-    void *lowest;
-    size_t size;
-    pthread_getattr_np(pthread_self(), &attributes);
-    pthread_attr_getstack(&attributes, &lowest, &size);
-    pthread_attr_destroy(&attributes);
-    ati_fiber_init_thread(&home, lowest, size);
+    ati_fiber_init_thread(&home);
     ati_stacks_init(&stacks, 256 * 1024, 4, ATI_STACK_GUARD_ADVICE);
     run(hold_in_frame);
     run(hold_in_variable);

@@ -83,6 +83,89 @@ static void wait_for_child(pid_t child) {
     plain_check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+static void *wait_for(void *future) {
+    AT_TRY(at_future_wait(future, AT_FOREVER, NULL));
+    return NULL;
+}
+
+static void use_pool(at_pool *pool) {
+    for (int i = 0; i < 100; i++) {
+        at_future *future = at_pool_submit(pool, give, pool);
+        void *value = NULL;
+        plain_check(at_future_wait(future, at_after(AT_SECONDS(20)), &value) == AT_OK);
+        plain_check(value == pool);
+        at_future_release(future);
+    }
+}
+
+/* Starts threads of its own, again in a child of the child. */
+static int run_child_afresh(at_pool *pool) {
+    alarm(30);
+    use_pool(pool);
+    pid_t child = fork();
+    if (child == 0) {
+        use_pool(pool);
+        at_pool_destroy(pool);
+        _exit(0);
+    }
+    wait_for_child(child);
+    at_pool_audit_result audit;
+    plain_check(at_pool_shutdown(pool, at_after(AT_SECONDS(20))) == AT_OK);
+    at_pool_audit(pool, &audit);
+    plain_check(audit.balanced && audit.accepted == 100);
+    plain_check(at_pool_start(pool, give, NULL) == AT_ERROR_CLOSED);
+    at_pool_destroy(pool);
+    return 0;
+}
+
+/* What was suspended at the fork goes on in the parent, and nowhere else. */
+static void check_start_afresh(void) {
+    at_pool *pool = NULL;
+    at_promise *promise = NULL;
+    at_pool_options options = {.thread_count = 2, .process_fork = AT_PROCESS_FORK_START_AFRESH};
+    plain_check(at_pool_create(&pool, &options) == AT_OK);
+    plain_check(at_promise_create(&promise, at_pool_executor(pool)) == AT_OK);
+    at_future *future = at_promise_future(promise);
+    for (int i = 0; i < 100; i++)
+        plain_check(at_pool_start(pool, wait_for, future) == AT_OK);
+    use_pool(pool);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(run_child_afresh(pool));
+    wait_for_child(child);
+    use_pool(pool);
+    plain_check(at_promise_set(promise, NULL, NULL) == AT_OK);
+    at_promise_destroy(promise);
+    plain_check(at_pool_shutdown(pool, at_after(AT_SECONDS(20))) == AT_OK);
+    at_future_release(future);
+    at_pool_destroy(pool);
+}
+
+/* In a task that forked, the child is a plain thread: what waits sleeps. */
+static void *fork_and_wait(void *unused) {
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(30);
+        plain_check(at_pool_current() == NULL);
+        plain_check(at_sleep(AT_MILLISECONDS(1)) == AT_OK);
+        at_yield();
+        plain_check(at_blocking_call(give, &child) == &child);
+        _exit(0);
+    }
+    wait_for_child(child);
+    return unused;
+}
+
+static void check_fork_in_task(void) {
+    at_pool *pool = NULL;
+    plain_check(at_pool_create(&pool, &(at_pool_options){.thread_count = 1}) == AT_OK);
+    at_future *future = at_pool_submit(pool, fork_and_wait, NULL);
+    plain_check(at_future_wait(future, at_after(AT_SECONDS(20)), NULL) == AT_OK);
+    at_future_release(future);
+    at_pool_destroy(pool);
+}
+
 int main(void) {
     struct parent parent;
     plain_check(at_pool_create(&parent.pool, &(at_pool_options){.thread_count = 3}) == AT_OK);
@@ -100,9 +183,12 @@ int main(void) {
     if (child == 0)
         _exit(run_child_with_own_pool());
     wait_for_child(child);
+    check_start_afresh();
 #else
     (void)run_child_with_own_pool;
+    (void)check_start_afresh;
 #endif
+    check_fork_in_task();
     /* The parent has noticed nothing. */
     at_future *future = at_pool_submit(parent.pool, give, NULL);
     plain_check(at_future_wait(future, at_after(AT_SECONDS(20)), NULL) == AT_OK);

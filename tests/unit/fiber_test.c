@@ -24,13 +24,7 @@ static ati_fiber home;
 static ati_stacks stacks;
 
 static void set_up(void) {
-    pthread_attr_t attributes;
-    void *lowest;
-    size_t size;
-    pthread_getattr_np(pthread_self(), &attributes);
-    pthread_attr_getstack(&attributes, &lowest, &size);
-    pthread_attr_destroy(&attributes);
-    ati_fiber_init_thread(&home, lowest, size);
+    ati_fiber_init_thread(&home);
     ati_stacks_init(&stacks, stack_bytes, 16, ATI_STACK_GUARD_ADVICE);
 }
 
@@ -309,13 +303,7 @@ Test(fiber, they_switch_among_themselves) {
 
 static void *run_thread(void *failed) {
     ati_fiber own;
-    pthread_attr_t attributes;
-    void *lowest;
-    size_t size;
-    pthread_getattr_np(pthread_self(), &attributes);
-    pthread_attr_getstack(&attributes, &lowest, &size);
-    pthread_attr_destroy(&attributes);
-    ati_fiber_init_thread(&own, lowest, size);
+    ati_fiber_init_thread(&own);
     ati_fiber *fiber = NULL;
     uint64_t expected = mix(NULL, NULL, 7);
     for (int i = 0; i < 200; i++) {
@@ -340,3 +328,23 @@ Test(fiber, threads_share_the_source_of_stacks) {
         cr_assert(!failed[i]);
     cr_assert_eq(stacks.taken_count, 0);
 }
+
+#if ATI_FIBER_TSAN
+/* Where ThreadSanitizer itself would end the process. */
+Test(fiber, too_many_are_refused) {
+    enum { limit = 4000 };
+    visit *all = calloc(limit, sizeof *all);
+    for (int i = 0; i < limit; i++) {
+        all[i].fiber = make(count_visits, &all[i]);
+        cr_assert_not_null(all[i].fiber);
+    }
+    ati_stack *stack = ati_stacks_take(&stacks, 1);
+    cr_assert_null(ati_fiber_create(stack, &home, count_visits, &all[0]));
+    end(all[0].fiber);
+    all[0].fiber = ati_fiber_create(stack, &home, count_visits, &all[0]);
+    cr_assert_not_null(all[0].fiber);
+    for (int i = 0; i < limit; i++)
+        end(all[i].fiber);
+    free(all);
+}
+#endif

@@ -552,6 +552,50 @@ Test(future_then, continues_with_another_failure) {
     destroy_pool(pool);
 }
 
+/* A task that continues with what follows its own future: `links` continuations behind it, or the
+ * future itself. */
+struct circle {
+    struct gate gate;
+    at_future *self;
+    int links;
+};
+
+static void *close_circle(void *argument) {
+    struct circle *circle = argument;
+    gate_pass(&circle->gate); /* until its future is known */
+    at_future *next = at_future_retain(circle->self);
+    for (int i = 0; i < circle->links; i++)
+        next = at_future_then(next, count_call, NULL);
+    return at_return_future(next);
+}
+
+/* Rule W2: what would wait for itself fails at once. */
+Test(future_then, continuing_in_a_circle_is_a_deadlock) {
+    at_pool *pool = create_pool(1);
+    for (int links = 0; links <= 4; links++) {
+        struct circle circle = {GATE_CLOSED, NULL, links};
+        circle.self = at_pool_submit(pool, close_circle, &circle);
+        gate_open(&circle.gate);
+        expect_outcome(circle.self, AT_ERROR_DEADLOCK);
+        at_future_release(circle.self);
+    }
+    destroy_pool(pool);
+}
+
+/* Rule W2: the same from one task to another and back. */
+Test(future_then, continuing_with_each_other_is_a_deadlock) {
+    at_pool *pool = create_pool(1);
+    struct circle circle = {GATE_CLOSED, NULL, 0};
+    at_future *first = at_pool_submit(pool, close_circle, &circle);
+    circle.self = at_pool_submit(pool, give_next, at_future_retain(first));
+    gate_open(&circle.gate);
+    expect_outcome(circle.self, AT_ERROR_DEADLOCK);
+    expect_outcome(first, AT_ERROR_DEADLOCK);
+    at_future_release(first);
+    at_future_release(circle.self);
+    destroy_pool(pool);
+}
+
 static void *descend(void *value, void *context) {
     int *left = context;
     if (*left == 0)

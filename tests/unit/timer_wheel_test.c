@@ -9,6 +9,7 @@
 #include <asynctools/clock.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { small_budget = 3, any_budget = 1000 };
 
@@ -18,6 +19,14 @@ typedef struct numbered {
 } numbered;
 
 static ati_timer_wheel wheel;
+
+/* Its storage may hold anything. */
+static void init(void) {
+    memset(&wheel, 0xa5, sizeof wheel);
+    ati_timer_wheel_init(&wheel);
+}
+
+TestSuite(timer_wheel, .init = init);
 
 static ati_timer *take(int64_t now) {
     for (;;) {
@@ -38,7 +47,7 @@ static numbered *add_all(const int64_t *expiries, size_t count) {
     return timers;
 }
 
-Test(timer_wheel, zeroed_is_empty) {
+Test(timer_wheel, has_nothing_at_first) {
     cr_expect_eq(ati_timer_wheel_next(&wheel), AT_FOREVER);
     cr_expect_null(take(0));
     cr_expect_null(take(INT64_MAX));
@@ -274,7 +283,7 @@ Test(timer_wheel, timers_may_be_removed_while_their_slot_is_opened) {
     const int64_t start = INT64_C(1) << 30;
     for (size_t kept = 0; kept < 3; kept++) {
         numbered *timers = calloc(count, sizeof *timers);
-        memset(&wheel, 0, sizeof wheel);
+        init();
         for (size_t i = 0; i < count; i++)
             ati_timer_wheel_add(&wheel, &timers[i].timer, start + 1 + (int64_t)(i * 7919 % count));
         uint32_t budget = count / 3;
@@ -384,7 +393,7 @@ static void run_model(uint64_t seed, int64_t unit) {
     static struct model storage;
     struct model *model = &storage;
     memset(model, 0, sizeof *model);
-    memset(&wheel, 0, sizeof wheel);
+    init();
     model->seed = seed;
     model->unit = unit;
     model->now = seed % 2 ? AT_HOURS(1) : 0;

@@ -13,28 +13,37 @@
  * counts is the ratio of their medians. */
 
 enum {
-    BENCHMARK_METRICS = 2,
-    BENCHMARK_MAX_SUBJECTS = 16,
+    BENCHMARK_METRICS = 4,
+    BENCHMARK_MAX_SUBJECTS = 48,
     BENCHMARK_MAX_REPEAT = 101,
 };
 
 enum subject_role {
     SUBJECT_LIBRARY,
-    SUBJECT_PEER,   /* counts when the best peer is looked for */
-    SUBJECT_BESIDE, /* shown, but it is something else: a bare queue, a form with less in it */
+    SUBJECT_PEER,       /* counts when the best peer is looked for */
+    SUBJECT_BESIDE,     /* shown, but it is something else: a bare queue, a form with less in it */
+    SUBJECT_SEQUENTIAL, /* the same work in a plain loop or recursion on one thread */
+    SUBJECT_COPIES,     /* as many of those side by side as there would be workers */
 };
 
 struct subject {
     const char *name;
     enum subject_role role;
     const void *data; /* for the benchmark */
+    int workers;      /* where each count of workers is a subject of its own */
+    const char *note; /* printed behind the figures, or NULL */
 };
+
+struct benchmark;
 
 /* What one measurement is made with. */
 struct benchmark_settings {
-    int workers;
+    const struct benchmark *benchmark;
+    struct count_list workers; /* for benchmarks that compare counts of workers */
+    int most_workers;          /* for the others: the largest of them */
     long parameter;
     bool quick; /* a fiftieth of the work: for a look, and for tests */
+    bool full;  /* slow peers do as much work as the library */
 };
 
 struct benchmark_sample {
@@ -43,14 +52,20 @@ struct benchmark_sample {
     uint64_t iterations;
 };
 
+struct benchmark_metric {
+    const char *name;
+    const char *unit; /* "ns", "us" or "B" */
+};
+
 struct benchmark {
     const char *name;
     const char *help;
     const char *parameter; /* what --threads means here, or NULL */
     struct count_list parameters;
-    const char *metrics[BENCHMARK_METRICS]; /* the second may be NULL */
-    const char *unit;                       /* of the values: "ns" or "us" */
-    bool shows_rate;                        /* millions a second beside it */
+    struct benchmark_metric metrics[BENCHMARK_METRICS]; /* without a name after the last */
+    bool shows_rate;                                    /* millions a second beside it */
+    const void *data;                                   /* for the functions below */
+    bool by_workers; /* subjects differ in their workers, too, and are compared with each other */
     size_t (*list_subjects)(const struct benchmark_settings *settings, struct subject *subjects);
     /* Gives false, after a message, when it cannot be measured. */
     bool (*measure)(const struct subject *subject, const struct benchmark_settings *settings,

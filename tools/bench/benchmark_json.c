@@ -41,25 +41,30 @@ static void make_name(const struct benchmark_result *result, size_t subject, int
     const struct benchmark *benchmark = result->benchmark;
     int length =
         snprintf(name, size, "%s/%s", benchmark->name, result->series[subject].subject.name);
-    if (benchmark->metrics[1] && length > 0 && (size_t)length < size)
-        length += snprintf(name + length, size - (size_t)length, "/%s", benchmark->metrics[metric]);
+    if (benchmark->metrics[1].name && length > 0 && (size_t)length < size)
+        length +=
+            snprintf(name + length, size - (size_t)length, "/%s", benchmark->metrics[metric].name);
+    if (benchmark->by_workers && length > 0 && (size_t)length < size)
+        length += snprintf(name + length, size - (size_t)length, "/workers:%d",
+                           result->series[subject].subject.workers);
     if (benchmark->parameter && length > 0 && (size_t)length < size)
         snprintf(name + length, size - (size_t)length, "/%s:%ld", benchmark->parameter,
                  result->parameter);
 }
 
 /* Members that every entry has. */
-static json_t *make_entry(const struct benchmark_result *result, const char *run_name,
+static json_t *make_entry(const struct benchmark_result *result, const char *run_name, int metric,
                           size_t family, double real_time, double cpu_time) {
     return json_pack("{sI sI ss si si sf sf ss}", "family_index", (json_int_t)family,
                      "per_family_instance_index", (json_int_t)0, "run_name", run_name,
                      "repetitions", (int)result->repeat, "threads",
                      result->benchmark->parameter ? (int)result->parameter : 1, "real_time",
-                     real_time, "cpu_time", cpu_time, "time_unit", result->benchmark->unit);
+                     real_time, "cpu_time", cpu_time, "time_unit",
+                     result->benchmark->metrics[metric].unit);
 }
 
-static double count_cpu(const struct benchmark_result *result, double cpu_ns) {
-    return strcmp(result->benchmark->unit, "us") == 0 ? cpu_ns / 1e3 : cpu_ns;
+static double count_cpu(const struct benchmark_result *result, int metric, double cpu_ns) {
+    return strcmp(result->benchmark->metrics[metric].unit, "us") == 0 ? cpu_ns / 1e3 : cpu_ns;
 }
 
 static void add_rounds(const struct benchmark_result *result, size_t subject, int metric,
@@ -68,8 +73,8 @@ static void add_rounds(const struct benchmark_result *result, size_t subject, in
     make_name(result, subject, metric, name, sizeof(name));
     for (size_t i = 0; i < result->repeat; i++) {
         const struct benchmark_sample *sample = &result->series[subject].samples[i];
-        json_t *entry = make_entry(result, name, family, sample->values[metric],
-                                   count_cpu(result, sample->cpu_ns));
+        json_t *entry = make_entry(result, name, metric, family, sample->values[metric],
+                                   count_cpu(result, metric, sample->cpu_ns));
         json_object_set_new(entry, "name", json_string(name));
         json_object_set_new(entry, "run_type", json_string("iteration"));
         json_object_set_new(entry, "repetition_index", json_integer((json_int_t)i));
@@ -96,7 +101,7 @@ static void add_aggregates(const struct benchmark_result *result, size_t subject
     for (size_t i = 0; i < count; i++) {
         const struct benchmark_sample *sample = &result->series[subject].samples[i];
         values[0][i] = sample->values[metric];
-        values[1][i] = count_cpu(result, sample->cpu_ns);
+        values[1][i] = count_cpu(result, metric, sample->cpu_ns);
         sums[0] += values[0][i];
         sums[1] += values[1][i];
     }
@@ -109,7 +114,7 @@ static void add_aggregates(const struct benchmark_result *result, size_t subject
         figures[i][4] = values[i][count - 1];
     }
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        json_t *entry = make_entry(result, run_name, family, figures[0][i], figures[1][i]);
+        json_t *entry = make_entry(result, run_name, metric, family, figures[0][i], figures[1][i]);
         snprintf(name, sizeof(name), "%s_%s", run_name, kinds[i]);
         json_object_set_new(entry, "name", json_string(name));
         json_object_set_new(entry, "run_type", json_string("aggregate"));
@@ -125,7 +130,8 @@ bool benchmark_write_json(const char *path, struct benchmark_result *const *resu
     for (size_t i = 0; i < count; i++)
         for (size_t subject = 0; subject < results[i]->subject_count; subject++)
             for (int metric = 0;
-                 metric < BENCHMARK_METRICS && results[i]->benchmark->metrics[metric]; metric++) {
+                 metric < BENCHMARK_METRICS && results[i]->benchmark->metrics[metric].name;
+                 metric++) {
                 add_rounds(results[i], subject, metric, i, list);
                 add_aggregates(results[i], subject, metric, i, list);
             }

@@ -5,6 +5,7 @@
 #include "benchmark.h"
 
 extern const struct benchmark benchmark_submit;
+extern const struct benchmark benchmark_submit_many;
 extern const struct benchmark benchmark_nested;
 extern const struct benchmark benchmark_round_trip;
 extern const struct benchmark benchmark_round_trip_idle;
@@ -13,5 +14,18 @@ extern const struct benchmark benchmark_then;
 extern const struct benchmark benchmark_log;
 extern const struct benchmark benchmark_log_disk;
 extern const struct benchmark benchmark_log_call;
+extern const struct benchmark benchmark_fork_fibonacci;
+extern const struct benchmark benchmark_fork_skynet;
+extern const struct benchmark benchmark_fork_queens;
+extern const struct benchmark benchmark_fork_tree;
+extern const struct benchmark benchmark_fork_chain;
+extern const struct benchmark benchmark_fork_matrix;
+extern const struct benchmark benchmark_fork_loop;
+extern const struct benchmark benchmark_switch;
+extern const struct benchmark benchmark_yield;
+extern const struct benchmark benchmark_wait;
+extern const struct benchmark benchmark_suspended;
+extern const struct benchmark benchmark_timers;
+extern const struct benchmark benchmark_timer_lateness;
 
 #endif

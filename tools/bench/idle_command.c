@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include "arguments.h"
+#include "child.h"
 #include "peers/peer.h"
 #include "tasks.h"
 
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,18 +29,6 @@ struct idle_figures {
     double rest_ms;      /* user + system time while nothing happens */
     long switches;       /* context switches meanwhile */
 };
-
-/* Gives the bytes of this process that are in memory, or 0. */
-static double read_resident_kib(void) {
-    long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (!file)
-        return 0;
-    if (fscanf(file, "%*d %ld", &pages) != 1)
-        pages = 0;
-    fclose(file);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE) / 1024;
-}
 
 static void sleep_ns(long long ns) {
     struct timespec left = {.tv_sec = (time_t)(ns / 1000000000),
@@ -63,15 +51,16 @@ static at_logger *start_log(void) {
     return log;
 }
 
-/* Runs in a process of its own, so that a peer is not charged for another one's memory. */
-static bool measure_idle(const struct idle_case *what, struct idle_figures *figures) {
+static bool measure_idle(const void *argument, void *result) {
+    const struct idle_case *what = argument;
+    struct idle_figures *figures = result;
     const struct peer *peer = what->peer;
     struct rusage before, after;
     at_logger *log = NULL;
     tasks_reset();
     tasks_count();
-    (void)read_resident_kib(); /* the first look brings code of its own in */
-    double resident = read_resident_kib();
+    (void)child_resident_bytes(); /* the first look brings code of its own in */
+    double resident = child_resident_bytes();
     if (what->with_log && !(log = start_log()))
         return false;
     void *pool = peer->create(what->workers);
@@ -85,7 +74,7 @@ static bool measure_idle(const struct idle_case *what, struct idle_figures *figu
                                 .run = tasks_run_empty};
     tasks_run_burst(&burst);
     sleep_ns(SETTLE_NS);
-    figures->resident_kib = read_resident_kib() - resident;
+    figures->resident_kib = (child_resident_bytes() - resident) / 1024;
     getrusage(RUSAGE_SELF, &before);
     sleep_ns((long long)what->seconds * 1000000000);
     getrusage(RUSAGE_SELF, &after);
@@ -96,28 +85,9 @@ static bool measure_idle(const struct idle_case *what, struct idle_figures *figu
     return true;
 }
 
-static bool measure_in_child(const struct idle_case *what, struct idle_figures *figures) {
-    int ends[2], status = 1;
-    if (pipe(ends) != 0)
-        return false;
-    pid_t child = fork();
-    if (child == 0) {
-        bool well = measure_idle(what, figures) &&
-                    write(ends[1], figures, sizeof(*figures)) == (ssize_t)sizeof(*figures);
-        _exit(well ? 0 : 1);
-    }
-    close(ends[1]);
-    bool well = child > 0 && read(ends[0], figures, sizeof(*figures)) == (ssize_t)sizeof(*figures);
-    close(ends[0]);
-    if (child > 0)
-        waitpid(child, &status, 0);
-    return well && status == 0;
-}
-
 static bool print_case(const struct idle_case *what) {
     struct idle_figures figures;
-    fflush(stdout);
-    if (!measure_in_child(what, &figures)) {
+    if (!child_measure(measure_idle, what, &figures, sizeof(figures))) {
         fprintf(stderr, "at-bench idle: %s cannot be measured\n", what->peer->name);
         return false;
     }

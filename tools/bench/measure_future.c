@@ -129,18 +129,23 @@ static const struct batch_program packaged = {create_plain, run_packaged, destro
 static size_t list_futures(const struct benchmark_settings *settings, struct subject *subjects) {
     size_t count = 0;
     (void)settings;
-    subjects[count++] = (struct subject){"asynctools submit", SUBJECT_LIBRARY, &one_by_one};
-    subjects[count++] = (struct subject){"asynctools submit_many", SUBJECT_LIBRARY, &many};
+    subjects[count++] =
+        (struct subject){.name = "asynctools submit", .role = SUBJECT_LIBRARY, .data = &one_by_one};
+    subjects[count++] =
+        (struct subject){.name = "asynctools submit_many", .role = SUBJECT_LIBRARY, .data = &many};
 #ifdef PEER_PACKAGED
-    subjects[count++] = (struct subject){"packaged_task, plain pool", SUBJECT_PEER, &packaged};
+    subjects[count++] = (struct subject){
+        .name = "packaged_task, plain pool", .role = SUBJECT_PEER, .data = &packaged};
 #endif
     return count;
 }
 
 static size_t list_then(const struct benchmark_settings *settings, struct subject *subjects) {
     (void)settings;
-    subjects[0] = (struct subject){"asynctools then", SUBJECT_LIBRARY, &chain_of_thens};
-    subjects[1] = (struct subject){"plain pool, by hand", SUBJECT_PEER, &plain_chain};
+    subjects[0] = (struct subject){
+        .name = "asynctools then", .role = SUBJECT_LIBRARY, .data = &chain_of_thens};
+    subjects[1] =
+        (struct subject){.name = "plain pool, by hand", .role = SUBJECT_PEER, .data = &plain_chain};
     return 2;
 }
 
@@ -149,7 +154,7 @@ static bool measure_batches(const struct subject *subject,
                             struct benchmark_sample *sample) {
     const struct batch_program *program = subject->data;
     at_future **futures = malloc(BATCH_FUTURES * sizeof(at_future *));
-    void *pool = program->create(settings->workers);
+    void *pool = program->create(settings->most_workers);
     if (!futures || !pool)
         give_up("cannot create %s", subject->name);
     if (settings->quick)
@@ -180,8 +185,7 @@ static bool measure_then(const struct subject *subject, const struct benchmark_s
 const struct benchmark benchmark_futures = {
     .name = "futures",
     .help = "submit 10,000 tasks, then get and release each value, a future",
-    .metrics = {"time"},
-    .unit = "ns",
+    .metrics = {{"time", "ns"}},
     .shows_rate = true,
     .list_subjects = list_futures,
     .measure = measure_futures,
@@ -190,8 +194,7 @@ const struct benchmark benchmark_futures = {
 const struct benchmark benchmark_then = {
     .name = "then",
     .help = "attach 10,000 continuations in a row, then run them, a stage",
-    .metrics = {"time"},
-    .unit = "ns",
+    .metrics = {{"time", "ns"}},
     .shows_rate = true,
     .list_subjects = list_then,
     .measure = measure_then,

@@ -103,8 +103,10 @@ static const struct log_case cases[2][2] = {
 };
 
 static size_t list_cases(const struct log_case two[2], struct subject *subjects) {
-    subjects[0] = (struct subject){"asynctools log", SUBJECT_LIBRARY, &two[0]};
-    subjects[1] = (struct subject){"mutex and fprintf", SUBJECT_PEER, &two[1]};
+    subjects[0] =
+        (struct subject){.name = "asynctools log", .role = SUBJECT_LIBRARY, .data = &two[0]};
+    subjects[1] =
+        (struct subject){.name = "mutex and fprintf", .role = SUBJECT_PEER, .data = &two[1]};
     return 2;
 }
 
@@ -241,8 +243,7 @@ const struct benchmark benchmark_log = {
     .help = "lines of five fields to a file in memory, flat out, until it is flushed, a line",
     .parameter = "threads",
     .parameters = {.values = {1, 2, 4}, .count = 3},
-    .metrics = {"time"},
-    .unit = "ns",
+    .metrics = {{"time", "ns"}},
     .shows_rate = true,
     .list_subjects = list_log,
     .measure = measure_log,
@@ -253,8 +254,7 @@ const struct benchmark benchmark_log_disk = {
     .help = "the same to a file on a disk",
     .parameter = "threads",
     .parameters = {.values = {1, 2, 4}, .count = 3},
-    .metrics = {"time"},
-    .unit = "ns",
+    .metrics = {{"time", "ns"}},
     .shows_rate = true,
     .list_subjects = list_log_disk,
     .measure = measure_log,
@@ -265,8 +265,7 @@ const struct benchmark benchmark_log_call = {
     .help = "a call that logs five fields, 200,000 lines a second in all",
     .parameter = "threads",
     .parameters = {.values = {1, 2}, .count = 2},
-    .metrics = {"p50", "p99"},
-    .unit = "ns",
+    .metrics = {{"p50", "ns"}, {"p99", "ns"}},
     .list_subjects = list_log,
     .measure = measure_log_call,
 };

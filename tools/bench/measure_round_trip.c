@@ -79,7 +79,7 @@ static void measure_trips(const struct peer *peer, void *pool, long count, bool 
 static bool measure_peer(const struct subject *subject, const struct benchmark_settings *settings,
                          bool idle, struct benchmark_sample *sample) {
     const struct peer *peer = subject->data;
-    void *pool = peer->create(settings->workers);
+    void *pool = peer->create(settings->most_workers);
     if (!pool) {
         fprintf(stderr, "at-bench: cannot create %s\n", peer->name);
         return false;
@@ -120,8 +120,7 @@ static size_t list_round_trip(const struct benchmark_settings *settings, struct 
 const struct benchmark benchmark_round_trip = {
     .name = "round_trip",
     .help = "submit one task and wait for it, back to back",
-    .metrics = {"p50", "p99"},
-    .unit = "us",
+    .metrics = {{"p50", "us"}, {"p99", "us"}},
     .list_subjects = list_round_trip,
     .measure = measure_busy,
 };
@@ -129,8 +128,7 @@ const struct benchmark benchmark_round_trip = {
 const struct benchmark benchmark_round_trip_idle = {
     .name = "round_trip_idle",
     .help = "submit one task and wait for it, each after 1 ms of rest",
-    .metrics = {"p50", "p99"},
-    .unit = "us",
+    .metrics = {{"p50", "us"}, {"p99", "us"}},
     .list_subjects = list_round_trip,
     .measure = measure_idle,
 };

@@ -25,6 +25,16 @@ static size_t list_submit(const struct benchmark_settings *settings, struct subj
     return tasks_list_peers(subjects, settings->parameter > 1, false);
 }
 
+static size_t list_submit_many(const struct benchmark_settings *settings,
+                               struct subject *subjects) {
+    (void)settings;
+    size_t count = tasks_list_peers(subjects, false, false);
+    for (size_t i = 0; i < count; i++)
+        if (!((const struct peer *)subjects[i].data)->submit_many)
+            subjects[i].note = "one call for each task";
+    return count;
+}
+
 static size_t list_nested(const struct benchmark_settings *settings, struct subject *subjects) {
     (void)settings;
     return tasks_list_peers(subjects, false, true);
@@ -46,10 +56,11 @@ static void measure_burst(struct tasks_burst *burst, struct benchmark_sample *sa
     sample->iterations = burst->total;
 }
 
-static bool measure_submit(const struct subject *subject, const struct benchmark_settings *settings,
-                           struct benchmark_sample *sample) {
+static bool measure_from_outside(const struct subject *subject,
+                                 const struct benchmark_settings *settings, int producers,
+                                 bool many, struct benchmark_sample *sample) {
     const struct peer *peer = subject->data;
-    void *pool = peer->create(settings->workers);
+    void *pool = peer->create(settings->most_workers);
     if (!pool) {
         fprintf(stderr, "at-bench: cannot create %s\n", peer->name);
         return false;
@@ -57,14 +68,26 @@ static bool measure_submit(const struct subject *subject, const struct benchmark
     struct tasks_burst burst = {
         .peer = peer,
         .pool = pool,
-        .producers = (int)settings->parameter,
+        .producers = producers,
         .tasks = settings->quick ? SUBMIT_TASKS / QUICK_SHARE : SUBMIT_TASKS,
         .run = tasks_run_empty,
+        .many = many,
     };
     burst.total = burst.tasks;
     measure_burst(&burst, sample);
     peer->destroy(pool);
     return true;
+}
+
+static bool measure_submit(const struct subject *subject, const struct benchmark_settings *settings,
+                           struct benchmark_sample *sample) {
+    return measure_from_outside(subject, settings, (int)settings->parameter, false, sample);
+}
+
+static bool measure_submit_many(const struct subject *subject,
+                                const struct benchmark_settings *settings,
+                                struct benchmark_sample *sample) {
+    return measure_from_outside(subject, settings, 1, true, sample);
 }
 
 /* A task that submits two others until the depth is used up. Its argument points at its depth. */
@@ -83,7 +106,7 @@ static bool measure_nested(const struct subject *subject, const struct benchmark
     const struct peer *peer = subject->data;
     int depth = settings->quick ? NESTED_QUICK_DEPTH : NESTED_DEPTH;
     nested.peer = peer;
-    nested.pool = peer->create(settings->workers);
+    nested.pool = peer->create(settings->most_workers);
     if (!nested.pool) {
         fprintf(stderr, "at-bench: cannot create %s\n", peer->name);
         return false;
@@ -107,18 +130,25 @@ const struct benchmark benchmark_submit = {
     .help = "empty tasks from outside threads, first submit to last end, a task",
     .parameter = "threads",
     .parameters = {.values = {1, 2, 4}, .count = 3},
-    .metrics = {"time"},
-    .unit = "ns",
+    .metrics = {{"time", "ns"}},
     .shows_rate = true,
     .list_subjects = list_submit,
     .measure = measure_submit,
 };
 
+const struct benchmark benchmark_submit_many = {
+    .name = "submit_many",
+    .help = "empty tasks from one outside thread, a thousand in a call, a task",
+    .metrics = {{"time", "ns"}},
+    .shows_rate = true,
+    .list_subjects = list_submit_many,
+    .measure = measure_submit_many,
+};
+
 const struct benchmark benchmark_nested = {
     .name = "nested",
     .help = "a binary tree of tasks that submit tasks, a task",
-    .metrics = {"time"},
-    .unit = "ns",
+    .metrics = {{"time", "ns"}},
     .shows_rate = true,
     .list_subjects = list_nested,
     .measure = measure_nested,

@@ -17,9 +17,10 @@ struct run_options {
     const char *pattern;
     const char *json_path;
     struct count_list threads;
-    long workers;
+    struct count_list workers;
     long repeat;
     bool quick;
+    bool full;
 };
 
 struct run_results {
@@ -36,7 +37,10 @@ int list_command(int argument_count, char **arguments) {
         return parsed == ARGUMENTS_HELP ? 0 : EXIT_WRONG_ARGUMENT;
     for (size_t i = 0; benchmarks[i]; i++) {
         struct subject subjects[BENCHMARK_MAX_SUBJECTS];
-        struct benchmark_settings settings = {.workers = 2, .parameter = 1};
+        struct benchmark_settings settings = {.benchmark = benchmarks[i],
+                                              .workers = {.values = {1}, .count = 1},
+                                              .most_workers = 1,
+                                              .parameter = 1};
         size_t count = benchmarks[i]->list_subjects(&settings, subjects);
         printf("%-18s %s\n%-18s   ", benchmarks[i]->name, benchmarks[i]->help, "");
         for (size_t k = 0; k < count; k++)
@@ -51,14 +55,16 @@ static enum arguments_result read_arguments(int argument_count, char **arguments
     const struct option_spec specs[] = {
         {"--threads", "LIST", OPTION_COUNTS, &options->threads, 1, 256,
          "outside threads that submit or log, such as 1,2,4 (the default)"},
-        {"--workers", "N", OPTION_COUNT, &options->workers, 1, 256,
-         "workers of each pool; default: 2"},
+        {"--workers", "LIST", OPTION_COUNTS, &options->workers, 1, 256,
+         "workers of each pool; default: 1,2; where one count is measured, the largest"},
         {"--repeat", "N", OPTION_COUNT, &options->repeat, 1, BENCHMARK_MAX_REPEAT,
          "rounds, in which all subjects take turns; default: 5"},
         {"--json", "FILE", OPTION_TEXT, &options->json_path, 0, 0,
          "write the results to FILE as Google Benchmark does"},
         {"--quick", NULL, OPTION_FLAG, &options->quick, 0, 0,
          "a fiftieth of the work: for a look, not for a figure"},
+        {"--full", NULL, OPTION_FLAG, &options->full, 0, 0,
+         "slow peers do as much work as the others, which takes minutes"},
     };
     const struct command_spec command = {
         .name = "run",
@@ -76,6 +82,14 @@ static bool is_wanted(const struct benchmark *benchmark, const char *pattern) {
            fnmatch(pattern, benchmark->name, 0) == 0;
 }
 
+static long find_largest(const struct count_list *list) {
+    long largest = 0;
+    for (int i = 0; i < list->count; i++)
+        if (list->values[i] > largest)
+            largest = list->values[i];
+    return largest;
+}
+
 static bool run_parameters(const struct benchmark *benchmark, const struct run_options *options,
                            struct run_results *results) {
     struct count_list parameters = benchmark->parameters;
@@ -84,9 +98,12 @@ static bool run_parameters(const struct benchmark *benchmark, const struct run_o
     else if (options->threads.count > 0)
         parameters = options->threads;
     for (int i = 0; i < parameters.count && results->count < MAX_RESULTS; i++) {
-        struct benchmark_settings settings = {.workers = (int)options->workers,
+        struct benchmark_settings settings = {.benchmark = benchmark,
+                                              .workers = options->workers,
+                                              .most_workers = (int)find_largest(&options->workers),
                                               .parameter = parameters.values[i],
-                                              .quick = options->quick};
+                                              .quick = options->quick,
+                                              .full = options->full};
         struct benchmark_result *result =
             benchmark_measure(benchmark, &settings, (size_t)options->repeat);
         if (!result)
@@ -113,7 +130,7 @@ static int finish(const struct run_options *options, const struct run_results *r
 }
 
 int run_command(int argument_count, char **arguments) {
-    struct run_options options = {.workers = 2, .repeat = 5};
+    struct run_options options = {.workers = {.values = {1, 2}, .count = 2}, .repeat = 5};
     struct run_results results = {.count = 0};
     enum arguments_result parsed = read_arguments(argument_count, arguments, &options);
     if (parsed != ARGUMENTS_OK)

@@ -104,6 +104,21 @@ static void note_start(struct producers *all) {
         ;
 }
 
+static void submit_one_by_one(const struct tasks_burst *burst, uint64_t count) {
+    const struct peer *peer = burst->peer;
+    for (uint64_t i = 0; i < count; i++)
+        peer->submit(burst->pool, burst->run, burst->argument);
+}
+
+static void submit_many(const struct tasks_burst *burst, uint64_t count) {
+    static char items[PEER_MANY]; /* only their addresses count */
+    while (count > 0) {
+        uint64_t part = count < PEER_MANY ? count : PEER_MANY;
+        burst->peer->submit_many(burst->pool, burst->run, items, part);
+        count -= part;
+    }
+}
+
 static void produce(void *context, int number) {
     struct producers *all = context;
     const struct tasks_burst *burst = all->burst;
@@ -113,8 +128,10 @@ static void produce(void *context, int number) {
         share += burst->tasks % (uint64_t)burst->producers;
     pthread_barrier_wait(&all->gate);
     note_start(all);
-    for (uint64_t i = 0; i < share; i++)
-        peer->submit(burst->pool, burst->run, burst->argument);
+    if (burst->many && peer->submit_many)
+        submit_many(burst, share);
+    else
+        submit_one_by_one(burst, share);
     if (peer->drain)
         peer->drain(burst->pool);
 }

@@ -35,6 +35,7 @@ struct tasks_burst {
     uint64_t total; /* to be counted in the end: more than `tasks` if these submit others */
     peer_run_fn run;
     void *argument;
+    bool many; /* PEER_MANY in a call where the peer has one for it; `argument` is not used */
 };
 
 /* Gives the nanoseconds from the first submit to the end of the last task. */

@@ -29,6 +29,19 @@ static void submit_future(void *pool, peer_run_fn run, void *argument) {
     at_future_release(at_pool_submit(pool, run, argument));
 }
 
+static void submit_many(void *pool, peer_run_fn run, char *items, size_t count) {
+    if (at_pool_start_many(pool, run, AT_ITEMS(items, count)) != AT_OK) {
+        give_up("%s", at_error_message(at_error_last()));
+    }
+}
+
+static void submit_many_futures(void *pool, peer_run_fn run, char *items, size_t count) {
+    at_future *futures[PEER_MANY];
+    at_pool_submit_many(pool, run, AT_ITEMS(items, count), futures);
+    for (size_t i = 0; i < count; i++)
+        at_future_release(futures[i]);
+}
+
 static void round_trip(void *pool, peer_run_fn run, void *argument) {
     at_future *future = at_pool_submit(pool, run, argument);
     if (at_future_wait(future, AT_FOREVER, NULL) != AT_OK) {
@@ -46,6 +59,7 @@ const struct peer peer_library = {
     .is_library = true,
     .create = create,
     .submit = submit,
+    .submit_many = submit_many,
     .destroy = destroy,
 };
 
@@ -54,6 +68,7 @@ const struct peer peer_library_future = {
     .is_library = true,
     .create = create,
     .submit = submit_future,
+    .submit_many = submit_many_futures,
     .round_trip = round_trip,
     .destroy = destroy,
 };

@@ -48,6 +48,13 @@ void submit(void *pool, peer_run_fn run, void *argument) {
     static_cast<queue_pool *>(pool)->queue.enqueue({run, argument});
 }
 
+void submit_many(void *pool, peer_run_fn run, char *items, std::size_t count) {
+    task tasks[PEER_MANY];
+    for (std::size_t i = 0; i < count; i++)
+        tasks[i] = {run, items + i};
+    static_cast<queue_pool *>(pool)->queue.enqueue_bulk(tasks, count);
+}
+
 void destroy(void *pool) {
     auto *self = static_cast<queue_pool *>(pool);
     for (std::size_t i = 0; i < self->threads.size(); i++)
@@ -63,6 +70,7 @@ struct peer make_peer() {
     made.is_beside = true;
     made.create = create;
     made.submit = submit;
+    made.submit_many = submit_many;
     made.destroy = destroy;
     return made;
 }

@@ -3,6 +3,7 @@
 #define BENCH_PEERS_PEER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -12,6 +13,8 @@ extern "C" {
  * documentation shows, with the same number of workers. */
 typedef void *(*peer_run_fn)(void *argument);
 typedef void (*peer_body_fn)(void *context, int producer);
+
+enum { PEER_MANY = 1000 }; /* so many at most in one call */
 
 struct peer {
     const char *name;
@@ -27,6 +30,9 @@ struct peer {
     void *(*create)(int workers);
     /* Outside threads and tasks; it ends the process if it fails. */
     void (*submit)(void *pool, peer_run_fn run, void *argument);
+    /* The like for many tasks, each of which gets the address of a byte of `items`. NULL: one call
+     * for each task. */
+    void (*submit_many)(void *pool, peer_run_fn run, char *items, size_t count);
     /* Runs body(context, 0 to producers - 1) on threads that may submit; NULL: on plain ones. */
     void (*enter)(void *pool, int producers, peer_body_fn body, void *context);
     /* Called by each producer after its last submit; may wait for the tasks. NULL: nothing to do.

@@ -104,6 +104,12 @@ void *model_fill(void *to, int byte, size_t size);
 
 #define atomic_thread_fence(order) model_fence(MODEL_SITE("fence", "", order))
 
+/* Of public inline code. A light barrier and a heavy one are together as good as two full fences;
+ * two light ones never meet. */
+#define AT_INLINE_LOAD(object, order) atomic_load_explicit(object, order)
+#define AT_INLINE_STORE(object, value, order) atomic_store_explicit(object, value, order)
+#define AT_INLINE_LIGHT_BARRIER() atomic_thread_fence(memory_order_seq_cst)
+
 /* Calls that the compiler does not announce as reads and writes. */
 #undef memcpy
 #undef memset

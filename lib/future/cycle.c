@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* Futures that wait for each other: what can be seen of it at little cost.
+ *
+ * The caller runs `target`, which therefore stays pending, and with it all that follow it: those
+ * cannot complete, and are kept by its list, so they can be looked at one after the other, each
+ * under its own lock. */
+#include "future/future.h"
+
+enum {
+    link_limit = 4,   /* futures on the way from one to the other */
+    width_limit = 16, /* followers of one future that are looked at */
+};
+
+static at_future *follower_of(ati_registration *registration) {
+    if (registration->fire == ati_fire_continuation)
+        return (at_future *)((char *)registration - offsetof(at_future, registration));
+    if (registration->fire == ati_fire_forward)
+        return (at_future *)((char *)registration - offsetof(at_future, forward));
+    return NULL; /* a combinator's, or somebody who waits and may go */
+}
+
+static bool follows(at_future *target, const at_future *wanted, int links) {
+    at_future *followers[width_limit];
+    size_t count = ati_future_list_followers(target, follower_of, followers, width_limit);
+    for (size_t i = 0; i < count; i++)
+        if (followers[i] == wanted || (links > 1 && follows(followers[i], wanted, links - 1)))
+            return true;
+    return false;
+}
+
+bool ati_future_waits_for(const at_future *future, at_future *target) {
+    return future == target || follows(target, future, link_limit);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/* Purpose: owner and others agree who makes a call that was handed out, and its value and error
+ * travel to the owner.
+ *
+ * States, in `state`:
+ *
+ *   OPEN -take (whoever runs its work, or its owner's join)-> TAKEN
+ *   TAKEN -wait_until_done (owner)-> AWAITED
+ *   TAKEN, AWAITED -make_call-> DONE
+ *
+ * Fields
+ *   run, argument, context   written before the record is handed out.
+ *   waiter                   on the owner's stack; written by the owner before AWAITED.
+ *   value, frame             written by the one who makes the call before DONE.
+ *   holders                  the owner, and the queued work or the one who makes the call; the last
+ *                            to let go frees the record.
+ *
+ * Invariants
+ *   1. One compare-and-swap takes the call; whoever loses it makes no call. A work that finds its
+ *      call taken is a tombstone and only lets go.
+ *   2. The owner does not leave its join before DONE, if another one has taken the call: what the
+ *      call uses of the owner's stack and operation lives on.
+ *
+ * Checked by: tests/model/fork_model.c, tests/stress/fork_test.c. */
+#include "pool/forked_call.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "pool/pool.h"
+
+enum state { OPEN, TAKEN, AWAITED, DONE };
+
+enum { poll_count = 64 }; /* before the owner waits: about a microsecond */
+
+struct ati_forked_call {
+    _Atomic uint32_t state;
+    _Atomic uint32_t holders;
+    void *(*run)(void *argument);
+    void *argument;
+    ati_context *context; /* owned, or NULL */
+    ati_waiter *waiter;
+    void *value;
+    ati_frame frame; /* what the function has left in its own */
+};
+
+/* -- Life -- */
+
+ati_forked_call *ati_forked_call_create(void) {
+    return ati_allocate_aligned(sizeof(ati_forked_call), ATI_CACHE_LINE);
+}
+
+void ati_forked_call_discard(ati_forked_call *call) {
+    ati_release(call, sizeof *call);
+}
+
+void ati_forked_call_fill(ati_forked_call *call, void *(*run)(void *argument), void *argument,
+                          ati_context *context, bool is_taken) {
+    atomic_init(&call->state, is_taken ? TAKEN : OPEN);
+    atomic_init(&call->holders, 2);
+    call->run = run;
+    call->argument = argument;
+    call->context = context;
+    ati_context_retain(context);
+}
+
+void ati_forked_call_release(ati_forked_call *call) {
+    /* ORDER forked_call.holders: acq_rel. All uses by the other holder happen before the free.
+     * Pairs with: itself in ati_forked_call_release(). If relaxed: freed while the other still
+     * looks. */
+    if (atomic_fetch_sub_explicit(&call->holders, 1, memory_order_acq_rel) != 1)
+        return;
+    ati_context_release(call->context);
+    ati_release(call, sizeof *call);
+}
+
+/* -- Making the call elsewhere -- */
+
+static bool take(ati_forked_call *call) {
+    uint32_t open = OPEN;
+    /* Relaxed: the record came to this thread through a queue, or is its own. */
+    return atomic_compare_exchange_strong_explicit(&call->state, &open, TAKEN, memory_order_relaxed,
+                                                   memory_order_relaxed);
+}
+
+static void make_call(ati_worker *worker, ati_forked_call *call) {
+    ati_task_run run;
+    ati_counter_add(&worker->forks.taken, 1);
+    ati_task_begin(NULL, &run, call->context);
+    call->value = call->run(call->argument);
+    call->frame = run.frame;
+    run.frame.error = NULL;
+    run.frame.next_future = NULL;
+    ati_task_end(NULL, &run, AT_OK);
+    /* ORDER forked_call.state: acq_rel. Publishes what the call has done, and sees who waits.
+     * Pairs with: acquire in is_done(), release in wait_until_done(). If relaxed: the owner reads
+     * an unwritten value. */
+    if (atomic_exchange_explicit(&call->state, DONE, memory_order_acq_rel) == AWAITED)
+        ati_waiter_wake(call->waiter);
+    ati_forked_call_release(call);
+}
+
+static void *run_queued(void *argument) {
+    ati_worker *worker = ati_worker_current;
+    ati_forked_call *call = argument;
+    ati_counter_add(&worker->counts.tombstones, 1);
+    if (take(call))
+        make_call(worker, call);
+    else
+        ati_forked_call_release(call);
+    return NULL;
+}
+
+static void *run_taken(void *argument) {
+    make_call(ati_worker_current, argument);
+    return NULL;
+}
+
+ati_work ati_forked_call_work(ati_forked_call *call) {
+    return (ati_work){.run = run_queued, .argument = call};
+}
+
+ati_work ati_forked_call_taken_work(ati_forked_call *call) {
+    return (ati_work){.run = run_taken, .argument = call};
+}
+
+/* -- Joining -- */
+
+static bool is_done(ati_forked_call *call) {
+    /* ORDER forked_call.state: acquire. Sees what the call has done.
+     * Pairs with: acq_rel in make_call(). If relaxed: reads an unwritten value. */
+    return atomic_load_explicit(&call->state, memory_order_acquire) == DONE;
+}
+
+static void wait_until_done(ati_forked_call *call) {
+    for (int i = 0; i < poll_count; i++) {
+        if (is_done(call))
+            return;
+        ati_cpu_relax();
+    }
+    ati_waiter waiter;
+    ati_waiter_init(&waiter, "at_fork_join", NULL);
+    call->waiter = &waiter;
+    uint32_t taken = TAKEN;
+    /* ORDER forked_call.state: release. Publishes the waiter.
+     * Pairs with: acq_rel in make_call(). If relaxed: wakes an unwritten waiter. */
+    if (atomic_compare_exchange_strong_explicit(&call->state, &taken, AWAITED, memory_order_release,
+                                                memory_order_relaxed))
+        (void)ati_waiter_wait(&waiter, AT_FOREVER);
+    (void)is_done(call);
+}
+
+/* What a direct call would have left in the frame of its caller. */
+static void take_over_frame(const ati_frame *from) {
+    ati_frame *frame = ati_frame_current();
+    if (from->error)
+        ati_error_slot_put(from->error, from->in_flight);
+    if (from->returned_drop) {
+        frame->returned = from->returned;
+        frame->returned_drop = from->returned_drop;
+    }
+    if (from->next_future) {
+        if (frame->next_future)
+            frame->next_release(frame->next_future);
+        frame->next_future = from->next_future;
+        frame->next_release = from->next_release;
+    }
+}
+
+/* The work of a call that its owner makes is taken out of the queue if it is the last there. */
+static void leave_queue(ati_worker *worker, ati_forked_call *call) {
+    ati_work last;
+    if (!ati_deque_peek(&worker->deque, &last) || last.argument != call || last.run != run_queued ||
+        !ati_deque_pop(&worker->deque, &last))
+        return;
+    ati_counter_add(&worker->counts.tombstones, 1);
+    ati_forked_call_release(call);
+}
+
+void *ati_forked_call_join(ati_worker *worker, ati_forked_call *call, void *(*run)(void *argument),
+                           void *argument, bool *was_taken) {
+    *was_taken = !take(call);
+    if (!*was_taken) {
+        leave_queue(worker, call);
+        ati_forked_call_release(call);
+        return run(argument);
+    }
+    wait_until_done(call);
+    take_over_frame(&call->frame);
+    void *value = call->value;
+    ati_forked_call_release(call);
+    return value;
+}
