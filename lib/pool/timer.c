@@ -21,6 +21,7 @@
  *
  * Checked by: tests/unit/timer_test.c, tests/stress/timer_test.c. */
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "pool/pool.h"
@@ -96,11 +97,15 @@ void ati_timer_start_tasks(at_pool *pool, ati_task_node *tasks) {
 /* Under the timer's lock. Sets or moves the timer. */
 static at_status set(task_timer *timer, int64_t moment) {
     at_pool *pool = timer->pool;
+    at_clock *clock = pool->options.clock;
     ati_timers *timers = &pool->timers;
     bool is_outside = at_pool_current() != pool, is_next = false;
+    if (is_outside)
+        ati_clock_enter(clock);
     ati_lock_acquire(&timers->lock);
     if (timers->is_closed && is_outside) {
         ati_lock_release(&timers->lock);
+        ati_clock_leave(clock);
         return AT_ERROR_CLOSED;
     }
     bool was_set = ati_timer_wheel_remove(&timers->wheel, &timer->timer.timer);
@@ -120,6 +125,8 @@ static at_status set(task_timer *timer, int64_t moment) {
         ati_idle_keep_time(pool);
     if (is_next && is_outside)
         ati_pool_release(pool);
+    if (is_outside)
+        ati_clock_leave(clock);
     return AT_OK;
 }
 

@@ -453,7 +453,7 @@ void *ati_worker_main(void *argument) {
     ati_worker *worker = argument;
     const at_pool_options *options = &worker->pool->options;
     worker->ended = false;
-    at_clock_bind(options->clock);
+    ati_clock_lend(options->clock);
     prctl(PR_SET_TIMERSLACK, 1UL);  /* timers on time: the default lets them be 50 us late */
     (void)ati_crash_thread_enter(); /* without it an overflow is only not reported */
     pthread_cleanup_push(abort_dying_worker, NULL);
@@ -466,6 +466,8 @@ void *ati_worker_main(void *argument) {
     ati_worker_current = NULL;
     if (options->on_thread_stop)
         options->on_thread_stop(options->context);
+    ati_clock_lend(NULL);
+    ati_pool_leave_clock(worker->pool);
     pthread_cleanup_pop(0);
     ati_crash_thread_leave();
     return NULL;

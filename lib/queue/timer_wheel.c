@@ -230,3 +230,15 @@ int64_t ati_timer_wheel_next(const ati_timer_wheel *wheel) {
     const ati_timer_slot *slot = find_earliest(wheel, &start);
     return when_to_look(slot, start);
 }
+
+int64_t ati_timer_wheel_earliest(ati_timer_wheel *wheel) {
+    if (wheel->levels == 0 || wheel->levels & 1 || wheel->opening)
+        return ati_timer_wheel_next(wheel);
+    int64_t start;
+    ati_timer_slot *slot = (ati_timer_slot *)find_earliest(wheel, &start);
+    slot->earliest = AT_FOREVER;
+    for (const ati_timer_link *link = slot->timers.next; link != &slot->timers; link = link->next)
+        if (((const ati_timer *)link)->expiry < slot->earliest)
+            slot->earliest = ((const ati_timer *)link)->expiry;
+    return slot->earliest;
+}
