@@ -25,5 +25,6 @@
 #include <asynctools/task.h>
 #include <asynctools/timer.h>
 #include <asynctools/version.h>
+#include <asynctools/virtual_clock.h>
 
 #endif

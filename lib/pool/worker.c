@@ -324,20 +324,29 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
     return found;
 }
 
-/* To look at the clock costs as much as a small task, so while there is work that is done only now
- * and then. */
+/* Whether a busy worker has better things to do than to look at the clock, which costs as much as a
+ * small task: it has just done so, or what expired then has not been run yet. */
+static bool puts_timers_off(const ati_worker *worker, uint64_t ticks) {
+    uint64_t since = ticks - worker->ticks;
+    return since < ATI_TICKS_SHORT ||
+           (since < ATI_TICKS_LONG && ati_deque_size(&worker->deque) > worker->size_before_expired);
+}
+
 bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
     at_pool *pool = worker->pool;
     if (ati_timers_next(&pool->timers) == AT_FOREVER)
         return false;
     uint64_t ticks = ati_ticks();
-    if (busy && ticks - worker->ticks < ATI_TICKS_SHORT)
+    if (busy && puts_timers_off(worker, ticks))
         return false;
     worker->ticks = ticks;
+    worker->size_before_expired = ati_deque_size(&worker->deque);
     ati_task_node *tasks;
     size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &tasks);
     if (count > 0)
         ati_timer_start_tasks(pool, tasks);
+    else
+        worker->size_before_expired = SIZE_MAX;
     return count > 0;
 }
 
@@ -444,7 +453,7 @@ void *ati_worker_main(void *argument) {
     ati_worker *worker = argument;
     const at_pool_options *options = &worker->pool->options;
     worker->ended = false;
-    at_clock_bind(options->clock);
+    ati_clock_lend(options->clock);
     prctl(PR_SET_TIMERSLACK, 1UL);  /* timers on time: the default lets them be 50 us late */
     (void)ati_crash_thread_enter(); /* without it an overflow is only not reported */
     pthread_cleanup_push(abort_dying_worker, NULL);
@@ -457,6 +466,8 @@ void *ati_worker_main(void *argument) {
     ati_worker_current = NULL;
     if (options->on_thread_stop)
         options->on_thread_stop(options->context);
+    ati_clock_lend(NULL);
+    ati_pool_leave_clock(worker->pool);
     pthread_cleanup_pop(0);
     ati_crash_thread_leave();
     return NULL;
