@@ -73,9 +73,10 @@ int main(void) {
     at_parallel_options options = {.grain = 100}; /* at least so many in a row */
     expect(at_parallel_for_ranges(pool, 0, 1000, scale, numbers, &options) == AT_OK, "all scaled");
 
-    at_parallel_reduction sum = {.size = sizeof(double), .init = zero, .run = add_up, .merge = add};
+    at_parallel_reduction sum = {
+        .size = sizeof(double), .init = zero, .run = add_up, .merge = add, .context = numbers};
     double total;
-    expect(at_parallel_reduce(pool, 0, 1000, &sum, numbers, &total, NULL) == AT_OK, "a sum");
+    expect(at_parallel_reduce(pool, 0, 1000, &sum, &total) == AT_OK, "a sum");
     expect(total == 999000, "of all");
 
     expect(at_parallel_for(pool, 0, 1000, check_number, numbers, NULL) == AT_ERROR_INVALID,

@@ -55,15 +55,16 @@ AT_API AT_NODISCARD at_status at_parallel_for_ranges(at_pool *pool, int64_t begi
                                                      at_range_fn run, void *context,
                                                      const at_parallel_options *options);
 
-/* How a range is reduced to one value of `size` bytes. All are required; each is given the
- * `context` of the call. */
+/* How a range is reduced to one value of `size` bytes. `size` and the functions are required. */
 typedef struct at_parallel_reduction {
     size_t size;
-    void (*init)(void *value, void *context); /* the value of an empty range */
+    void (*init)(void *value, void *context); /* makes the value of an empty range */
     /* Adds the turns from `begin` up to and without `end` to `value`; as a turn of a loop. */
     void *(*run)(int64_t begin, int64_t end, void *value, void *context);
     /* Adds `right`, of the range that follows, to `left`, and drops what `right` owns. */
     void (*merge)(void *left, void *right, void *context);
+    void *context; /* borrowed, for the three */
+    int64_t grain; /* as in at_parallel_options */
     uint64_t reserved[4];
 } at_parallel_reduction;
 
@@ -71,14 +72,13 @@ typedef struct at_parallel_reduction {
  *  range that follows, never in another order: `merge` has to be associative and need not be
  *  commutative. How the range is cut differs from call to call, and so may rounding.
  *  Threads:   any, also inside tasks.      Blocks: until all calls have ended.
- *  Ownership: borrows `reduction` and `context`; `result` has room for `size` bytes and is filled
- *             also on failure, with what was merged until then; an invalid call leaves it alone.
+ *  Ownership: borrows `reduction`; `result` has room for `size` bytes, and is filled also when a
+ *             turn fails, with what was merged until then. Other errors leave it alone.
  *  Ordering:  as at_parallel_for.
  *  Errors:    as at_parallel_for. */
 AT_API AT_NODISCARD at_status at_parallel_reduce(at_pool *pool, int64_t begin, int64_t end,
                                                  const at_parallel_reduction *reduction,
-                                                 void *context, void *result,
-                                                 const at_parallel_options *options);
+                                                 void *result);
 
 /* One of several calls. */
 typedef struct at_parallel_call {

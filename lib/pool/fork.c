@@ -14,7 +14,7 @@
  *   line.limit    NULL: every start takes the long way, because a call is wanted, there is no
  *                 array, or there are no unequal barriers; else `end`.
  *   places        written by the owner while above split. A place that was handed out has its
- *                 record for `run`, or NULL: its join makes the call.
+ *                 record for an argument, or NULL: its join makes the call.
  *   base, array   written by the owner under `lock`.
  *   split         written under `lock`: raised by the owner and by thieves, lowered by joins.
  *   wanted        written under `lock`, by all.
@@ -56,6 +56,8 @@
 #include "pool/pool.h"
 
 #include <asynctools/inline/fork.h>
+
+#include <string.h>
 
 _Static_assert(sizeof(struct at_inline_call) == 16, "part of the binary interface");
 _Static_assert(sizeof(at_fork) == 16, "part of the binary interface");
@@ -122,22 +124,13 @@ static ati_fork_array *set_array(ati_forks *forks, ati_fork_array *array,
     return before;
 }
 
-/* A place that was handed out has the record instead of the function, which its join names. */
-static void store_record(struct at_inline_call *call, ati_forked_call *record) {
-    AT_INLINE_STORE(&call->run, (void *(*)(void *))(uintptr_t)record, __ATOMIC_RELAXED);
-}
-
-static ati_forked_call *load_record(struct at_inline_call *call) {
-    return (ati_forked_call *)(uintptr_t)AT_INLINE_LOAD(&call->run, __ATOMIC_RELAXED);
-}
-
 /* Gives a private call its record. */
 static void hand_out(ati_forks *forks, struct at_inline_call *call, ati_forked_call *record,
                      bool is_taken) {
     ati_forked_call_fill(record, AT_INLINE_LOAD(&call->run, __ATOMIC_RELAXED),
                          AT_INLINE_LOAD(&call->argument, __ATOMIC_RELAXED), forks->context,
                          is_taken);
-    store_record(call, record);
+    AT_INLINE_STORE(&call->argument, (void *)record, __ATOMIC_RELAXED);
 }
 
 /* -- Life -- */
@@ -149,7 +142,7 @@ static size_t fork_array_size(size_t count) {
 void ati_forks_init(ati_forks *forks, bool is_unequal) {
     forks->is_unequal = is_unequal;
     atomic_init(&forks->wanted, true);
-    AT_INLINE_STORE(&forks->line.split, (struct at_inline_call *)UINTPTR_MAX, __ATOMIC_RELAXED);
+    memset(&forks->line.split, 0xff, sizeof forks->line.split);
     set_array(forks, NULL, NULL);
 }
 
@@ -197,7 +190,7 @@ static bool share_one(ati_worker *worker, bool anyhow) {
     if (handed_out)
         hand_out(forks, oldest, record, false);
     else if (found && anyhow)
-        store_record(oldest, NULL);
+        AT_INLINE_STORE(&oldest->argument, NULL, __ATOMIC_RELAXED);
     if (handed_out || (found && anyhow))
         set_split(forks, oldest + 1);
     ati_lock_release(&forks->lock);
@@ -280,7 +273,7 @@ void *at_inline_fork_join(struct at_inline_worker *line, struct at_inline_call *
     ati_lock_acquire(&forks->lock);
     if (call < read_split(forks)) {
         ATI_ASSERT(call + 1 == read_split(forks));
-        record = load_record(call);
+        record = AT_INLINE_LOAD(&call->argument, __ATOMIC_RELAXED);
         set_split(forks, call);
     }
     ati_lock_release(&forks->lock);

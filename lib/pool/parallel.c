@@ -27,6 +27,7 @@ enum {
 };
 
 struct loop {
+    const char *call; /* the public one */
     void *(*run)(const struct loop *loop, int64_t begin, int64_t end, void *value);
     union {
         at_index_fn index;
@@ -195,14 +196,22 @@ struct outside_loop {
     ati_waiter waiter;
 };
 
+static at_status start_here(const struct span *whole) {
+    if (whole->value)
+        whole->loop->of.reduction->init(whole->value, whole->loop->context);
+    run_span((void *)whole);
+    return AT_OK;
+}
+
 static void *run_outside_loop(void *argument) {
     struct outside_loop *outside = argument;
-    run_span(&outside->whole);
+    (void)start_here(&outside->whole);
     ati_waiter_wake(&outside->waiter);
     return NULL;
 }
 
-static at_status start_outside(at_pool *pool, const struct span *whole, const char *call) {
+static at_status start_outside(at_pool *pool, const struct span *whole) {
+    const char *call = whole->loop->call;
     if (ati_frame_current()->may_not_wait)
         return ati_fail(AT_ERROR_DEADLOCK, "%s: an inline continuation may not wait", call);
     struct outside_loop outside = {.whole = *whole};
@@ -214,87 +223,99 @@ static at_status start_outside(at_pool *pool, const struct span *whole, const ch
     return status;
 }
 
-static at_status check_options(const char *call, const at_parallel_options *options) {
-    if (!options)
-        return AT_OK;
-    if (options->grain < 0)
-        return ati_fail(AT_ERROR_INVALID, "%s: grain: %lld is negative", call,
-                        (long long)options->grain);
-    if (!ati_all_zero(options->reserved, sizeof options->reserved))
-        return ati_fail(AT_ERROR_INVALID, "%s: `reserved` is not zero", call);
+static at_status check_options(const struct loop *loop, int64_t grain, const uint64_t *reserved) {
+    if (grain < 0)
+        return ati_fail(AT_ERROR_INVALID, "%s: grain: %lld is negative", loop->call,
+                        (long long)grain);
+    if (reserved && !ati_all_zero(reserved, 4 * sizeof *reserved))
+        return ati_fail(AT_ERROR_INVALID, "%s: `reserved` is not zero", loop->call);
     return AT_OK;
 }
 
-static void set_grain(at_pool *pool, struct loop *loop, uint64_t count,
-                      const at_parallel_options *options) {
-    loop->grain = options ? (uint64_t)options->grain : 0;
+static at_status check_range(const struct loop *loop, int64_t begin, int64_t end) {
+    if (end < begin)
+        return ati_fail(AT_ERROR_INVALID, "%s: end: %lld is less than begin, %lld", loop->call,
+                        (long long)end, (long long)begin);
+    return AT_OK;
+}
+
+static void set_grain(at_pool *pool, struct loop *loop, uint64_t count, int64_t grain) {
+    loop->grain = (uint64_t)grain;
     loop->chunk_max = count / ((uint64_t)at_pool_thread_count(pool) * chunks_per_worker);
     if (loop->chunk_max == 0)
         loop->chunk_max = 1;
 }
 
-static at_status run_loop(at_pool *pool, struct loop *loop, int64_t begin, int64_t end, void *value,
-                          const char *call, const at_parallel_options *options) {
-    ATI_CALLER_CHECK(pool, call, "`pool` is NULL");
-    if (end < begin)
-        return ati_fail(AT_ERROR_INVALID, "%s: end: %lld is less than begin, %lld", call,
-                        (long long)end, (long long)begin);
-    at_status status = check_options(call, options);
+/* Gives the status of the loop, its error in the slot. */
+static at_status finish(struct loop *loop) {
+    if (!loop->error)
+        return AT_OK;
+    at_status status = at_error_status(loop->error);
+    ati_error_slot_put(loop->error, false);
+    return status;
+}
+
+static at_status run_loop(at_pool *pool, struct loop *loop, int64_t begin, int64_t end,
+                          int64_t grain, void *value) {
+    ATI_CALLER_CHECK(pool, loop->call, "`pool` is NULL");
+    at_status status = check_range(loop, begin, end);
     if (status != AT_OK)
         return status;
-    if (value)
-        loop->of.reduction->init(value, loop->context);
-    set_grain(pool, loop, count_turns(begin, end), options);
+    set_grain(pool, loop, count_turns(begin, end), grain);
     struct span whole = {.loop = loop,
                          .begin = begin,
                          .end = end,
-                         .chunk = loop->grain ? loop->grain : 1,
+                         .chunk = grain > 0 ? (uint64_t)grain : 1,
                          .value = value};
-    if (begin == end)
-        return AT_OK;
-    if (at_pool_current() == pool)
-        run_span(&whole);
+    if (begin != end && at_pool_current() != pool)
+        status = start_outside(pool, &whole);
     else
-        status = start_outside(pool, &whole, call);
-    if (status != AT_OK || !loop->error)
-        return status;
-    status = at_error_status(loop->error);
-    ati_error_slot_put(loop->error, false);
-    return status;
+        status = start_here(&whole);
+    return status == AT_OK ? finish(loop) : status;
+}
+
+static at_status run_simple_loop(at_pool *pool, struct loop *loop, int64_t begin, int64_t end,
+                                 const at_parallel_options *options) {
+    int64_t grain = options ? options->grain : 0;
+    at_status status = check_options(loop, grain, options ? options->reserved : NULL);
+    return status == AT_OK ? run_loop(pool, loop, begin, end, grain, NULL) : status;
 }
 
 at_status at_parallel_for(at_pool *pool, int64_t begin, int64_t end, at_index_fn run, void *context,
                           const at_parallel_options *options) {
     ATI_CALLER_CHECK(run, "at_parallel_for", "`run` is NULL");
-    struct loop loop = {.run = run_indices, .of.index = run, .context = context};
-    return run_loop(pool, &loop, begin, end, NULL, "at_parallel_for", options);
+    struct loop loop = {
+        .call = "at_parallel_for", .run = run_indices, .of.index = run, .context = context};
+    return run_simple_loop(pool, &loop, begin, end, options);
 }
 
 at_status at_parallel_for_ranges(at_pool *pool, int64_t begin, int64_t end, at_range_fn run,
                                  void *context, const at_parallel_options *options) {
     ATI_CALLER_CHECK(run, "at_parallel_for_ranges", "`run` is NULL");
-    struct loop loop = {.run = run_range, .of.range = run, .context = context};
-    return run_loop(pool, &loop, begin, end, NULL, "at_parallel_for_ranges", options);
+    struct loop loop = {
+        .call = "at_parallel_for_ranges", .run = run_range, .of.range = run, .context = context};
+    return run_simple_loop(pool, &loop, begin, end, options);
 }
 
 at_status at_parallel_reduce(at_pool *pool, int64_t begin, int64_t end,
-                             const at_parallel_reduction *reduction, void *context, void *result,
-                             const at_parallel_options *options) {
+                             const at_parallel_reduction *reduction, void *result) {
     ATI_CALLER_CHECK(reduction && reduction->init && reduction->run && reduction->merge,
                      "at_parallel_reduce", "`reduction` or one of its functions is NULL");
     ATI_CALLER_CHECK(result, "at_parallel_reduce", "`result` is NULL");
-    if (reduction->size == 0 || !ati_all_zero(reduction->reserved, sizeof reduction->reserved))
-        return ati_fail(AT_ERROR_INVALID, "at_parallel_reduce: reduction.%s",
-                        reduction->size == 0 ? "size is 0" : "reserved is not zero");
-    struct loop loop = {.run = run_reduction, .of.reduction = reduction, .context = context};
-    return run_loop(pool, &loop, begin, end, result, "at_parallel_reduce", options);
+    if (reduction->size == 0)
+        return ati_fail(AT_ERROR_INVALID, "at_parallel_reduce: size is 0");
+    struct loop loop = {.call = "at_parallel_reduce",
+                        .run = run_reduction,
+                        .of.reduction = reduction,
+                        .context = reduction->context};
+    at_status status = check_options(&loop, reduction->grain, reduction->reserved);
+    return status == AT_OK ? run_loop(pool, &loop, begin, end, reduction->grain, result) : status;
 }
 
 at_status at_parallel_invoke(at_pool *pool, const at_parallel_call *calls, size_t count) {
     ATI_CALLER_CHECK(calls || count == 0, "at_parallel_invoke", "`calls` is NULL");
     for (size_t i = 0; i < count; i++)
         ATI_CALLER_CHECK(calls[i].run, "at_parallel_invoke", "`run` of a call is NULL");
-    struct loop loop = {.run = run_calls, .of.calls = calls};
-    at_parallel_options options = {.grain = 1};
-    return run_loop(pool, &loop, 0, (int64_t)count, NULL, "at_parallel_invoke", &options);
+    struct loop loop = {.call = "at_parallel_invoke", .run = run_calls, .of.calls = calls};
+    return run_loop(pool, &loop, 0, (int64_t)count, 1, NULL);
 }

@@ -51,7 +51,7 @@ static const at_parallel_reduction add = {
 
 static void expect_sums(at_pool *pool) {
     struct sums sums;
-    cr_expect_eq(at_parallel_reduce(pool, 0, 200, &add, NULL, &sums, NULL), AT_OK);
+    cr_expect_eq(at_parallel_reduce(pool, 0, 200, &add, &sums), AT_OK);
     for (int i = 0; i < 20; i++)
         cr_expect_eq(sums.of[i], 10 * 377);
 }

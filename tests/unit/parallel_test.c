@@ -160,9 +160,11 @@ static void merge_texts(void *left, void *right, void *context) {
 static const at_parallel_reduction spell = {
     .size = sizeof(struct text), .init = init_text, .run = append_letters, .merge = merge_texts};
 
-static void expect_alphabet(at_pool *pool, const at_parallel_options *options) {
+static void expect_alphabet(at_pool *pool, int64_t grain) {
     struct text text;
-    cr_assert_eq(at_parallel_reduce(pool, 0, length, &spell, NULL, &text, options), AT_OK);
+    at_parallel_reduction with_grain = spell;
+    with_grain.grain = grain;
+    cr_assert_eq(at_parallel_reduce(pool, 0, length, &with_grain, &text), AT_OK);
     cr_assert_eq(text.size, length);
     for (size_t i = 0; i < length; i++)
         cr_assert_eq(text.bytes[i], (char)('a' + i % 26));
@@ -172,8 +174,8 @@ static void expect_alphabet(at_pool *pool, const at_parallel_options *options) {
 Test(parallel, values_are_merged_in_order) {
     for (int threads = 1; threads <= 4; threads++) {
         at_pool *pool = create_pool(threads);
-        expect_alphabet(pool, NULL);
-        expect_alphabet(pool, &(at_parallel_options){.grain = 3});
+        expect_alphabet(pool, 0);
+        expect_alphabet(pool, 3);
         destroy_pool(pool);
     }
 }
@@ -205,13 +207,16 @@ Test(parallel, large_values) {
     at_parallel_reduction add = {
         .size = sizeof(struct sums), .init = init_sums, .run = add_indices, .merge = merge_sums};
     struct sums sums;
-    cr_assert_eq(at_parallel_reduce(pool, 0, length, &add, NULL, &sums, NULL), AT_OK);
+    cr_assert_eq(at_parallel_reduce(pool, 0, length, &add, &sums), AT_OK);
     for (int i = 0; i < 100; i++)
         cr_expect_eq(sums.of[i], (int64_t)(length / 100) * i + 100LL * 199 * 200 / 2);
-    cr_assert_eq(at_parallel_reduce(pool, 7, 7, &add, NULL, &sums, NULL), AT_OK);
+    cr_assert_eq(at_parallel_reduce(pool, 7, 7, &add, &sums), AT_OK);
     cr_expect_eq(sums.of[7], 0, "the value of an empty range");
+    add.grain = -1;
+    cr_expect_eq(at_parallel_reduce(pool, 0, 1, &add, &sums), AT_ERROR_INVALID);
+    add.grain = 0;
     add.size = 0;
-    cr_expect_eq(at_parallel_reduce(pool, 0, 1, &add, NULL, &sums, NULL), AT_ERROR_INVALID);
+    cr_expect_eq(at_parallel_reduce(pool, 0, 1, &add, &sums), AT_ERROR_INVALID);
     destroy_pool(pool);
 }
 

@@ -9,8 +9,8 @@
 
 /* A call that was forked: what others run who take it. */
 struct at_inline_call {
-    void *(*run)(void *argument); /* private to the library once the call was handed out */
-    void *argument;
+    void *(*run)(void *argument);
+    void *argument; /* private to the library once the call was handed out */
 };
 
 /* The forked calls of the running stack lie in an array, the oldest first. Written by the worker
