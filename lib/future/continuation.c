@@ -44,19 +44,9 @@ at_future *ati_continuation_claim(ati_registration *registration, at_future *sou
     at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
     if (future->executor != source->executor || !wants(future, source))
         return NULL;
-    /* ORDER future.lock: acquire. Sees the ring.
-     * Pairs with: release in ati_future_attach_alone(). If relaxed: fetches from an unwritten
-     * address. */
-    uint32_t state = atomic_load_explicit(&future->state, memory_order_acquire);
-    if (state != (ATI_PHASE_WAITING | ATI_STATE_LISTED | ATI_STATE_ALONE)) {
-        /* Nobody else changes the phase of one that waits. */
-        atomic_fetch_add_explicit(&future->state, ATI_PHASE_RUNNING - ATI_PHASE_WAITING,
-                                  memory_order_relaxed);
+    if (!ati_future_leave_waiting(future, ATI_PHASE_RUNNING))
         return future;
-    }
-    /* Nobody knows it but what comes after it, which is next. */
-    atomic_store_explicit(&future->state, state + ATI_PHASE_RUNNING - ATI_PHASE_WAITING,
-                          memory_order_relaxed);
+    /* Then what comes after it is next. */
     const char *after = (const char *)future->last - offsetof(at_future, registration);
     __builtin_prefetch(after, 1);
     __builtin_prefetch(after + ATI_CACHE_LINE, 1);
@@ -69,39 +59,28 @@ static void give_up(at_future *source, const at_continuation_options *options) {
     at_future_release(source);
 }
 
-/* Makes the future of a continuation; NULL if it cannot be, then `*failed` is what to return. */
-static at_future *create(const continuation *wanted, at_future *source,
-                         const at_continuation_options *options, at_future **failed) {
-    at_executor *executor = options->executor ? options->executor : source->executor;
-    if (!executor && at_pool_current())
-        executor = at_pool_executor(at_pool_current());
-    if (!executor) { /* the out-of-memory future: there is nowhere to run anything */
-        *failed = ati_future_no_memory();
-    } else if (!ati_all_zero(options->reserved, sizeof options->reserved)) {
-        *failed = ati_future_failed(executor,
-                                    ati_error_create(wanted->site, NULL, AT_ERROR_INVALID,
-                                                     "%s: `reserved` is not zero", wanted->call));
-    } else {
-        at_future *future = ati_future_create(wanted->kind, executor, wanted->site, options->name);
-        if (future)
-            return future;
-        *failed = ati_future_no_memory();
-    }
-    give_up(source, options);
-    return NULL;
+/* Where the continuation runs; NULL: its source is the out-of-memory future, and there is nowhere
+ * to run anything. */
+static at_executor *choose_executor(const at_future *source,
+                                    const at_continuation_options *options) {
+    if (options->executor)
+        return options->executor;
+    if (source->executor)
+        return source->executor;
+    return at_pool_current() ? at_pool_executor(at_pool_current()) : NULL;
 }
 
 static at_future *attach(const continuation *wanted, at_future *source,
                          const at_continuation_options *options) {
     ATI_CALLER_CHECK(source, wanted->call, "`source` is NULL");
     ATI_CALLER_CHECK(wanted->run.task, wanted->call, "`run` is NULL");
-    static const at_continuation_options no_options = {0};
-    if (!options)
-        options = &no_options;
-    at_future *failed;
-    at_future *future = create(wanted, source, options, &failed);
-    if (!future)
-        return failed;
+    at_executor *executor = choose_executor(source, options);
+    at_future *future =
+        executor ? ati_future_create(wanted->kind, executor, wanted->site, options->name) : NULL;
+    if (!future) {
+        give_up(source, options);
+        return ati_future_no_memory();
+    }
     future->run = wanted->run;
     future->runs_on_cancelled = options->on_cancelled;
     future->argument = options->context;
@@ -118,39 +97,55 @@ static at_future *attach(const continuation *wanted, at_future *source,
     return future;
 }
 
+/* The same with options of the caller's. */
+static at_future *attach_with(const continuation *wanted, at_future *source,
+                              const at_continuation_options *options) {
+    static const at_continuation_options no_options = {0};
+    if (!options)
+        options = &no_options;
+    at_executor *executor = source ? choose_executor(source, options) : NULL;
+    if (!executor || ati_all_zero(options->reserved, sizeof options->reserved))
+        return attach(wanted, source, options);
+    at_future *failed =
+        ati_future_failed(executor, ati_error_create(wanted->site, NULL, AT_ERROR_INVALID,
+                                                     "%s: `reserved` is not zero", wanted->call));
+    give_up(source, options);
+    return failed;
+}
+
 at_future *at_future_then_with_at(const char *site, at_future *source, at_then_fn run,
                                   const at_continuation_options *options) {
     const continuation wanted = {ATI_FUTURE_THEN, "at_future_then", site, {.then = run}};
-    return attach(&wanted, source, options);
+    return attach_with(&wanted, source, options);
 }
 
 at_future *at_future_recover_with_at(const char *site, at_future *source, at_recover_fn run,
                                      const at_continuation_options *options) {
     const continuation wanted = {ATI_FUTURE_RECOVER, "at_future_recover", site, {.recover = run}};
-    return attach(&wanted, source, options);
+    return attach_with(&wanted, source, options);
 }
 
 at_future *at_future_finally_with_at(const char *site, at_future *source, at_finally_fn run,
                                      const at_continuation_options *options) {
     const continuation wanted = {ATI_FUTURE_FINALLY, "at_future_finally", site, {.finally = run}};
-    return attach(&wanted, source, options);
+    return attach_with(&wanted, source, options);
 }
 
 at_future *at_future_then_at(const char *site, at_future *source, at_then_fn run, void *context) {
-    return at_future_then_with_at(site, source, run,
-                                  &(at_continuation_options){.context = context});
+    const continuation wanted = {ATI_FUTURE_THEN, "at_future_then", site, {.then = run}};
+    return attach(&wanted, source, &(at_continuation_options){.context = context});
 }
 
 at_future *at_future_recover_at(const char *site, at_future *source, at_recover_fn run,
                                 void *context) {
-    return at_future_recover_with_at(site, source, run,
-                                     &(at_continuation_options){.context = context});
+    const continuation wanted = {ATI_FUTURE_RECOVER, "at_future_recover", site, {.recover = run}};
+    return attach(&wanted, source, &(at_continuation_options){.context = context});
 }
 
 at_future *at_future_finally_at(const char *site, at_future *source, at_finally_fn run,
                                 void *context) {
-    return at_future_finally_with_at(site, source, run,
-                                     &(at_continuation_options){.context = context});
+    const continuation wanted = {ATI_FUTURE_FINALLY, "at_future_finally", site, {.finally = run}};
+    return attach(&wanted, source, &(at_continuation_options){.context = context});
 }
 
 at_status at_value_take(at_drop_fn *drop) {

@@ -233,6 +233,25 @@ bool ati_future_attach_alone(at_future *source, ati_registration *registration);
 /* Removes a registration. False: it is being fired, or has been. */
 bool ati_future_detach(at_future *source, ati_registration *registration);
 
+/* Makes a waiting future a queued or running one. True: it is known to nobody but the continuation
+ * in its list. */
+static inline bool ati_future_leave_waiting(at_future *future, ati_phase phase) {
+    /* ORDER future.lock: acquire. Sees the ring.
+     * Pairs with: release in ati_future_attach_alone(). If relaxed: the caller follows unwritten
+     * links. */
+    uint32_t state = atomic_load_explicit(&future->state, memory_order_acquire);
+    bool alone = state == (ATI_PHASE_WAITING | ATI_STATE_LISTED | ATI_STATE_ALONE);
+    /* Nobody else changes the phase of one that waits.
+     * ORDER future.claim: release. Publishes what is to be run.
+     * Pairs with: acquire in ati_future_claim(). If relaxed: a waiter that claims the task reads
+     * an unwritten function. */
+    if (alone)
+        atomic_store_explicit(&future->state, state + phase, memory_order_release);
+    else
+        atomic_fetch_add_explicit(&future->state, (uint32_t)phase, memory_order_release);
+    return alone;
+}
+
 /* Makes the continuation of a done source a running one, if it runs on the same executor and wants
  * the outcome; NULL: it does not, and is to be fired. */
 at_future *ati_continuation_claim(ati_registration *registration, at_future *source);

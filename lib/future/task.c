@@ -33,8 +33,8 @@ bool ati_future_claim(at_future *future) {
     while ((state & ATI_PHASE_MASK) == ATI_PHASE_QUEUED) {
         uint32_t running = (state & ~(uint32_t)ATI_PHASE_MASK) | ATI_PHASE_RUNNING;
         /* ORDER future.claim: acquire. Sees what it is to run.
-         * Pairs with: release in ati_future_start(). If relaxed: a waiter that claims the task
-         * reads an unwritten function. */
+         * Pairs with: release in ati_future_leave_waiting(). If relaxed: a waiter that claims the
+         * task reads an unwritten function. */
         if (atomic_compare_exchange_weak_explicit(&future->state, &state, running,
                                                   memory_order_acquire, memory_order_relaxed))
             return true;
@@ -134,11 +134,7 @@ void ati_future_start_tasks(at_future *const *futures, size_t count) {
 
 void ati_future_start(at_future *future, ati_completions *list) {
     prepare_node(future);
-    /* ORDER future.claim: release. Publishes what is to be run.
-     * Pairs with: acquire in ati_future_claim(). If relaxed: a waiter that claims the task reads
-     * an unwritten function. */
-    atomic_fetch_add_explicit(&future->state, ATI_PHASE_QUEUED - ATI_PHASE_WAITING,
-                              memory_order_release);
+    (void)ati_future_leave_waiting(future, ATI_PHASE_QUEUED);
     if (list->start_last)
         list->start_last->next = &future->node;
     else

@@ -109,12 +109,20 @@ static blocking_call *next_call(blocking_thread *thread) {
     }
 }
 
+static void abort_dying_thread(void *unused) {
+    (void)unused;
+    ati_caller_abort("at_blocking_call", "pthread_exit or a cancellation of the thread may not "
+                                         "leave the function; return from it instead");
+}
+
 static void *run_thread(void *argument) {
     blocking_thread *thread = argument;
     blocking_call *call;
     ati_clock_lend(thread->pool->options.clock);
+    pthread_cleanup_push(abort_dying_thread, NULL);
     while ((call = next_call(thread)))
         run_call(call);
+    pthread_cleanup_pop(0);
     ati_clock_lend(NULL);
     return NULL;
 }
@@ -241,8 +249,10 @@ void ati_blocking_end_threads(at_pool *pool) {
 
 /* -- The calls -- */
 
-/* A thread could not be started: the call is taken back unless there are others. */
-static bool take_back(ati_blocking *blocking, blocking_call *call) {
+/* A thread could not be started: the call is taken back unless there are others, or there seem to
+ * be. Those that go on waiting have the timer, in case that there are none. */
+static bool take_back(at_pool *pool, blocking_call *call) {
+    ati_blocking *blocking = &pool->blocking;
     ati_lock_acquire(&blocking->lock);
     blocking_call **link = &blocking->first;
     blocking_call *last = NULL;
@@ -256,7 +266,10 @@ static bool take_back(ati_blocking *blocking, blocking_call *call) {
         if (!call->next)
             blocking->last = last;
     }
+    bool grows = needs_growth(blocking);
     ati_lock_release(&blocking->lock);
+    if (grows)
+        set_growth(pool);
     return taken;
 }
 
@@ -282,7 +295,7 @@ static bool hand_over(at_pool *pool, blocking_call *call) {
     ati_lock_release(&blocking->lock);
     if (grows)
         set_growth(pool);
-    return !starts || start_thread(pool, record) || !take_back(blocking, call);
+    return !starts || start_thread(pool, record) || !take_back(pool, call);
 }
 
 static void *call_in_place(at_run_fn run, void *argument) {
@@ -297,8 +310,16 @@ static void *take_result(blocking_call *call) {
     ati_frame *frame = ati_frame_current();
     if (call->frame.error)
         ati_error_slot_put(call->frame.error, call->frame.in_flight);
-    frame->returned = call->frame.returned;
-    frame->returned_drop = call->frame.returned_drop;
+    if (call->frame.returned) {
+        frame->returned = call->frame.returned;
+        frame->returned_drop = call->frame.returned_drop;
+    }
+    if (call->frame.next_future) {
+        if (frame->next_future)
+            frame->next_release(frame->next_future);
+        frame->next_future = call->frame.next_future;
+        frame->next_release = call->frame.next_release;
+    }
     return call->returned;
 }
 

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * A stack is taken, warm (in the list for reuse) or cold (a bit of its slab). A cold one has no
- * memory, and never had or has lost its record at the top; its guard page stays, since neither
- * MADV_GUARD_INSTALL nor mprotect is undone by MADV_DONTNEED.
+ * A stack is taken, warm (in the list for reuse), spent or cold (a bit of its slab each). A cold
+ * one has no memory, and never had or has lost its record at the top; its guard page stays, since
+ * neither MADV_GUARD_INSTALL nor mprotect is undone by MADV_DONTNEED.
  *
- *   cold -take_cold-> taken -give-> warm -take-> taken
- *                     taken -give, more than warm_limit-> cold
+ *   cold -take_from_slab-> taken -give-> warm -take-> taken
+ *                          taken -give, more than warm_limit-> spent -take_from_slab-> taken
+ *                                                              spent -return_memory-> cold
+ *
+ * To return memory interrupts every CPU that the process runs on, because each has to forget the
+ * addresses. So it is done for half a slab at once, or when nothing of a slab is in use, or when a
+ * worker has nothing else to do.
  *
  * Stacks that lie evenly would compete for few places in each cache, since what is in use of each
  * is the same few lines near the top. So the distance between two is an odd number of pages, and
@@ -32,6 +37,8 @@ enum {
     checked_bytes = 4096,          /* of the page below a stack without a guard page */
     record_bytes = ATI_CACHE_LINE, /* for the ati_stack at the top */
     shift_count = 16,              /* places for it in the highest page */
+    return_count = 32,             /* stacks of a slab whose memory is returned together */
+    claim_limit = 32,              /* slabs whose memory is returned between two looks */
 };
 
 struct ati_stack_slab {
@@ -42,6 +49,7 @@ struct ati_stack_slab {
     uint32_t protected_count;
     uint64_t all;                    /* a bit for each stack */
     uint64_t cold;                   /* stacks without memory; source lock */
+    uint64_t spent;                  /* given back with their memory; source lock */
     uint64_t guarded;                /* stacks with a guard page; source lock */
     ati_stack_slab *next, *previous; /* in a list of the source; source lock */
 };
@@ -53,7 +61,7 @@ static _Atomic uint32_t protected_count;
 
 /* The list of a slab that is neither unused nor unmapped. */
 static ati_stack_slab **find_list(ati_stacks *stacks, const ati_stack_slab *slab) {
-    return slab->cold != 0 ? &stacks->partial : &stacks->full;
+    return (slab->cold | slab->spent) != 0 ? &stacks->partial : &stacks->full;
 }
 
 static void link_slab(ati_stacks *stacks, ati_stack_slab *slab) {
@@ -109,7 +117,7 @@ static void destroy_slab(ati_stacks *stacks, ati_stack_slab *slab) {
     stacks->slab_count--;
 }
 
-/* A slab with a cold stack, in no list. */
+/* A slab with a cold or spent stack, in no list. */
 static ati_stack_slab *find_slab(ati_stacks *stacks) {
     ati_stack_slab *slab = stacks->partial;
     if (slab) {
@@ -192,15 +200,29 @@ static ati_stack *take_warm(ati_stacks *stacks, uint32_t count) {
     return list;
 }
 
-static ati_stack *take_cold(ati_stacks *stacks) {
+static void add_spent(ati_stacks *stacks, uint32_t change) {
+    uint32_t count = atomic_load_explicit(&stacks->spent_count, memory_order_relaxed);
+    atomic_store_explicit(&stacks->spent_count, count + change, memory_order_relaxed);
+}
+
+/* Under the lock: takes a bit out of the slab; one with memory if there is one. */
+static uint32_t take_bit(ati_stacks *stacks, ati_stack_slab *slab) {
+    uint64_t *bits = slab->spent ? &slab->spent : &slab->cold;
+    uint32_t index = (uint32_t)__builtin_ctzll(*bits);
+    if (slab->spent)
+        add_spent(stacks, (uint32_t)-1);
+    *bits &= *bits - 1;
+    return index;
+}
+
+static ati_stack *take_from_slab(ati_stacks *stacks) {
     ati_lock_acquire(&stacks->lock);
     ati_stack_slab *slab = find_slab(stacks);
     if (!slab) {
         ati_lock_release(&stacks->lock);
         return NULL;
     }
-    uint32_t index = (uint32_t)__builtin_ctzll(slab->cold);
-    slab->cold &= slab->cold - 1;
+    uint32_t index = take_bit(stacks, slab);
     link_slab(stacks, slab);
     stacks->taken_count++;
     bool is_guarded = slab->guarded >> index & 1;
@@ -217,7 +239,7 @@ static ati_stack *take_cold(ati_stacks *stacks) {
 
 ati_stack *ati_stacks_take(ati_stacks *stacks, uint32_t count) {
     ati_stack *list = take_warm(stacks, count);
-    return list ? list : take_cold(stacks);
+    return list ? list : take_from_slab(stacks);
 }
 
 /* -- Giving -- */
@@ -255,20 +277,96 @@ static ati_stack *keep_warm(ati_stacks *stacks, ati_stack *list, uint32_t count)
     return others;
 }
 
-static void make_cold(ati_stacks *stacks, ati_stack *stack) {
-    ati_stack_slab *slab = stack->slab;
-    uint64_t bit = (uint64_t)1 << stack_index(stack);
-    return_memory(stack->lowest, stack_end(stack));
-    ati_lock_acquire(&stacks->lock);
-    stacks->taken_count--;
+/* Some stacks of a slab whose memory is being returned; they are nobody else's meanwhile. */
+typedef struct claim {
+    ati_stack_slab *slab;
+    uint64_t stacks;
+} claim;
+
+/* Under the lock. */
+static claim claim_spent(ati_stacks *stacks, ati_stack_slab *slab) {
+    claim claimed = {slab, slab->spent};
     unlink_slab(stacks, slab);
-    slab->cold |= bit;
-    if (slab->cold != slab->all)
-        link_slab(stacks, slab);
-    else if (stacks->unused)
+    slab->spent = 0;
+    link_slab(stacks, slab);
+    add_spent(stacks, -(uint32_t)__builtin_popcountll(claimed.stacks));
+    return claimed;
+}
+
+/* Stacks that lie side by side go together. */
+static void return_claim(const claim *claimed) {
+    uint64_t left = claimed->stacks;
+    while (left != 0) {
+        uint32_t first = (uint32_t)__builtin_ctzll(left);
+        uint64_t others = ~(left >> first);
+        uint32_t count = others ? (uint32_t)__builtin_ctzll(others) : slab_stacks - first;
+        return_memory(stack_begin(claimed->slab, first), stack_begin(claimed->slab, first + count));
+        left &= ~((count == slab_stacks ? UINT64_MAX : ((uint64_t)1 << count) - 1) << first);
+    }
+}
+
+/* Under the lock; the slab is in no list. */
+static void keep_unused(ati_stacks *stacks, ati_stack_slab *slab) {
+    if (stacks->unused)
         destroy_slab(stacks, slab);
     else
         stacks->unused = slab;
+}
+
+/* Under the lock: the memory has been returned. */
+static void end_claim(ati_stacks *stacks, const claim *claimed) {
+    ati_stack_slab *slab = claimed->slab;
+    unlink_slab(stacks, slab);
+    slab->cold |= claimed->stacks;
+    if (slab->cold == slab->all)
+        keep_unused(stacks, slab);
+    else
+        link_slab(stacks, slab);
+}
+
+/* Under the lock: whether the memory of the slab's spent stacks is to be returned now. */
+static bool is_ripe(const ati_stack_slab *slab) {
+    return __builtin_popcountll(slab->spent) >= return_count ||
+           (slab->spent | slab->cold) == slab->all;
+}
+
+static void let_go(ati_stacks *stacks, ati_stack *stack) {
+    ati_stack_slab *slab = stack->slab;
+    uint64_t bit = (uint64_t)1 << stack_index(stack);
+    claim claimed = {0};
+    ati_lock_acquire(&stacks->lock);
+    stacks->taken_count--;
+    unlink_slab(stacks, slab);
+    slab->spent |= bit;
+    add_spent(stacks, 1);
+    link_slab(stacks, slab);
+    if (is_ripe(slab))
+        claimed = claim_spent(stacks, slab);
+    ati_lock_release(&stacks->lock);
+    if (!claimed.slab)
+        return;
+    return_claim(&claimed);
+    ati_lock_acquire(&stacks->lock);
+    end_claim(stacks, &claimed);
+    ati_lock_release(&stacks->lock);
+}
+
+void ati_stacks_return(ati_stacks *stacks) {
+    claim claims[claim_limit];
+    uint32_t count = 0;
+    ati_lock_acquire(&stacks->lock);
+    ati_stack_slab *next;
+    for (ati_stack_slab *slab = stacks->partial; slab && count < claim_limit; slab = next) {
+        next = slab->next;
+        if (slab->spent)
+            claims[count++] = claim_spent(stacks, slab);
+    }
+    ati_lock_release(&stacks->lock);
+    for (uint32_t i = 0; i < count; i++)
+        return_claim(&claims[i]);
+    ati_lock_acquire(&stacks->lock);
+    for (uint32_t i = 0; i < count; i++)
+        end_claim(stacks, &claims[i]);
     ati_lock_release(&stacks->lock);
 }
 
@@ -282,7 +380,7 @@ void ati_stacks_give(ati_stacks *stacks, ati_stack *list) {
     while (list) {
         ati_stack *stack = list;
         list = stack->next;
-        make_cold(stacks, stack);
+        let_go(stacks, stack);
     }
 }
 
@@ -325,6 +423,8 @@ void ati_stacks_deinit(ati_stacks *stacks) {
     ati_stack *list = take_warm(stacks, UINT32_MAX);
     stacks->warm_limit = 0;
     ati_stacks_give(stacks, list);
+    while (ati_stacks_has_spent(stacks))
+        ati_stacks_return(stacks);
     if (stacks->unused)
         destroy_slab(stacks, stacks->unused);
     ATI_ASSERT(stacks->taken_count == 0 && stacks->slab_count == 0);

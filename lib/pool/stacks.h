@@ -9,7 +9,8 @@
  *   - else one of mprotect, which needs two, for the first 16,000 of the process;
  *   - else a page that must stay zero, checked at each switch (ati_stack_check).
  * What is given back is kept for reuse up to a bound; beyond it its memory is returned to the
- * system, and the mapping too once a slab is wholly unused and another one is. */
+ * system in large pieces, and the mapping too once a slab is wholly unused and another one is. */
+#include "base/atomic.h"
 #include "base/lock.h"
 
 #include <stdbool.h>
@@ -38,14 +39,15 @@ typedef struct ati_stacks {
     uint32_t warm_limit;
     ati_stack_guard guard;
 
-    ati_lock lock;           /* all below */
-    ati_stack *warm;         /* given back, their memory kept */
-    uint32_t warm_count;     /* and those that are on their way there */
-    uint32_t taken_count;    /* held by users */
-    uint32_t slab_count;     /* mapped */
-    ati_stack_slab *partial; /* slabs with some cold stacks and some others */
-    ati_stack_slab *full;    /* slabs without cold stacks */
-    ati_stack_slab *unused;  /* one slab with cold stacks only, or NULL */
+    ati_lock lock;                /* all below */
+    ati_stack *warm;              /* given back, their memory kept */
+    uint32_t warm_count;          /* and those that are on their way there */
+    uint32_t taken_count;         /* held by users */
+    uint32_t slab_count;          /* mapped */
+    _Atomic uint32_t spent_count; /* given back, their memory to be returned; written under lock */
+    ati_stack_slab *partial;      /* slabs with some cold or spent stacks and some others */
+    ati_stack_slab *full;         /* slabs without */
+    ati_stack_slab *unused;       /* one slab with cold stacks only, or NULL */
 } ati_stacks;
 
 /* `stack_bytes` is rounded up to pages. `warm_limit` stacks keep their memory. Cannot fail: nothing
@@ -66,6 +68,14 @@ ati_stack *ati_stacks_take(ati_stacks *stacks, uint32_t count);
 
 /* Gives back all of a list. Any thread; nobody runs on them. */
 void ati_stacks_give(ati_stacks *stacks, ati_stack *list);
+
+/* Returns some of the memory that is still to be returned, for up to a millisecond: for when there
+ * is nothing better to do. */
+void ati_stacks_return(ati_stacks *stacks);
+
+static inline bool ati_stacks_has_spent(const ati_stacks *stacks) {
+    return atomic_load_explicit(&((ati_stacks *)stacks)->spent_count, memory_order_relaxed) != 0;
+}
 
 /* The stack's own bytes, from `lowest` on. */
 static inline size_t ati_stack_size(const ati_stack *stack) {

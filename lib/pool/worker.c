@@ -408,6 +408,10 @@ static bool find_work(ati_worker *worker, ati_work *work) {
             ati_idle_stop_searching(pool);
             return true;
         }
+        if (ati_stacks_has_spent(&pool->stacks)) {
+            ati_stacks_return(&pool->stacks);
+            continue;
+        }
         if (!ati_idle_sleep(worker, searching))
             return false;
         searching = true; /* whoever woke us counted us so */

@@ -170,6 +170,10 @@ void ati_stacks_abandon(ati_stacks *stacks) {
     (void)stacks;
 }
 
+void ati_stacks_return(ati_stacks *stacks) {
+    (void)stacks;
+}
+
 void ati_stacks_deinit(ati_stacks *stacks) {
     (void)stacks;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <urcu/urcu-bp.h>
 
 extern char **environ;
 
@@ -259,6 +260,86 @@ static void future_of_null_promise(void) {
     use(at_promise_future(NULL));
 }
 
+/* -- Waits ----------------------------------------------------------------------------------- */
+
+/* On a stack of its own: while the first task sleeps, another stack runs the worker's loop. */
+static void *sleep_for_long(void *unused) {
+    at_sleep(AT_SECONDS(20));
+    return unused;
+}
+
+static void pthread_exit_on_a_fiber(void) {
+    at_pool *pool = make_pool();
+    plain_check(at_pool_start(pool, sleep_for_long, NULL) == AT_OK);
+    use(at_pool_submit(pool, exit_thread, NULL));
+    at_pool_destroy(pool);
+}
+
+static void *call_exit_thread(void *unused) {
+    return at_blocking_call(exit_thread, unused);
+}
+
+static void pthread_exit_in_a_blocking_call(void) {
+    run_in_task(call_exit_thread);
+}
+
+static void *sleep_in_read_section(void *unused) {
+    urcu_bp_read_lock();
+    at_sleep(AT_MICROSECONDS(1));
+    urcu_bp_read_unlock();
+    return unused;
+}
+
+static void sleep_in_a_read_section(void) {
+    run_in_task(sleep_in_read_section);
+}
+
+static void *yield_in_read_section(void *unused) {
+    urcu_bp_read_lock();
+    at_yield();
+    urcu_bp_read_unlock();
+    return unused;
+}
+
+static void yield_in_a_read_section(void) {
+    run_in_task(yield_in_read_section);
+}
+
+static void *wait_in_read_section(void *pool) {
+    at_promise *promise = NULL;
+    plain_check(at_promise_create(&promise, at_pool_executor(pool)) == AT_OK);
+    urcu_bp_read_lock();
+    use_status(at_future_wait(at_promise_future(promise), AT_FOREVER, NULL));
+    urcu_bp_read_unlock();
+    return NULL;
+}
+
+static void wait_in_a_read_section(void) {
+    run_in_task(wait_in_read_section);
+}
+
+static void *begin_only(void *unused) {
+    at_blocking_begin();
+    return unused;
+}
+
+static void blocking_begin_without_end(void) {
+    run_in_task(begin_only);
+}
+
+static void *end_only(void *unused) {
+    at_blocking_end();
+    return unused;
+}
+
+static void blocking_end_without_begin(void) {
+    run_in_task(end_only);
+}
+
+static void blocking_call_of_null(void) {
+    at_blocking_call(NULL, NULL);
+}
+
 /* What is called, and a word of the sentence that says what is wrong. */
 static const struct {
     const char *name;
@@ -267,54 +348,74 @@ static const struct {
     const char *word;
 } cases[] = {
 #define CASE(name, call, word) {#name, name, call, word},
-    CASE(create_into_null, "at_pool_create", "pool") CASE(
-        start_on_null, "at_pool_start",
-        "pool") CASE(start_null, "at_pool_start",
-                     "run") CASE(start_with_null_options, "at_pool_start_with",
-                                 "") CASE(start_with_null_run, "at_pool_start_with",
-                                          "run") CASE(start_many_null, "at_pool_start_many", "run")
-        CASE(start_null_task, "at_pool_start_task",
-             "task") CASE(init_task_with_null, "at_task_init",
-                          "run") CASE(submit_on_null, "at_pool_submit",
-                                      "pool") CASE(submit_null, "at_pool_submit", "run")
-            CASE(submit_with_null_options, "at_pool_submit_with",
-                 "") CASE(submit_with_null_run, "at_pool_submit_with",
-                          "run") CASE(submit_many_into_null, "at_pool_submit_many", "futures")
-                CASE(destroy_from_a_task, "at_pool_destroy",
-                     "task") CASE(shutdown_from_a_task, "at_pool_shutdown",
-                                  "task") CASE(shutdown_null, "at_pool_shutdown",
-                                               "pool") CASE(audit_null, "at_pool_audit", "pool")
-                    CASE(audit_into_null, "at_pool_audit", "result") CASE(
-                        thread_count_of_null, "at_pool_thread_count",
-                        "pool") CASE(executor_of_null, "at_pool_executor", "pool")
-                        CASE(pthread_exit_in_a_task, "task", "pthread_exit") CASE(
-                            wait_for_null, "at_future_wait",
-                            "future") CASE(retain_null, "at_future_retain", "future")
-                            CASE(is_done_of_null, "at_future_is_done", "future") CASE(
-                                error_of_null, "at_future_error",
-                                "future") CASE(take_of_null, "at_future_take", "future")
-                                CASE(ignore_null, "at_future_ignore", "future") CASE(
-                                    then_on_null, "at_future_then",
-                                    "source") CASE(then_null, "at_future_then", "run")
-                                    CASE(recover_on_null, "at_future_recover",
-                                         "source") CASE(recover_null, "at_future_recover", "run")
-                                        CASE(finally_on_null, "at_future_finally", "source") CASE(
-                                            finally_null, "at_future_finally",
-                                            "run") CASE(all_of_null, "at_future_all", "sources")
-                                            CASE(all_with_a_null, "at_future_all", "source")
-                                                CASE(any_with_a_null, "at_future_any", "source")
-                                                    CASE(return_future_of_null, "at_return_future",
-                                                         "next") CASE(promise_without_executor,
-                                                                      "at_promise_create",
-                                                                      "executor")
-                                                        CASE(promise_into_null, "at_promise_create",
-                                                             "promise")
-                                                            CASE(set_null_promise, "at_promise_set",
-                                                                 "promise") CASE(fail_null_promise,
-                                                                                 "at_promise_fail",
-                                                                                 "promise")
-                                                                CASE(future_of_null_promise,
-                                                                     "at_promise_future", "promise")
+    CASE(pthread_exit_on_a_fiber, "task", "pthread_exit") CASE(
+        pthread_exit_in_a_blocking_call, "at_blocking_call",
+        "pthread_exit") CASE(sleep_in_a_read_section, "at_sleep",
+                             "rcu_read_lock") CASE(yield_in_a_read_section, "at_yield",
+                                                   "rcu_read_lock") CASE(wait_in_a_read_section,
+                                                                         "at_future_wait",
+                                                                         "rcu_read_lock")
+        CASE(blocking_begin_without_end, "at_blocking_begin", "at_blocking_end") CASE(
+            blocking_end_without_begin, "at_blocking_end",
+            "at_blocking_begin") CASE(blocking_call_of_null, "at_blocking_call",
+                                      "run") CASE(create_into_null, "at_pool_create",
+                                                  "pool") CASE(start_on_null, "at_pool_start",
+                                                               "pool") CASE(start_null,
+                                                                            "at_pool_start", "run")
+            CASE(start_with_null_options, "at_pool_start_with",
+                 "") CASE(start_with_null_run, "at_pool_start_with",
+                          "run") CASE(start_many_null, "at_pool_start_many",
+                                      "run") CASE(start_null_task, "at_pool_start_task", "task")
+                CASE(init_task_with_null, "at_task_init", "run") CASE(
+                    submit_on_null,
+                    "at_pool_submit", "pool") CASE(submit_null, "at_pool_submit", "run")
+                    CASE(submit_with_null_options, "at_pool_submit_with",
+                         "") CASE(submit_with_null_run, "at_pool_submit_with",
+                                  "run") CASE(submit_many_into_null, "at_pool_submit_many",
+                                              "futures") CASE(destroy_from_a_task,
+                                                              "at_pool_destroy", "task")
+                        CASE(shutdown_from_a_task, "at_pool_shutdown",
+                             "task") CASE(shutdown_null, "at_pool_shutdown",
+                                          "pool") CASE(audit_null, "at_pool_audit", "pool")
+                            CASE(audit_into_null, "at_pool_audit", "result") CASE(
+                                thread_count_of_null, "at_pool_thread_count",
+                                "pool") CASE(executor_of_null, "at_pool_executor", "pool")
+                                CASE(pthread_exit_in_a_task, "task", "pthread_exit") CASE(
+                                    wait_for_null, "at_future_wait",
+                                    "future") CASE(retain_null, "at_future_retain", "future")
+                                    CASE(is_done_of_null, "at_future_is_done", "future") CASE(
+                                        error_of_null, "at_future_error",
+                                        "future") CASE(take_of_null, "at_future_take", "future")
+                                        CASE(ignore_null, "at_future_ignore", "future") CASE(
+                                            then_on_null, "at_future_then",
+                                            "source") CASE(then_null, "at_future_then",
+                                                           "run") CASE(recover_on_null,
+                                                                       "at_future_recover",
+                                                                       "source")
+                                            CASE(recover_null, "at_future_recover", "run") CASE(
+                                                finally_on_null,
+                                                "at_future_finally",
+                                                "source") CASE(finally_null, "at_future_finally",
+                                                               "run") CASE(all_of_null,
+                                                                           "at_future_all",
+                                                                           "sources")
+                                                CASE(all_with_a_null, "at_future_all", "source")
+                                                    CASE(any_with_a_null, "at_future_any", "source")
+                                                        CASE(return_future_of_null,
+                                                             "at_return_future",
+                                                             "next") CASE(promise_without_executor,
+                                                                          "at_promise_create",
+                                                                          "executor")
+                                                            CASE(promise_into_null,
+                                                                 "at_promise_create", "promise")
+                                                                CASE(set_null_promise,
+                                                                     "at_promise_set", "promise")
+                                                                    CASE(fail_null_promise,
+                                                                         "at_promise_fail",
+                                                                         "promise")
+                                                                        CASE(future_of_null_promise,
+                                                                             "at_promise_future",
+                                                                             "promise")
 #undef CASE
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Rule Z2: a task that forks the process and returns in the child ends the child, with one sentence
- * and the exit code 70; the parent has noticed nothing. */
+ * and the exit code 70; the parent has noticed nothing. Until then it is in a plain thread: it
+ * waits as one, and runs nothing that is the parent's. */
 #include "support/plain.h"
 
 #include <asynctools/asynctools.h>
@@ -11,18 +12,55 @@
 
 static int child_errors[2]; /* a pipe: what the child writes to stderr */
 
+static _Atomic int others; /* tasks that ran; the child has its own count */
+
+static void *count_one(void *unused) {
+    others++;
+    return unused;
+}
+
+static void *give(void *argument) {
+    return argument;
+}
+
+/* In the child, where tasks are queued and others are suspended. */
+static void wait_in_child(at_pool *parents) {
+    int before = others;
+    plain_check(at_pool_current() == NULL);
+    plain_check(at_sleep(AT_MILLISECONDS(1)) == AT_OK);
+    at_yield();
+    plain_check(at_check() == AT_OK);
+    plain_check(at_blocking_call(give, parents) == parents);
+    at_blocking_begin();
+    at_blocking_end();
+    at_promise *promise = NULL;
+    plain_check(at_promise_create(&promise, at_executor_inline()) == AT_OK);
+    at_future *future = at_promise_future(promise);
+    plain_check(at_future_wait(future, at_after(AT_MILLISECONDS(1)), NULL) == AT_ERROR_TIMED_OUT);
+    at_future_release(future);
+    at_promise_destroy(promise);
+    plain_check(at_pool_start(parents, count_one, NULL) == AT_ERROR_FORKED);
+    plain_check(others == before);
+}
+
 static void *fork_and_return(void *child) {
+    at_pool *pool = at_pool_current();
+    at_yield();
+    for (int i = 0; i < 20; i++)
+        AT_TRY(at_pool_start(pool, count_one, NULL));
     pid_t pid = fork();
     if (pid == 0) {
         alarm(30);
         dup2(child_errors[1], STDERR_FILENO);
+        wait_in_child(pool);
     }
     *(pid_t *)child = pid;
     return child;
 }
 
-static void *give(void *argument) {
-    return argument;
+static void *sleep_a_while(void *unused) {
+    at_sleep(AT_MILLISECONDS(300));
+    return unused;
 }
 
 static void expect_sentence(void) {
@@ -51,6 +89,8 @@ int main(void) {
     int status = 0;
     plain_check(pipe(child_errors) == 0);
     plain_check(at_pool_create(&pool, &(at_pool_options){.thread_count = 2}) == AT_OK);
+    for (int i = 0; i < 10; i++)
+        plain_check(at_pool_start(pool, sleep_a_while, NULL) == AT_OK);
     fflush(NULL);
     expect_value(at_pool_submit(pool, fork_and_return, &child), &child);
     plain_check(child > 0);

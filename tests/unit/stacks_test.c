@@ -87,6 +87,9 @@ Test(stacks, those_given_back_keep_some_memory_up_to_a_bound) {
         lowest[i] = held[i]->lowest;
     give_all(&stacks, 5);
     cr_assert_eq(stacks.warm_count, 2);
+    cr_assert_eq(stacks.spent_count, 3);
+    ati_stacks_return(&stacks);
+    cr_assert_eq(stacks.spent_count, 0);
     for (int i = 0; i < 5; i++) {
         cr_assert(!is_resident(lowest[i], stacks.page_bytes));
         char *top = lowest[i] + stacks.stride - 2 * stacks.page_bytes;
@@ -97,6 +100,39 @@ Test(stacks, those_given_back_keep_some_memory_up_to_a_bound) {
     cr_assert_eq(stacks.warm_count, 0);
     cr_assert_eq(stacks.taken_count, 2);
     ati_stacks_give(&stacks, list);
+    ati_stacks_deinit(&stacks);
+}
+
+static void write_all(int count) {
+    for (int i = 0; i < count; i++)
+        *((char *)held[i] - 1) = 1;
+}
+
+/* Half a slab at once; and all of it when nothing is in use, without being asked for. */
+Test(stacks, memory_is_returned_in_large_pieces) {
+    ati_stacks stacks;
+    ati_stacks_init(&stacks, stack_bytes, 0, ATI_STACK_GUARD_ADVICE);
+    take_all(&stacks, 2 * per_slab);
+    write_all(2 * per_slab);
+    for (int i = 0; i < 31; i++)
+        ati_stacks_give(&stacks, held[2 * i]);
+    cr_assert_eq(stacks.spent_count, 31);
+    cr_assert(is_resident((char *)held[0], stacks.page_bytes));
+    ati_stacks_give(&stacks, held[62]);
+    cr_assert_eq(stacks.spent_count, 0);
+    for (int i = 0; i < per_slab; i++)
+        cr_assert_eq(is_resident((char *)held[i], stacks.page_bytes), i % 2);
+    /* One with memory is taken before one without. */
+    ati_stacks_give(&stacks, held[1]);
+    char *lowest = held[1]->lowest;
+    held[1] = ati_stacks_take(&stacks, 1);
+    cr_assert_eq(held[1]->lowest, lowest);
+    cr_assert_eq(stacks.spent_count, 0);
+    for (int i = 0; i < 32; i++)
+        held[2 * i] = ati_stacks_take(&stacks, 1);
+    give_all(&stacks, 2 * per_slab);
+    cr_assert_eq(stacks.spent_count, 0);
+    cr_assert_eq(stacks.slab_count, 1);
     ati_stacks_deinit(&stacks);
 }
 

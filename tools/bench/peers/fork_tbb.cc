@@ -71,4 +71,4 @@ struct tbb_parallel : tbb_base {
 extern "C" const struct fork_peer fork_tbb_group =
     fork_programs<tbb_group>::make_peer("oneTBB task_group", create, destroy);
 extern "C" const struct fork_peer fork_tbb_parallel =
-    fork_programs<tbb_parallel>::make_peer("oneTBB parallel_invoke, _for", create, destroy);
+    fork_programs<tbb_parallel>::make_peer("oneTBB parallel_invoke", create, destroy);

@@ -158,7 +158,7 @@ suspend_peer make_fiber_peer() {
 
 suspend_peer make_pooled_peer() {
     suspend_peer made = {};
-    made.name = "boost.fiber, pooled stacks";
+    made.name = "boost.fiber pooled stacks";
     made.hold = held_fibers<fibers::pooled_fixedsize_stack>::hold;
     made.release = held_fibers<fibers::pooled_fixedsize_stack>::release;
     return made;

@@ -27,6 +27,7 @@ struct timer_peer {
     void (*destroy)(void *timers);
 };
 
+extern const struct timer_peer timer_library;
 extern const struct timer_peer timer_library_sleep;
 extern const struct timer_peer timer_libuv;
 extern const struct timer_peer timer_libevent;

@@ -119,7 +119,7 @@ const struct timer_peer timer_libevent = {
 };
 
 const struct timer_peer timer_libevent_common = {
-    .name = "libevent, common timeout",
+    .name = "libevent common timeout",
     .is_beside = true,
     .note = "all of one length",
     .create = create,
@@ -130,7 +130,7 @@ const struct timer_peer timer_libevent_common = {
 };
 
 const struct timer_peer timer_libevent_precise = {
-    .name = "libevent, precise timer",
+    .name = "libevent precise timer",
     .create = create_precise,
     .wait_one_ms = wait_one_ms,
     .destroy = destroy,

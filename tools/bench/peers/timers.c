@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 const struct timer_peer *const timer_peers[] = {
+    &timer_library,
     &timer_library_sleep,
 #ifdef PEER_LIBUV
     &timer_libuv,
