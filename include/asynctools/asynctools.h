@@ -17,6 +17,7 @@
 #include <asynctools/log.h>
 #include <asynctools/memory.h>
 #include <asynctools/outcome.h>
+#include <asynctools/parallel.h>
 #include <asynctools/pool.h>
 #include <asynctools/promise.h>
 #include <asynctools/sleep.h>
@@ -24,5 +25,6 @@
 #include <asynctools/task.h>
 #include <asynctools/timer.h>
 #include <asynctools/version.h>
+#include <asynctools/virtual_clock.h>
 
 #endif

@@ -4,13 +4,37 @@
 
 #include <asynctools/clock.h>
 
+#include <stdbool.h>
+
 /* What every clock is behind its handle. `now` may be called from any thread. */
 struct at_clock {
     int64_t (*now)(at_clock *clock);
-    /* A virtual clock stands still while somebody is inside; NULL in the real one. */
+    /* A virtual clock stands still while somebody is inside; NULL in the real one. Who leaves holds
+     * no lock of a pool: time may run on, and wake others. */
     void (*enter)(at_clock *clock);
     void (*leave)(at_clock *clock);
+    /* A thread is bound to a virtual clock, until it is unbound: it is inside. */
+    void (*bind)(at_clock *clock);
+    void (*unbind)(at_clock *clock);
 };
+
+static inline bool ati_clock_is_virtual(const at_clock *clock) {
+    return clock->enter;
+}
+
+static inline void ati_clock_enter(at_clock *clock) {
+    if (clock->enter)
+        clock->enter(clock);
+}
+
+static inline void ati_clock_leave(at_clock *clock) {
+    if (clock->leave)
+        clock->leave(clock);
+}
+
+/* Makes `clock` the current one of a thread of the library, which enters and leaves it as it
+ * works; NULL: not any more. */
+void ati_clock_lend(at_clock *clock);
 
 /* The real clock, whatever is bound to this thread. */
 int64_t ati_monotonic_ns(void);
@@ -39,5 +63,8 @@ static inline uint64_t ati_ticks(void) {
 #else
 #define ATI_TICKS_SHORT 1
 #endif
+
+/* A millisecond, more or less. */
+#define ATI_TICKS_LONG ((uint64_t)50 * ATI_TICKS_SHORT)
 
 #endif

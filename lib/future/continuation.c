@@ -42,7 +42,8 @@ void ati_fire_continuation(ati_registration *registration, at_future *source,
 
 at_future *ati_continuation_claim(ati_registration *registration, at_future *source) {
     at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
-    if (future->executor != source->executor || !wants(future, source))
+    if (future->executor != source->executor || future->lane != source->lane ||
+        !wants(future, source))
         return NULL;
     if (!ati_future_leave_waiting(future, ATI_PHASE_RUNNING))
         return future;

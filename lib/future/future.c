@@ -24,12 +24,13 @@
 #include <string.h>
 
 _Static_assert(sizeof(at_future) <= ATI_BLOCK_SIZE, "a future does not fit a block");
+_Static_assert(offsetof(at_future, name) < sizeof(at_future), "there is no room for the name \"\"");
 
 /* -- Making -- */
 
 at_future *ati_future_create(ati_future_kind kind, at_executor *executor, const char *site,
                              const char *name) {
-    size_t name_size = name ? strlen(name) + 1 : 0;
+    size_t name_size = name && *name ? strlen(name) + 1 : 0;
     at_future *future = ati_allocate(sizeof(at_future) + name_size);
     if (!future)
         return NULL;
@@ -43,15 +44,13 @@ at_future *ati_future_create(ati_future_kind kind, at_executor *executor, const 
     future->context = ati_context_current;
     ati_context_retain(future->context);
     future->fork_count = (uint32_t)ati_process_fork_count();
-    if (name) {
-        future->has_name = true;
+    if (name_size > 0)
         memcpy(future->name, name, name_size);
-    }
     return future;
 }
 
 static size_t size_of(const at_future *future) {
-    return sizeof *future + (future->has_name ? strlen(future->name) + 1 : 0);
+    return sizeof *future + (*future->name ? strlen(future->name) + 1 : 0);
 }
 
 static at_future no_memory = {

@@ -101,10 +101,9 @@ struct at_future {
     uint8_t lane;                  /* ati_lane: the priority of what it runs */
     bool runs_on_cancelled;        /* recover's option */
     bool is_static;                /* never freed */
-    bool has_name;                 /* `name` is there */
     _Atomic bool error_was_passed; /* on to another future; or ignored */
     _Atomic bool value_was_taken;
-    char name[]; /* given by options */
+    char name[]; /* given by options, or "", which is in the padding */
 };
 
 /* References are counted in one word: all of them in the lower half, in the upper half those that
@@ -253,8 +252,8 @@ static inline bool ati_future_leave_waiting(at_future *future, ati_phase phase) 
     return alone;
 }
 
-/* Makes the continuation of a done source a running one, if it runs on the same executor and wants
- * the outcome; NULL: it does not, and is to be fired. */
+/* Makes the continuation of a done source a running one, if it runs where and how urgently the
+ * source did and wants the outcome; NULL: it does not, and is to be fired. */
 at_future *ati_continuation_claim(ati_registration *registration, at_future *source);
 
 /* How the registrations of a continuation, and of a future that goes on with another, are fired. */

@@ -9,7 +9,7 @@
 enum { next_limit = 3 }; /* continuations run one after the other without a way through the deque */
 
 const char *ati_future_task_name(const at_future *future) {
-    return future->has_name ? future->name : ati_site_name(future->site);
+    return *future->name ? future->name : ati_site_name(future->site);
 }
 
 void ati_call_drop(at_drop_fn drop, void *value) {
@@ -203,7 +203,7 @@ static void *call_function(at_future *future) {
 /* Takes the result of the function out of its frame. */
 static at_status take_result(at_future *future, ati_frame *frame, void *returned,
                              ati_result *result) {
-    if (returned == AT_FAILED && frame->error && future->has_name)
+    if (returned == AT_FAILED && frame->error && *future->name)
         ati_error_set_task(frame->error, future->name, true, future->site);
     at_status status = ati_task_outcome(frame, returned, future->site, &result->error);
     if (status != AT_OK)

@@ -6,7 +6,8 @@
  * The first threads, one for each CPU, are started at once: calls that block for a short time need
  * no more. Further ones come one by one, 25 ms apart, while a call waits for a thread: a burst of
  * short calls does not make a crowd of threads, and calls that wait for each other get going in the
- * end. (The pace is that of the .NET thread pool.)
+ * end. (The pace is that of the .NET thread pool.) A virtual clock stands still while a call waits,
+ * so under one every call gets its thread at once.
  *
  * Checked by: tests/unit/blocking_test.c, tests/stress/blocking_test.c. */
 #include "pool/blocking.h"
@@ -58,6 +59,7 @@ static void run_call(blocking_call *call) {
     frame.error = NULL;
     ati_frame_leave(&frame);
     ati_waiter_wake(&call->waiter);
+    ati_clock_leave(at_clock_current());
 }
 
 /* Under the lock. */
@@ -116,11 +118,12 @@ static void abort_dying_thread(void *unused) {
 static void *run_thread(void *argument) {
     blocking_thread *thread = argument;
     blocking_call *call;
-    at_clock_bind(thread->pool->options.clock);
+    ati_clock_lend(thread->pool->options.clock);
     pthread_cleanup_push(abort_dying_thread, NULL);
     while ((call = next_call(thread)))
         run_call(call);
     pthread_cleanup_pop(0);
+    ati_clock_lend(NULL);
     return NULL;
 }
 
@@ -327,8 +330,11 @@ void *at_blocking_call(at_run_fn run, void *argument) {
         return call_in_place(run, argument);
     blocking_call call = {.run = run, .argument = argument, .context = ati_context_current};
     ati_waiter_init(&call.waiter, "at_blocking_call", NULL);
-    if (!hand_over(worker->pool, &call))
+    ati_pool_enter_clock(worker->pool);
+    if (!hand_over(worker->pool, &call)) {
+        ati_pool_leave_clock(worker->pool);
         return call_in_place(run, argument);
+    }
     (void)ati_waiter_wait(&call.waiter, AT_FOREVER);
     return take_result(&call);
 }

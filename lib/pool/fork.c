@@ -8,16 +8,16 @@
  * (forked_call.c), through which its owner and others agree who makes the call.
  *
  * Fields
- *   line.head    written by the owner; read by thieves.
- *   line.split   as `split`, for the owner's test without the lock. Without unequal barriers it is
- *                all ones, so that every join takes the long way.
- *   line.limit   NULL: every start takes the long way, because a call is wanted, there is no array,
- *                or there are no unequal barriers; else `end`.
- *   place->run, place->argument
- *                written by the owner while the place is above split; `argument` of a place that
- * was handed out is its record, or NULL: made by its join. the others   under `lock`; `base` and
- * `array` are written by the owner only, `split` is raised by the owner and by thieves, and lowered
- * by the owner's joins.
+ *   line.head     written by the owner; read by thieves.
+ *   line.split    as `split`, for the owner's test without the lock. Without unequal barriers it is
+ *                 all ones, so that every join takes the long way.
+ *   line.limit    NULL: every start takes the long way, because a call is wanted, there is no
+ *                 array, or there are no unequal barriers; else `end`.
+ *   places        written by the owner while above split. A place that was handed out has its
+ *                 record for an argument, or NULL: its join makes the call.
+ *   base, array   written by the owner under `lock`.
+ *   split         written under `lock`: raised by the owner and by thieves, lowered by joins.
+ *   wanted        written under `lock`, by all.
  *
  * States of a place:
  *
@@ -30,13 +30,13 @@
  *      heavy barrier, reads head; a join lowers head to it, light barrier, reads split. One of the
  *      two sees the other: the thief then gives the call back, or the owner takes the lock, which
  *      the thief holds until it has decided. If both see each other, the thief gives it back.
- *   3. Who asks all workers sets `wanted` and limit, heavy barrier, and looks at every head; a
- * start raises head, light barrier, reads limit. So it is seen, or it answers.
+ *   3. Who asks all workers sets `wanted` and limit, heavy barrier, and looks at every head. A
+ *      start raises head, light barrier, reads limit. So it is seen, or it answers.
  *   4. Without unequal barriers, start and join always take the lock after they have changed head.
  *      The thief decides, and asks, under the lock: the same holds.
- *   5. All private calls were forked under `context`: what changes the context hands them out
- * first. A thief reads it when it has won a call, and before it releases the lock, which the owner
- * has held before it changes the context with unjoined forks.
+ *   5. All private calls were forked under `context`: what changes it hands them out first. A thief
+ *      reads it when it has won a call and holds the lock still, which an owner with unjoined forks
+ *      takes before it changes the context.
  *   6. While is_asked is true, every worker is asked, or is being asked: it is set before the first
  *      is, and reset after one has answered.
  *
@@ -57,15 +57,16 @@
 
 #include <asynctools/inline/fork.h>
 
-_Static_assert(sizeof(struct at_inline_worker) == 64, "part of the binary interface");
+#include <string.h>
+
 _Static_assert(sizeof(struct at_inline_call) == 16, "part of the binary interface");
 _Static_assert(sizeof(at_fork) == 16, "part of the binary interface");
 
 enum { bytes_per_place = 16 }; /* of the stack: a handle takes as much */
 
-static const at_duration answer_time = AT_MICROSECONDS(40); /* before a thief uses force */
+static const at_duration answer_time = AT_MICROSECONDS(25); /* before a thief uses force */
 static const at_duration force_interval = AT_MICROSECONDS(50);
-static const at_duration look_interval = 500; /* after a call handed out in vain; then doubled */
+static const at_duration look_interval = 500; /* ns, after a call handed out in vain; doubled */
 static const uint32_t look_doublings = 6;
 
 struct ati_fork_array {
@@ -87,6 +88,10 @@ static struct at_inline_call *read_split(const ati_forks *forks) {
     return atomic_load_explicit(&((ati_forks *)forks)->split, memory_order_relaxed);
 }
 
+static bool is_wanted(ati_forks *forks) {
+    return atomic_load_explicit(&forks->wanted, memory_order_relaxed);
+}
+
 /* -- Under the lock -- */
 
 static void set_split(ati_forks *forks, struct at_inline_call *split) {
@@ -96,12 +101,12 @@ static void set_split(ati_forks *forks, struct at_inline_call *split) {
 }
 
 static void update_limit(ati_forks *forks) {
-    bool is_short = forks->is_unequal && forks->array && !forks->wanted;
+    bool is_short = forks->is_unequal && forks->array && !is_wanted(forks);
     AT_INLINE_STORE(&forks->line.limit, is_short ? forks->end : NULL, __ATOMIC_RELAXED);
 }
 
 static void set_wanted(ati_forks *forks, bool wanted) {
-    forks->wanted = wanted;
+    atomic_store_explicit(&forks->wanted, wanted, memory_order_relaxed);
     update_limit(forks);
 }
 
@@ -136,8 +141,8 @@ static size_t fork_array_size(size_t count) {
 
 void ati_forks_init(ati_forks *forks, bool is_unequal) {
     forks->is_unequal = is_unequal;
-    forks->wanted = true;
-    AT_INLINE_STORE(&forks->line.split, (struct at_inline_call *)UINTPTR_MAX, __ATOMIC_RELAXED);
+    atomic_init(&forks->wanted, true);
+    memset(&forks->line.split, 0xff, sizeof forks->line.split);
     set_array(forks, NULL, NULL);
 }
 
@@ -209,7 +214,7 @@ static void answer(ati_worker *worker) {
     ati_forks *forks = &worker->forks;
     ati_fork_market *market = &worker->pool->fork_market;
     ati_lock_acquire(&forks->lock);
-    bool wanted = forks->wanted;
+    bool wanted = is_wanted(forks);
     if (wanted)
         set_wanted(forks, false);
     ati_lock_release(&forks->lock);
@@ -274,10 +279,10 @@ void *at_inline_fork_join(struct at_inline_worker *line, struct at_inline_call *
     ati_lock_release(&forks->lock);
     if (!record)
         return run(argument);
-    bool was_taken;
-    void *value = ati_forked_call_join(worker, record, run, argument, &was_taken);
+    bool in_vain;
+    void *value = ati_forked_call_join(worker, record, run, argument, &in_vain);
     uint32_t vain = atomic_load_explicit(&forks->vain, memory_order_relaxed);
-    atomic_store_explicit(&forks->vain, was_taken ? 0 : vain + 1, memory_order_relaxed);
+    atomic_store_explicit(&forks->vain, in_vain ? vain + 1 : 0, memory_order_relaxed);
     return value;
 }
 
@@ -329,16 +334,12 @@ void ati_fork_enter_stack(ati_worker *worker, const ati_fork_stack *stack) {
 
 /* -- Thieves -- */
 
-static bool is_visible(const ati_forks *forks) {
-    return read_head(forks) > read_split(forks);
-}
-
 bool ati_pool_has_forks(at_pool *pool) {
     /* ORDER pool.workers: acquire. Sees the workers below the count.
      * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
     for (uint32_t i = 0; i < count; i++)
-        if (is_visible(&pool->workers[i]->forks))
+        if (ati_forks_has_private(&pool->workers[i]->forks))
             return true;
     return false;
 }
@@ -387,7 +388,7 @@ static bool force(ati_worker *thief, ati_forks *forks, int64_t now, ati_work *wo
     return taken;
 }
 
-/* Where calls were handed out in vain, because they were over too soon, thieves look less often. */
+/* Where calls were handed out in vain, because they are short, thieves look less often. */
 static int64_t interval_of(const ati_forks *forks) {
     uint32_t vain = atomic_load_explicit(&((ati_forks *)forks)->vain, memory_order_relaxed);
     if (vain == 0)
@@ -395,18 +396,25 @@ static int64_t interval_of(const ati_forks *forks) {
     return look_interval << (vain < look_doublings ? vain : look_doublings);
 }
 
-bool ati_fork_steal(ati_worker *thief, ati_worker *victim, int64_t now, ati_work *work) {
-    ati_forks *forks = &victim->forks;
-    if (now < atomic_load_explicit(&forks->next_look, memory_order_relaxed) || !is_visible(forks) ||
-        !ati_lock_try(&forks->lock))
-        return false;
-    atomic_store_explicit(&forks->next_look, now + interval_of(forks), memory_order_relaxed);
-    bool in_vain = forks->wanted && now - forks->wanted_since >= answer_time;
-    if (!forks->wanted) {
+/* Asks, unless that was done before. True: it was in vain. */
+static bool ask(ati_forks *forks, int64_t now) {
+    if (!is_wanted(forks)) {
         forks->wanted_since = now;
         set_wanted(forks, true);
     }
+    return now - forks->wanted_since >= answer_time;
+}
+
+bool ati_fork_steal(ati_worker *thief, ati_worker *victim, int64_t now, ati_work *work) {
+    ati_forks *forks = &victim->forks;
+    bool too_soon = now < atomic_load_explicit(&forks->next_look, memory_order_relaxed);
+    if ((too_soon && !is_wanted(forks)) || !ati_forks_has_private(forks) ||
+        !ati_lock_try(&forks->lock))
+        return false;
+    atomic_store_explicit(&forks->next_look, now + interval_of(forks), memory_order_relaxed);
+    bool in_vain = ask(forks, now);
     ati_lock_release(&forks->lock);
+    thief->forks.awaits_answer |= !in_vain;
     return in_vain && force(thief, forks, now, work);
 }
 
@@ -420,10 +428,7 @@ void ati_fork_ask_all(at_pool *pool) {
     for (uint32_t i = 0; i < count; i++) {
         ati_forks *forks = &pool->workers[i]->forks;
         ati_lock_acquire(&forks->lock);
-        if (!forks->wanted) {
-            forks->wanted_since = now;
-            set_wanted(forks, true);
-        }
+        (void)ask(forks, now);
         is_unequal = is_unequal || forks->is_unequal;
         ati_lock_release(&forks->lock);
     }

@@ -28,7 +28,7 @@ typedef struct ati_forks {
     ati_fork_array *spare;                  /* one that no stack uses, or NULL */
     ati_context *context;                   /* of what the owner runs */
     bool is_unequal;                        /* barriers are; written before the worker starts */
-    bool wanted;                            /* somebody wants a call */
+    _Atomic bool wanted;                    /* somebody wants a call; read by all */
     int64_t wanted_since;                   /* CLOCK_MONOTONIC */
 
     /* Hints. */
@@ -36,6 +36,7 @@ typedef struct ati_forks {
     _Atomic int64_t next_look; /* not before this moment should thieves look here again */
 
     /* Of the worker as a thief. */
+    bool awaits_answer;  /* has asked for a call, and sees it still */
     bool is_watching;    /* market.is_watched is its doing */
     int64_t watch_began; /* 0: it does not watch */
     uint32_t vain_count; /* watches that have ended since it found work */
@@ -72,6 +73,13 @@ static inline size_t ati_forks_count(const ati_forks *forks) {
                     forks->base);
 }
 
+/* Whether the owner has a call that it keeps to itself, for others to take; a hint. */
+static inline bool ati_forks_has_private(const ati_forks *forks) {
+    ati_forks *mine = (ati_forks *)forks;
+    return AT_INLINE_LOAD(&mine->line.head, __ATOMIC_RELAXED) >
+           atomic_load_explicit(&mine->split, memory_order_relaxed);
+}
+
 /* Hands out all calls of the running stack, the oldest first: it is about to wait. */
 void ati_fork_share_all(struct ati_worker *worker);
 
@@ -98,9 +106,9 @@ void ati_fork_ask_all(struct at_pool *pool);
 
 /* -- Falling asleep (fork_watch.c) -- */
 
-/* To be called by a worker that has announced its sleep. Gives the moment until which it may sleep;
- * `*look`: it has to look at the forks of all before. */
-int64_t ati_fork_watch(struct ati_worker *worker, bool *look);
+/* To be called by a worker that has announced its sleep. Gives the moment until which it may
+ * sleep. */
+int64_t ati_fork_watch(struct ati_worker *worker);
 
 /* It does not sleep any more. */
 void ati_fork_end_watch(struct ati_worker *worker);

@@ -7,10 +7,10 @@
  * which costs it some 20 microseconds, and forgets that it was asked. So sleepers ask rarely:
  *
  *   - While all workers are asked, everybody may sleep without a limit.
- *   - Once one has answered, a worker that falls asleep watches: it sleeps for short naps and looks
- *     at the forks of the others in between, which costs those nearly nothing. After a
- *     millisecond without work it asks all again, looks for what was forked before, and sleeps.
- * That time doubles each time that it was woken for nothing.
+ *   - Once one has answered, a worker that falls asleep watches: it takes short naps and looks at
+ *     the forks of the others in between, which costs those nearly nothing. After a millisecond
+ *     without work it asks all again, and sleeps if it sees no call that was forked before. That
+ *     time doubles each time that it was woken for nothing.
  *   - One watches at a time. The others sleep without a limit: the watcher does for all.
  *
  * Invariants
@@ -19,7 +19,8 @@
  *      stops searching or watching changes the counts (seq_cst) and then reads is_asked and
  *      is_watched: it wakes a sleeper, or, to sleep itself, watches or asks all.
  *   2. Whoever asks all has announced its sleep before, and looks at all forks afterwards: what was
- *      forked before is seen, what is forked later is handed out and wakes.
+ *      forked before is seen, and taken in the end by force; what is forked later is handed out and
+ *      wakes.
  *
  * Checked by: tests/plain/fork_idle_test.c, tests/unit/fork_test.c. */
 #include "base/clock.h"
@@ -75,19 +76,25 @@ static bool may_nap(ati_worker *worker, int64_t now) {
     return ati_idle_awake(counts) > 0 && now - forks->watch_began < watch_time << doublings;
 }
 
-int64_t ati_fork_watch(ati_worker *worker, bool *look) {
+/* Asks all workers, so that everybody may sleep. False: there is a call that was forked before. */
+static bool ask_all(at_pool *pool) {
+    ati_fork_ask_all(pool);
+    if (!ati_pool_has_forks(pool))
+        return true;
+    atomic_store_explicit(&pool->fork_market.is_asked, false, memory_order_relaxed);
+    return false;
+}
+
+int64_t ati_fork_watch(ati_worker *worker) {
     ati_forks *forks = &worker->forks;
     ati_fork_market *market = &worker->pool->fork_market;
-    *look = false;
     if (!is_open(market) || is_asked(market) || !begin_watch(worker))
         return AT_FOREVER;
     int64_t now = ati_monotonic_ns();
-    if (may_nap(worker, now))
+    if (may_nap(worker, now) || !ask_all(worker->pool))
         return now + nap_time;
     forks->watch_began = 0;
     forks->vain_count++;
-    ati_fork_ask_all(worker->pool);
     ati_fork_end_watch(worker);
-    *look = true;
     return AT_FOREVER;
 }

@@ -11,7 +11,7 @@
  * Fields
  *   run, argument, context   written before the record is handed out.
  *   waiter                   on the owner's stack; written by the owner before AWAITED.
- *   value, frame             written by the one who makes the call before DONE.
+ *   value, is_short, frame   written by the one who makes the call before DONE.
  *   holders                  the owner, and the queued work or the one who makes the call; the last
  *                            to let go frees the record.
  *
@@ -24,6 +24,7 @@
  * Checked by: tests/model/fork_model.c, tests/stress/fork_test.c. */
 #include "pool/forked_call.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "pool/pool.h"
@@ -31,6 +32,8 @@
 enum state { OPEN, TAKEN, AWAITED, DONE };
 
 enum { poll_count = 64 }; /* before the owner waits: about a microsecond */
+
+static const at_duration short_time = AT_MICROSECONDS(1);
 
 struct ati_forked_call {
     _Atomic uint32_t state;
@@ -40,6 +43,7 @@ struct ati_forked_call {
     ati_context *context; /* owned, or NULL */
     ati_waiter *waiter;
     void *value;
+    bool is_short;   /* took less time than handing it over */
     ati_frame frame; /* what the function has left in its own */
 };
 
@@ -86,7 +90,9 @@ static void make_call(ati_worker *worker, ati_forked_call *call) {
     ati_task_run run;
     ati_counter_add(&worker->forks.taken, 1);
     ati_task_begin(NULL, &run, call->context);
+    int64_t began = ati_monotonic_ns();
     call->value = call->run(call->argument);
+    call->is_short = ati_monotonic_ns() - began < short_time;
     call->frame = run.frame;
     run.frame.error = NULL;
     run.frame.next_future = NULL;
@@ -177,9 +183,9 @@ static void leave_queue(ati_worker *worker, ati_forked_call *call) {
 }
 
 void *ati_forked_call_join(ati_worker *worker, ati_forked_call *call, void *(*run)(void *argument),
-                           void *argument, bool *was_taken) {
-    *was_taken = !take(call);
-    if (!*was_taken) {
+                           void *argument, bool *in_vain) {
+    *in_vain = true;
+    if (take(call)) {
         leave_queue(worker, call);
         ati_forked_call_release(call);
         return run(argument);
@@ -187,6 +193,7 @@ void *ati_forked_call_join(ati_worker *worker, ati_forked_call *call, void *(*ru
     wait_until_done(call);
     take_over_frame(&call->frame);
     void *value = call->value;
+    *in_vain = call->is_short;
     ati_forked_call_release(call);
     return value;
 }

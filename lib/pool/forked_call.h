@@ -33,8 +33,8 @@ ati_work ati_forked_call_taken_work(ati_forked_call *call);
 void ati_forked_call_release(ati_forked_call *call);
 
 /* For the one who joins: makes the call in place if nobody has taken it, otherwise waits for its
- * end. `*was_taken` says which. */
+ * end. `*in_vain`: it was not worth the handing out. */
 void *ati_forked_call_join(struct ati_worker *worker, ati_forked_call *call,
-                           void *(*run)(void *argument), void *argument, bool *was_taken);
+                           void *(*run)(void *argument), void *argument, bool *in_vain);
 
 #endif

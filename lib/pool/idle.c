@@ -35,6 +35,7 @@
  * tests/stress/pool_suspend_test.c, tests/plain/pool_idle_test.c. */
 #include "pool/idle.h"
 
+#include "base/clock.h"
 #include "pool/pool.h"
 #include "pool/suspend.h"
 
@@ -81,9 +82,7 @@ static void get_up(ati_idle *idle, ati_worker *worker) {
     if (worker->kept_time)
         update_kept(idle);
     atomic_store_explicit(&worker->asleep, false, memory_order_relaxed);
-    uint64_t counts = atomic_load_explicit(&idle->counts, memory_order_relaxed);
-    if (ati_idle_awake(counts) == 0)
-        ati_pool_enter_clock(worker->pool);
+    ati_pool_enter_clock(worker->pool);
     /* ORDER idle.counts: seq_cst. Announces the searcher before producers pass it by.
      * Pairs with: seq_cst in ati_idle_notify(). If relaxed: as invariant 1. */
     atomic_fetch_add_explicit(&idle->counts,
@@ -127,13 +126,8 @@ bool ati_idle_get_up(ati_worker *worker) {
     return true;
 }
 
-void ati_idle_keep_time(at_pool *pool) {
+bool ati_idle_wake_for_time(at_pool *pool) {
     ati_idle *idle = &pool->idle;
-    int64_t next = ati_timers_next(&pool->timers);
-    /* ORDER idle.kept: seq_cst. Comes after the store of the earliest timer.
-     * Pairs with: seq_cst in update_kept(). If acquire: as invariant 5. */
-    if (next >= atomic_load_explicit(&idle->kept, memory_order_seq_cst))
-        return;
     ati_lock_acquire(&idle->lock);
     ati_worker *worker = idle->bottom; /* who keeps the time now, if anybody does */
     if (worker)
@@ -141,20 +135,29 @@ void ati_idle_keep_time(at_pool *pool) {
     ati_lock_release(&idle->lock);
     if (worker)
         ati_worker_wake(worker);
+    return worker;
+}
+
+void ati_idle_keep_time(at_pool *pool) {
+    if (ati_clock_is_virtual(pool->options.clock))
+        return; /* it looks for the next timer itself, when the last has left it */
+    int64_t next = ati_timers_next(&pool->timers);
+    /* ORDER idle.kept: seq_cst. Comes after the store of the earliest timer.
+     * Pairs with: seq_cst in update_kept(). If acquire: as invariant 5. */
+    if (next < atomic_load_explicit(&pool->idle.kept, memory_order_seq_cst))
+        (void)ati_idle_wake_for_time(pool);
 }
 
 void ati_idle_wake_all(at_pool *pool) {
     ati_idle *idle = &pool->idle;
     ati_lock_acquire(&idle->lock);
-    ati_worker *worker = idle->top;
-    idle->top = NULL;
-    idle->bottom = NULL;
-    ati_lock_release(&idle->lock);
-    while (worker) {
-        ati_worker *next = worker->below;
+    /* Inside the lock: the time of a sleeper may be over at this very moment. */
+    while (idle->top) {
+        ati_worker *worker = idle->top;
+        get_up(idle, worker);
         ati_worker_wake(worker);
-        worker = next;
     }
+    ati_lock_release(&idle->lock);
 }
 
 /* -- Searching -- */
@@ -205,10 +208,8 @@ static void enter_sleep(ati_worker *worker, bool searching) {
     uint64_t counts =
         atomic_fetch_add_explicit(&idle->counts, change, memory_order_seq_cst) + change;
     ati_lock_release(&idle->lock);
-    if (ati_idle_awake(counts) == 0) {
-        ati_pool_leave_clock(pool);
+    if (ati_idle_awake(counts) == 0)
         ati_pool_come_to_rest(pool);
-    }
 }
 
 /* Whether there is something to do that this worker may have overlooked when it fell asleep. */
@@ -222,7 +223,7 @@ static bool is_needed(ati_worker *worker) {
 /* Until woken, or until the moment that it keeps, or until `nap`. A virtual clock wakes when it
  * gets there. */
 static void wait_for_signal(ati_worker *worker, int64_t nap) {
-    bool is_real = !worker->pool->options.clock->leave;
+    bool is_real = !ati_clock_is_virtual(worker->pool->options.clock);
     int64_t until = is_real && worker->sleeps_until < nap ? worker->sleeps_until : nap;
     /* ORDER worker.signal: acquire. Pairs with: release in ati_worker_wake(). If relaxed: it goes
      * on with stale state. */
@@ -236,17 +237,30 @@ static void wait_for_signal(ati_worker *worker, int64_t nap) {
     atomic_store_explicit(&worker->signal, 0, memory_order_relaxed);
 }
 
-bool ati_idle_sleep(ati_worker *worker, bool searching) {
+/* The last look, behind the announcement of its sleep. True: it has got up again. */
+static bool look_once_more(ati_worker *worker, int64_t *nap) {
     at_pool *pool = worker->pool;
-    enter_sleep(worker, searching);
     if (is_needed(worker) && get_up_alone(worker))
         return true;
-    bool look_at_forks;
-    int64_t nap = ati_fork_watch(worker, &look_at_forks);
-    if (ati_pool_has_work(pool) || (look_at_forks && ati_pool_has_forks(pool)))
+    *nap = ati_fork_watch(worker);
+    if (ati_pool_has_work(pool))
         ati_idle_wake_one(pool); /* itself, as like as not */
-    if (atomic_load_explicit(&pool->ending, memory_order_relaxed))
-        return false; /* set before ati_idle_wake_all took the lock: seen by whoever came later */
+    return false;
+}
+
+bool ati_idle_sleep(ati_worker *worker, bool searching) {
+    at_pool *pool = worker->pool;
+    int64_t nap;
+    enter_sleep(worker, searching);
+    bool is_up = look_once_more(worker, &nap);
+    ati_pool_leave_clock(pool); /* whoever has got up has entered anew */
+    if (is_up)
+        return true;
+    /* Set before ati_idle_wake_all took the lock: seen by whoever came later. */
+    if (atomic_load_explicit(&pool->ending, memory_order_relaxed)) {
+        (void)get_up_alone(worker);
+        return false;
+    }
     wait_for_signal(worker, nap);
     ati_fork_end_watch(worker);
     return !atomic_load_explicit(&pool->ending, memory_order_relaxed);

@@ -22,8 +22,8 @@ typedef struct ati_idle {
      * is awake; a parked spare is neither awake nor sleeping. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint64_t counts;
     uint32_t searching_limit;
-    ati_lock lock; /* guards what follows and the links of the sleepers; outside every other lock
-                      but those of the clock */
+    ati_lock lock; /* guards what follows and the links of the sleepers; inbox_lock and a virtual
+                      clock's jump_lock are outside, its `lock` inside */
     struct ati_worker *top;    /* the sleeper to be woken next: the one that fell asleep last */
     struct ati_worker *bottom; /* the one that gets up first by itself, if any does */
     _Atomic int64_t kept;      /* when it will; AT_FOREVER: nobody keeps time */
@@ -71,6 +71,10 @@ bool ati_idle_get_up(struct ati_worker *worker);
 /* A timer was set that is due before all others. If everybody who could look at it may be asleep or
  * busy for long, a sleeper gets up to keep the new time. */
 void ati_idle_keep_time(struct at_pool *pool);
+
+/* The virtual clock of the pool, which has come to a timer, gets a sleeper up. False: nobody
+ * sleeps. */
+bool ati_idle_wake_for_time(struct at_pool *pool);
 
 /* Nothing is queued, nobody is awake, no task is suspended and no timer of a task is set. Exact: it
  * cannot change but by a start from outside. */

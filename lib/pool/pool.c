@@ -9,6 +9,7 @@
 #include "pool/placement.h"
 #include "pool/report.h"
 #include "pool/thread.h"
+#include "pool/virtual_clock.h"
 
 #include <string.h>
 
@@ -19,6 +20,12 @@ enum {
 };
 
 static const at_duration slow_interval = AT_SECONDS(5);
+
+/* A wait in progress for the end of all tasks, on the waiting stack. */
+typedef struct ati_rest_wait {
+    ati_waiter waiter;
+    struct ati_rest_wait *next;
+} rest_wait;
 
 /* -- Whose pool it is -- */
 
@@ -96,9 +103,10 @@ static void init_blocking(at_pool *pool) {
     ati_blocking *blocking = &pool->blocking;
     int64_t cpus = ati_pool_usable_cpus(&pool->options);
     int64_t limit = pool->options.max_spares;
+    bool is_virtual = ati_clock_is_virtual(pool->options.clock);
     *blocking = (ati_blocking){
         .limit = (uint32_t)limit,
-        .at_once = (uint32_t)(cpus < limit ? cpus : limit),
+        .at_once = (uint32_t)(cpus < limit && !is_virtual ? cpus : limit),
         .growth.fire = ati_blocking_grow,
     };
 }
@@ -188,7 +196,11 @@ bool ati_pool_start_thread(at_pool *pool, ati_worker *worker) {
         .name = pool->name,
         .number = worker->index,
     };
-    return ati_thread_start(&worker->thread, &thread, ati_worker_main, worker);
+    ati_pool_enter_clock(pool);
+    bool started = ati_thread_start(&worker->thread, &thread, ati_worker_main, worker);
+    if (!started)
+        ati_pool_leave_clock(pool);
+    return started;
 }
 
 /* Ends all threads; nothing is queued and nothing runs. */
@@ -229,8 +241,10 @@ at_status at_pool_create(at_pool **pool, const at_pool_options *options) {
     at_pool *created = create_storage(&complete);
     if (!created)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_pool_create: out of memory");
+    ati_virtual_clock_add_pool(created);
     status = start_threads(created);
     if (status != AT_OK) {
+        ati_virtual_clock_remove_pool(created);
         release_owner(created);
         return status;
     }
@@ -279,27 +293,63 @@ void ati_pool_come_to_rest(at_pool *pool) {
      * Pairs with: seq_cst in set_state(). If relaxed: a shutdown waits for ever. */
     if (atomic_load_explicit(&pool->state, memory_order_seq_cst) == ATI_POOL_RUNNING)
         return;
-    /* ORDER pool.rest_count: release. What the tasks did happens before the shutdown returns.
-     * Pairs with: acquire in wait_for_rest(). If relaxed: it reads stale data. */
-    atomic_fetch_add_explicit(&pool->rest_count, 1, memory_order_release);
-    ati_futex_wake(&pool->rest_count, INT32_MAX);
+    ati_lock_acquire(&pool->rest_lock);
+    rest_wait *wait = pool->rest_waits;
+    pool->rest_waits = NULL;
+    ati_lock_release(&pool->rest_lock);
+    while (wait) {
+        rest_wait *next = wait->next;
+        ati_waiter_wake(&wait->waiter);
+        wait = next;
+    }
+}
+
+static bool leave_rest_waits(at_pool *pool, const rest_wait *wait) {
+    ati_lock_acquire(&pool->rest_lock);
+    rest_wait **link = &pool->rest_waits;
+    while (*link && *link != wait)
+        link = &(*link)->next;
+    bool found = *link;
+    if (found)
+        *link = wait->next;
+    ati_lock_release(&pool->rest_lock);
+    return found;
+}
+
+typedef enum rest_result { REST_REACHED, REST_POSSIBLE, REST_LATE } rest_result;
+
+/* Sleeps until the pool may have come to rest, if it has not, until `deadline` of the current clock
+ * or until `limit` of CLOCK_MONOTONIC. */
+static rest_result sleep_for_rest(at_pool *pool, at_deadline deadline, at_deadline limit) {
+    at_clock *clock = at_clock_current();
+    rest_wait wait;
+    ati_waiter_init(&wait.waiter, "at_pool_shutdown", pool);
+    ati_lock_acquire(&pool->rest_lock);
+    wait.next = pool->rest_waits;
+    pool->rest_waits = &wait;
+    ati_lock_release(&pool->rest_lock);
+    bool rests = ati_idle_is_at_rest(pool);
+    if (!rests && ati_waiter_sleep(&wait.waiter, clock, deadline, limit))
+        return REST_POSSIBLE;
+    if (leave_rest_waits(pool, &wait))
+        return rests ? REST_REACHED : REST_LATE;
+    (void)ati_waiter_sleep(&wait.waiter, clock, AT_FOREVER, AT_FOREVER); /* it is being woken */
+    return rests ? REST_REACHED : REST_POSSIBLE;
 }
 
 static at_status sleep_until_rest(at_pool *pool, at_deadline deadline) {
     int64_t began = ati_monotonic_ns();
     at_deadline report = began + slow_interval;
     for (;;) {
-        /* ORDER pool.rest_count: acquire. Pairs with: release in ati_pool_come_to_rest(). If
-         * relaxed: reads stale data of the tasks. */
-        uint32_t seen = atomic_load_explicit(&pool->rest_count, memory_order_acquire);
-        if (ati_idle_is_at_rest(pool))
+        rest_result result = sleep_for_rest(pool, deadline, report);
+        if (result == REST_REACHED)
             return AT_OK;
-        if (ati_futex_wait(&pool->rest_count, seen, deadline < report ? deadline : report))
+        if (result == REST_POSSIBLE)
             continue;
-        int64_t now = ati_monotonic_ns();
-        if (now >= deadline)
+        if (deadline != AT_FOREVER && at_clock_now(at_clock_current()) >= deadline)
             return ati_fail(AT_ERROR_TIMED_OUT, "at_pool_shutdown: pool \"%s\" still has tasks",
                             pool->name);
+        int64_t now = ati_monotonic_ns();
         if (now >= report) {
             ati_report_shutdown_slow(pool, (now - began) / AT_SECONDS(1));
             report = now + slow_interval;
@@ -356,6 +406,7 @@ void at_pool_destroy(at_pool *pool) {
         ati_timers_close(&pool->timers); /* whoever has cancelled the last timer is done with it */
         ati_report_pool_stopped(pool);
     }
+    ati_virtual_clock_remove_pool(pool);
     release_owner(pool);
 }
 

@@ -74,8 +74,11 @@ struct at_pool {
     ati_blocking blocking;
     ati_search search;
 
-    /* Counts up when a closing pool may have come to rest; futex of at_pool_shutdown. */
-    _Alignas(ATI_CACHE_LINE) _Atomic uint32_t rest_count;
+    _Alignas(ATI_CACHE_LINE) ati_lock rest_lock; /* guards rest_waits; innermost */
+    struct ati_rest_wait *rest_waits;            /* those who wait for the end of all tasks */
+
+    struct at_pool *next_of_clock; /* jump_lock of the virtual clock */
+    bool is_passed_by;             /* nobody is there to fire its timers; the same lock */
 
     ati_lock spares_lock;      /* guards what follows; outside idle.lock, never nests in it */
     struct ati_worker *spares; /* parked spare workers */
@@ -167,18 +170,15 @@ void ati_pool_free(at_pool *pool);
 /* Starts the thread of a worker. False: the system has none to give. */
 bool ati_pool_start_thread(at_pool *pool, ati_worker *worker);
 
-/* -- The pool's clock, which stands still while a worker is awake if it is a virtual one -- */
+/* -- The pool's clock: a worker is inside from before its thread starts until that ends, but while
+ * it sleeps, is parked or waits in place -- */
 
 static inline void ati_pool_enter_clock(at_pool *pool) {
-    at_clock *clock = pool->options.clock;
-    if (clock->enter)
-        clock->enter(clock);
+    ati_clock_enter(pool->options.clock);
 }
 
 static inline void ati_pool_leave_clock(at_pool *pool) {
-    at_clock *clock = pool->options.clock;
-    if (clock->leave)
-        clock->leave(clock);
+    ati_clock_leave(pool->options.clock);
 }
 
 /* Called when no worker is awake: a waiting at_pool_shutdown looks whether all is done. */

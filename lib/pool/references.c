@@ -60,7 +60,7 @@ void ati_pool_release(at_pool *pool) {
         worker->reference_change--;
         return;
     }
-    bool keeps = stock.pool == pool && stock.count < 2 * stock_size &&
+    bool keeps = stock.pool == pool && stock.count < (int64_t)2 * stock_size &&
                  atomic_load_explicit(&pool->state, memory_order_relaxed) == ATI_POOL_RUNNING;
     if (keeps) {
         stock.count++;

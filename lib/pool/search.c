@@ -58,7 +58,7 @@ void ati_search_plan(ati_worker *worker) {
     at_pool *pool = worker->pool;
     ati_search *planned = &pool->search;
     if (atomic_load_explicit(&planned->is_planned, memory_order_relaxed) ||
-        pool->options.clock->leave ||
+        ati_clock_is_virtual(pool->options.clock) ||
         atomic_exchange_explicit(&planned->is_planned, true, memory_order_relaxed))
         return;
     int64_t moment = at_clock_now(pool->options.clock) + lasting;

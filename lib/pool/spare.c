@@ -47,6 +47,7 @@ static ati_worker *unpark(at_pool *pool) {
         return NULL;
     pool->spares = worker->below;
     worker->is_parked = false;
+    ati_pool_enter_clock(pool);
     count_awake(pool);
     return worker;
 }
@@ -153,6 +154,7 @@ static bool end_parked(at_pool *pool, ati_worker *worker) {
         pool->spare_count--;
         worker->below = pool->ended;
         pool->ended = worker;
+        ati_pool_enter_clock(pool);
     }
     ati_lock_release(&pool->spares_lock);
     return ends;
@@ -165,6 +167,7 @@ bool ati_spare_park(ati_worker *worker) {
     /* It may have been the one that was woken for work that still lies there. */
     if (ati_pool_has_work(pool))
         ati_idle_notify(pool, &pool->idle);
+    ati_pool_leave_clock(pool);
     at_deadline until = ati_monotonic_ns() + parked_time;
     /* ORDER worker.signal: acquire. Pairs with: release in ati_worker_wake(). If relaxed: it goes
      * on with stale state. */

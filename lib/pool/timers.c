@@ -14,13 +14,15 @@
 
 enum { slice_budget = 256 }; /* steps of the wheel before others may use it: some 20 microseconds */
 
-/* Under the lock. Gives the next moment. */
-static int64_t update_next(ati_timers *timers) {
-    int64_t next = ati_timer_wheel_next(&timers->wheel);
+/* Under the lock. */
+static void set_next(ati_timers *timers, int64_t next) {
     /* ORDER timers.next: seq_cst. Comes before the look who keeps the time.
      * Pairs with: seq_cst in ati_timers_next(). If release: a timer is late. */
     atomic_store_explicit(&timers->next, next, memory_order_seq_cst);
-    return next;
+}
+
+static void update_next(ati_timers *timers) {
+    set_next(timers, ati_timer_wheel_next(&timers->wheel));
 }
 
 void ati_timers_init(ati_timers *timers) {
@@ -40,7 +42,7 @@ bool ati_timers_set(ati_timers *timers, ati_pool_timer *timer, int64_t moment) {
     ati_timer_wheel_add(&timers->wheel, &timer->timer, moment);
     bool is_next = moment < before;
     if (is_next)
-        (void)update_next(timers);
+        update_next(timers);
     return is_next;
 }
 
@@ -103,7 +105,7 @@ size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks) {
         timers->firing = NULL;
         timers->runs = false;
         count = take_tasks(timers, tasks);
-        (void)update_next(timers);
+        update_next(timers);
     }
     ati_lock_release(&timers->lock);
     return count;
@@ -113,4 +115,12 @@ void ati_timers_close(ati_timers *timers) {
     ati_lock_acquire(&timers->lock);
     timers->is_closed = true;
     ati_lock_release(&timers->lock);
+}
+
+int64_t ati_timers_settle(ati_timers *timers) {
+    ati_lock_acquire(&timers->lock);
+    int64_t next = ati_timer_wheel_earliest(&timers->wheel);
+    set_next(timers, next);
+    ati_lock_release(&timers->lock);
+    return next;
 }

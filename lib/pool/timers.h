@@ -18,7 +18,7 @@ typedef struct ati_pool_timer {
 typedef struct ati_timers {
     _Atomic int64_t next; /* AT_FOREVER, or no later than the earliest timer; written under lock */
     _Atomic uint64_t task_count; /* timers that are to start a task; written under lock */
-    ati_lock lock;               /* guards what follows; never nests */
+    ati_lock lock;               /* guards what follows; innermost */
     bool is_closed;              /* no task may be set from outside the pool */
     bool runs;                   /* a worker fires */
     ati_pool_timer *firing;      /* the one that is being fired, by the worker that runs */
@@ -29,7 +29,7 @@ typedef struct ati_timers {
 
 static inline int64_t ati_timers_next(const ati_timers *timers) {
     /* ORDER timers.next: seq_cst. Comes after the worker has announced how long it sleeps.
-     * Pairs with: seq_cst in update_next(). If acquire: a timer that is set meanwhile is late. */
+     * Pairs with: seq_cst in set_next(). If acquire: a timer that is set meanwhile is late. */
     return atomic_load_explicit(&((ati_timers *)timers)->next, memory_order_seq_cst);
 }
 
@@ -49,6 +49,9 @@ size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks);
 
 /* From now on no task is set from outside; none that began before is still in progress. */
 void ati_timers_close(ati_timers *timers);
+
+/* Makes ati_timers_next() exact, where it may be too early, and gives it. */
+int64_t ati_timers_settle(ati_timers *timers);
 
 /* Whether a task is yet to be started by a timer. */
 static inline bool ati_timers_has_tasks(const ati_timers *timers) {

@@ -31,6 +31,7 @@ typedef enum ati_waiter_state {
 typedef struct ati_waiter {
     _Atomic uint32_t state;    /* ati_waiter_state */
     struct ati_worker *worker; /* of the suspended task */
+    at_clock *clock;           /* that the sleeping thread has left */
     struct ati_waiter *next;   /* in an inbox or a list of tasks to be resumed */
 
     /* What a suspended task is, and how it goes on; its worker's own. */
@@ -57,12 +58,18 @@ static inline void ati_waiter_init(ati_waiter *waiter, const char *what, const v
     waiter->what = what;
     waiter->target = target;
     waiter->is_provable = false;
+    waiter->clock = NULL;
+    waiter->timer.timer.link.previous = NULL; /* not set */
 }
 
 /* Waits until woken or until `deadline` of the current clock. True: woken. False: the deadline has
  * passed; the waiter may still be woken, so before it goes out of scope make sure that nobody can,
  * or wait again. */
 bool ati_waiter_wait(ati_waiter *waiter, at_deadline deadline);
+
+/* The same, by a sleep of the thread, which is inside `clock`; and it gives up at `limit` of
+ * CLOCK_MONOTONIC too. */
+bool ati_waiter_sleep(ati_waiter *waiter, at_clock *clock, at_deadline deadline, at_deadline limit);
 
 /* Wakes it, once, from any thread; what the caller did happens before the wait returns. The last
  * access to the waiter. */
@@ -77,5 +84,10 @@ bool ati_waiter_is_woken(const ati_waiter *waiter);
 
 /* The deadline of the wait is over; called when its timer fires. */
 void ati_waiter_time_out(ati_pool_timer *timer);
+
+/* -- For virtual_clock.c -- */
+
+/* The same for the deadline of a thread. True: it goes on. */
+bool ati_waiter_time_out_thread(ati_timer *timer);
 
 #endif

@@ -22,7 +22,7 @@
 enum {
     deque_room = 256,   /* places a deque starts with, at least ATI_BATCH_LIMIT */
     search_rounds = 16, /* looks at every queue before a worker sleeps: some 10 microseconds */
-    nap_rounds = 4,     /* the same after a nap */
+    nap_rounds = 1,     /* the same after a nap, see fork_watch.c */
     nesting_limit = 64, /* tasks on one stack */
     nesting_stack = 32 * 1024, /* bytes of stack that must be left for one more */
 };
@@ -185,7 +185,7 @@ static void run_work(ati_worker *worker, const ati_work *work) {
  * others onto the deque, where they can be stolen. */
 static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
     at_pool *pool = worker->pool;
-    ati_work *batch = worker->batch;
+    const ati_work *batch;
     size_t room = ati_deque_room(&worker->deque) + 1;
     if (limit > room)
         limit = room;
@@ -193,7 +193,7 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
         limit = 1; /* what is queued is counted until it runs */
     size_t count;
     ati_injector_shard *shard =
-        ati_injector_begin_take(&pool->injector, worker->next_shard++, batch, limit, &count);
+        ati_injector_begin_take(&pool->injector, worker->next_shard++, limit, &batch, &count);
     if (!shard)
         return false;
     if (count > 1) {
@@ -201,9 +201,9 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
         ATI_ASSERT(pushed); /* there was room */
         (void)pushed;
     }
+    *work = batch[0];
     ati_injector_end_take(shard, count);
     ati_pool_uncount_bounded(pool, 1);
-    *work = batch[0];
     return true;
 }
 
@@ -212,10 +212,12 @@ static bool take_from_lane(ati_worker *worker, ati_priority_lane *lane, ati_work
     if (atomic_load_explicit(&lane->queued, memory_order_relaxed) == 0)
         return false;
     size_t count;
+    const ati_work *first;
     ati_injector_shard *shard =
-        ati_injector_begin_take(&lane->injector, worker->next_shard++, work, 1, &count);
+        ati_injector_begin_take(&lane->injector, worker->next_shard++, 1, &first, &count);
     if (!shard)
         return false;
+    *work = *first;
     ati_injector_end_take(shard, 1);
     atomic_fetch_sub_explicit(&lane->queued, 1, memory_order_relaxed);
     ati_pool_uncount_bounded(worker->pool, 1);
@@ -325,20 +327,29 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
     return found;
 }
 
-/* To look at the clock costs as much as a small task, so while there is work that is done only now
- * and then. */
+/* Whether a busy worker has better things to do than to look at the clock, which costs as much as a
+ * small task: it has just done so, or what expired then has not been run yet. */
+static bool puts_timers_off(const ati_worker *worker, uint64_t ticks) {
+    uint64_t since = ticks - worker->ticks;
+    return since < ATI_TICKS_SHORT ||
+           (since < ATI_TICKS_LONG && ati_deque_size(&worker->deque) > worker->size_before_expired);
+}
+
 bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
     at_pool *pool = worker->pool;
     if (ati_timers_next(&pool->timers) == AT_FOREVER)
         return false;
     uint64_t ticks = ati_ticks();
-    if (busy && ticks - worker->ticks < ATI_TICKS_SHORT)
+    if (busy && puts_timers_off(worker, ticks))
         return false;
     worker->ticks = ticks;
+    worker->size_before_expired = ati_deque_size(&worker->deque);
     ati_task_node *tasks;
     size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &tasks);
     if (count > 0)
         ati_timer_start_tasks(pool, tasks);
+    else
+        worker->size_before_expired = SIZE_MAX;
     return count > 0;
 }
 
@@ -369,10 +380,12 @@ static bool pick(ati_worker *worker, ati_work *work) {
     return take_ready(worker, work) || take_high(worker, work);
 }
 
-/* Looks everywhere for a bounded moment. */
+/* Looks everywhere for a bounded moment: some rounds, and while another worker has been asked for a
+ * forked call and may still answer. */
 static bool search(ati_worker *worker, ati_work *work) {
     int rounds = worker->forks.watch_began != 0 ? nap_rounds : search_rounds;
-    for (int round = 0; round < rounds; round++) {
+    for (int round = 0; round < rounds || worker->forks.awaits_answer; round++) {
+        worker->forks.awaits_answer = false;
         if (ati_worker_fire_timers(worker, false) && ati_deque_pop(&worker->deque, work))
             return true;
         if (take_ready(worker, work) || take_high(worker, work) ||
@@ -445,7 +458,7 @@ void *ati_worker_main(void *argument) {
     ati_worker *worker = argument;
     const at_pool_options *options = &worker->pool->options;
     worker->ended = false;
-    at_clock_bind(options->clock);
+    ati_clock_lend(options->clock);
     prctl(PR_SET_TIMERSLACK, 1UL);  /* timers on time: the default lets them be 50 us late */
     (void)ati_crash_thread_enter(); /* without it an overflow is only not reported */
     pthread_cleanup_push(abort_dying_worker, NULL);
@@ -458,6 +471,8 @@ void *ati_worker_main(void *argument) {
     ati_worker_current = NULL;
     if (options->on_thread_stop)
         options->on_thread_stop(options->context);
+    ati_clock_lend(NULL);
+    ati_pool_leave_clock(worker->pool);
     pthread_cleanup_pop(0);
     ati_crash_thread_leave();
     return NULL;

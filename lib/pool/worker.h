@@ -66,10 +66,10 @@ typedef struct ati_worker {
     uint32_t depth;           /* tasks that run nested on this stack */
     int64_t reference_change; /* references to the pool taken less those given back here */
     uint64_t random;
-    uint64_t ticks;  /* at the last look at the timers */
-    char *stack_end; /* lowest address of the stack */
+    uint64_t ticks;             /* at the last look at the timers */
+    size_t size_before_expired; /* of the deque, before the tasks that then expired */
+    char *stack_end;            /* lowest address of the stack */
     ati_worker_counts counts;
-    ati_work batch[ATI_BATCH_LIMIT]; /* on its way from the injector; stacks stay small */
 
     /* Its stacks and the tasks that wait on them; see suspend.c. */
     ati_fiber *fiber; /* the stack that runs */

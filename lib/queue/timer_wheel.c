@@ -110,7 +110,7 @@ static void place(ati_timer_wheel *wheel, ati_timer *timer, int64_t position) {
 static ati_timer *take_first(ati_timer_wheel *wheel, ati_timer_slot *slot) {
     ati_timer *timer = (ati_timer *)slot->timers.next;
     __builtin_prefetch(timer->ahead);
-    __builtin_prefetch((const char *)timer->ahead + sizeof *timer - 1);
+    __builtin_prefetch((const char *)timer->ahead + 64); /* whatever it is a part of */
     unlink_timer(wheel, timer);
     return timer;
 }
@@ -229,4 +229,16 @@ int64_t ati_timer_wheel_next(const ati_timer_wheel *wheel) {
     int64_t start;
     const ati_timer_slot *slot = find_earliest(wheel, &start);
     return when_to_look(slot, start);
+}
+
+int64_t ati_timer_wheel_earliest(ati_timer_wheel *wheel) {
+    if (wheel->levels == 0 || wheel->levels & 1 || wheel->opening)
+        return ati_timer_wheel_next(wheel);
+    int64_t start;
+    ati_timer_slot *slot = (ati_timer_slot *)find_earliest(wheel, &start);
+    slot->earliest = AT_FOREVER;
+    for (const ati_timer_link *link = slot->timers.next; link != &slot->timers; link = link->next)
+        if (((const ati_timer *)link)->expiry < slot->earliest)
+            slot->earliest = ((const ati_timer *)link)->expiry;
+    return slot->earliest;
 }

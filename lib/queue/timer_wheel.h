@@ -67,6 +67,10 @@ ati_timer *ati_timer_wheel_take(ati_timer_wheel *wheel, int64_t now, uint32_t *b
  * where one that was earlier has been removed. AT_FOREVER: the wheel is empty. */
 int64_t ati_timer_wheel_next(const ati_timer_wheel *wheel);
 
+/* The earliest expiry itself, or a moment that the wheel has reached if some may have expired.
+ * Looks at every timer of the earliest slot. AT_FOREVER: the wheel is empty. */
+int64_t ati_timer_wheel_earliest(ati_timer_wheel *wheel);
+
 static inline bool ati_timer_is_added(const ati_timer *timer) {
     return timer->link.previous != NULL;
 }

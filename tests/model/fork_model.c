@@ -277,35 +277,59 @@ static void ask_before_sleep(void) {
 #define SOME .preemptions = 3, .stale_reads = 1
 #define FEW .preemptions = 2, .stale_reads = 1
 
+#define LITTLE .preemptions = 1, .stale_reads = 1
+
 #define CASE(text, begin, end, bounds, ...)                                                        \
     { .name = text, .setup = begin, .threads = {__VA_ARGS__}, .check = end, bounds }
+
+/* With one order weaker, which has to be found. */
+#define MUTANT(in, operation, object, from, to, begin, end, ...)                                   \
+    {                                                                                              \
+        .name = "mutant: " operation " " object " in " in ", " #to, .setup = begin,                \
+        .threads = {__VA_ARGS__}, .check = end, .must_fail = true,                                 \
+        .mutant = {in, operation, object, memory_order_##from, memory_order_##to}, SOME            \
+    }
 
 static const model_case cases[] = {
     CASE("one fork, force", start_alone, check_all_made, ALL, fork_join, force_once),
     CASE("one fork twice, force", start_alone, check_all_made, SOME, fork_join_twice, force_once),
     CASE("two forks, force", start_alone, check_all_made, SOME, fork_two, force_once),
-    CASE("two forks, force twice", start_alone, check_all_made, SOME, fork_two, force_twice),
+    CASE("two forks, force twice", start_alone, check_all_made, FEW, fork_two, force_twice),
     CASE("two forks and one, force twice", start_alone, check_all_made, FEW, fork_two_then_one,
          force_twice),
     CASE("one fork, ask", start_alone, check_all_made, SOME, fork_join_twice, ask_and_steal),
     CASE("two forks, wanted, steal", start_wanted, check_all_made, SOME, fork_two, steal_once),
-    CASE("two forks, wanted, steal and force", start_wanted, check_all_made, FEW, fork_two,
+    CASE("two forks, wanted, steal and force", start_wanted, check_all_made, LITTLE, fork_two,
          steal_once, force_once),
     CASE("two forks, ask, steal and force", start_alone, check_all_made, FEW, fork_two,
          ask_and_steal, steal_once),
-    CASE("full array, force", start_short, check_all_made, SOME, fork_two, force_twice),
-    CASE("two stacks, steal", start_alone, check_all_made, SOME, fork_on_two_stacks, steal_once),
-    CASE("two stacks, steal and force", start_alone, check_all_made, FEW, fork_on_two_stacks,
+    CASE("full array, force", start_short, check_all_made, FEW, fork_two, force_twice),
+    CASE("two stacks, steal", start_alone, check_all_made, FEW, fork_on_two_stacks, steal_once),
+    CASE("two stacks, steal and force", start_alone, check_all_made, LITTLE, fork_on_two_stacks,
          steal_once, force_once),
-    CASE("context, force", start_alone, check_all_made, SOME, fork_and_change_context, force_once),
+    CASE("context, force", start_alone, check_all_made, FEW, fork_and_change_context, force_once),
     CASE("sleeper asks", start_alone, check_not_overlooked, ALL, fork_only, ask_before_sleep),
     CASE("locks: one fork, force", start_with_locks, check_all_made, SOME, fork_join, force_once),
     CASE("locks: two forks, force twice", start_with_locks, check_all_made, FEW, fork_two,
          force_twice),
-    CASE("locks: two forks, wanted, steal and force", start_with_locks_wanted, check_all_made, FEW,
-         fork_two, steal_once, force_once),
+    CASE("locks: two forks, wanted, steal and force", start_with_locks_wanted, check_all_made,
+         LITTLE, fork_two, steal_once, force_once),
     CASE("locks: sleeper asks", start_with_locks, check_not_overlooked, SOME, fork_only,
          ask_before_sleep),
+    MUTANT("at_fork_join", "fence", "", seq_cst, relaxed, start_alone, check_all_made, fork_join,
+           force_once),
+    MUTANT("ati_heavy_barrier", "fence", "", seq_cst, relaxed, start_alone, check_all_made,
+           fork_join, force_once),
+    MUTANT("at_fork_start", "fence", "", seq_cst, relaxed, start_alone, check_not_overlooked,
+           fork_only, ask_before_sleep),
+    MUTANT("ati_heavy_barrier", "fence", "", seq_cst, relaxed, start_alone, check_not_overlooked,
+           fork_only, ask_before_sleep),
+    MUTANT("make_call", "exchange", "&call->state", acq_rel, relaxed, start_wanted, check_all_made,
+           fork_two, steal_once),
+    MUTANT("wait_until_done", "compare_exchange", "&call->state", release, relaxed, start_wanted,
+           check_all_made, fork_two, steal_once),
+    MUTANT("ati_forked_call_release", "fetch_sub", "&call->holders", acq_rel, relaxed, start_wanted,
+           check_all_made, fork_two, steal_once),
 };
 
 int main(int argument_count, char **arguments) {

@@ -234,8 +234,16 @@ int64_t at_clock_now(at_clock *clock) {
     return ati_monotonic_ns();
 }
 
-void at_clock_bind(at_clock *clock) {
+void ati_clock_lend(at_clock *clock) {
     (void)clock;
+}
+
+void ati_virtual_clock_add_pool(at_pool *added) {
+    (void)added;
+}
+
+void ati_virtual_clock_remove_pool(at_pool *removed) {
+    (void)removed;
 }
 
 void ati_report_dropped_error(at_error *error) {

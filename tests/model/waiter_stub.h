@@ -23,6 +23,17 @@ bool ati_waiter_wait(ati_waiter *waiter, at_deadline deadline) {
     return true;
 }
 
+bool ati_waiter_sleep(ati_waiter *waiter, at_clock *clock, at_deadline deadline,
+                      at_deadline limit) {
+    (void)clock;
+    _Atomic uint32_t *word = word_of(waiter);
+    at_deadline until = deadline < limit ? deadline : limit;
+    while (atomic_load_explicit(word, memory_order_acquire) == 0)
+        if (!ati_futex_wait(word, 0, until))
+            return false;
+    return true;
+}
+
 void ati_waiter_wake(ati_waiter *waiter) {
     _Atomic uint32_t *word = word_of(waiter);
     atomic_store_explicit(word, 1, memory_order_release);

@@ -53,6 +53,7 @@ static void check_forks(void) {
         "fork_queens/sequential/workers:1_median", "fork_tree/sequential/workers:1_median",
         "fork_chain/sequential/workers:1_median",  "fork_matrix/sequential/workers:1_median",
         "fork_loop/sequential/workers:1_median",   "fork_fib/sequential, copies/workers:3_median",
+        "fork_fib/asynctools/workers:1_median",    "fork_fib/asynctools/workers:3_median",
     };
     size_t index, found = 0;
     json_t *entry;

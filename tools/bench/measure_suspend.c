@@ -94,6 +94,7 @@ static bool measure_changes(const struct subject *subject,
 struct hold_case {
     const struct suspend_peer *peer;
     long count;
+    int rounds; /* with used stacks */
 };
 
 /* Lets all tasks wait, and then, again and again, as many as find used stacks. */
@@ -113,22 +114,24 @@ static bool hold_tasks(const void *argument, void *figures) {
     sample->values[3] = (child_page_table_bytes() - tables) / count;
     peer->release();
     double times[HELD_AGAIN_ROUNDS];
-    for (int i = 0; i < HELD_AGAIN_ROUNDS; i++) {
+    for (int i = 0; i < what->rounds; i++) {
         start = now_ns();
         peer->hold(HELD_AGAIN);
         times[i] = (double)(now_ns() - start) / HELD_AGAIN;
         peer->release();
     }
-    sample->values[1] = median_of(times, HELD_AGAIN_ROUNDS);
+    sample->values[1] = median_of(times, (size_t)what->rounds);
     sample->iterations = (uint64_t)what->count;
     return true;
 }
 
 static bool measure_hold(const struct subject *subject, const struct benchmark_settings *settings,
                          struct benchmark_sample *sample) {
-    struct hold_case what = {subject->data, HELD_TASKS};
-    if (settings->quick)
+    struct hold_case what = {subject->data, HELD_TASKS, HELD_AGAIN_ROUNDS};
+    if (settings->quick) {
         what.count /= QUICK_SHARE;
+        what.rounds = 1;
+    }
     if (child_measure(hold_tasks, &what, sample, sizeof(*sample)))
         return true;
     fprintf(stderr, "at-bench: %s cannot hold %ld tasks\n", subject->name, what.count);

@@ -11,10 +11,10 @@
 #define AT_INLINE_LOAD(object, order) __atomic_load_n(object, order)
 #define AT_INLINE_STORE(object, value, order) __atomic_store_n(object, value, order)
 /* Half of a pair: the other half, which others pay for, is in lib/base/barrier.c. */
-#define AT_INLINE_LIGHT_BARRIER() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+#define AT_INLINE_LIGHT_BARRIER() __asm__ volatile("" ::: "memory")
 #endif
 
-/* Tells a handle that was joined. */
+/* In a handle that was joined. */
 #define AT_INLINE_JOINED ((struct at_inline_call *)1)
 
 AT_DECLARATIONS_BEGIN
@@ -25,9 +25,8 @@ AT_DECLARATIONS_BEGIN
 AT_API __attribute__((cold, noinline)) struct at_inline_call *
 at_inline_fork_start(struct at_inline_worker *worker, struct at_inline_call *call);
 
-/** The long way of at_fork_join, for a call that was handed out and is off the array.
- *  Threads:   a worker.      Blocks: until the call has ended, if another worker makes it.
- *  Ownership: borrows `argument`. */
+/** The long way of at_fork_join, for a call that is off the array and was handed out, perhaps.
+ *  Threads:   a worker.      Blocks: until the call has ended, if another worker makes it. */
 AT_API __attribute__((cold, noinline)) void *at_inline_fork_join(struct at_inline_worker *worker,
                                                                  struct at_inline_call *call,
                                                                  void *(*run)(void *argument),

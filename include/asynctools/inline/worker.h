@@ -10,7 +10,7 @@
 /* A call that was forked: what others run who take it. */
 struct at_inline_call {
     void *(*run)(void *argument);
-    void *argument; /* of a call that can be taken by others: private to the library */
+    void *argument; /* private to the library once the call was handed out */
 };
 
 /* The forked calls of the running stack lie in an array, the oldest first. Written by the worker
@@ -24,6 +24,14 @@ struct at_inline_worker {
     struct at_inline_call place;  /* for one call, while there is no array */
     void *reserved[3];
 };
+
+#if defined(__cplusplus)
+static_assert(sizeof(struct at_inline_worker) == 8 * sizeof(void *),
+              "part of the binary interface");
+#else
+_Static_assert(sizeof(struct at_inline_worker) == 8 * sizeof(void *),
+               "part of the binary interface");
+#endif
 
 AT_DECLARATIONS_BEGIN
 

@@ -40,6 +40,7 @@ struct fork_peer {
 /* Without any framework; its pool is NULL. */
 extern const struct fork_peer fork_sequential;
 
+extern const struct fork_peer fork_library;
 extern const struct fork_peer fork_tbb_group;
 extern const struct fork_peer fork_tbb_parallel;
 extern const struct fork_peer fork_openmp;

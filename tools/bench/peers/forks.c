@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 const struct fork_peer *const fork_peers[] = {
+    &fork_library,
 #ifdef PEER_TBB
     &fork_tbb_group,
     &fork_tbb_parallel,
