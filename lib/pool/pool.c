@@ -314,9 +314,11 @@ static bool leave_rest_waits(at_pool *pool, const rest_wait *wait) {
     return found;
 }
 
-/* Sleeps until the pool may have come to rest. False: `deadline` of the current clock or `limit` of
- * CLOCK_MONOTONIC has passed. */
-static bool sleep_for_rest(at_pool *pool, at_deadline deadline, at_deadline limit) {
+typedef enum rest_result { REST_REACHED, REST_POSSIBLE, REST_LATE } rest_result;
+
+/* Sleeps until the pool may have come to rest, if it has not, until `deadline` of the current clock
+ * or until `limit` of CLOCK_MONOTONIC. */
+static rest_result sleep_for_rest(at_pool *pool, at_deadline deadline, at_deadline limit) {
     at_clock *clock = at_clock_current();
     rest_wait wait;
     ati_waiter_init(&wait.waiter, "at_pool_shutdown", pool);
@@ -326,17 +328,21 @@ static bool sleep_for_rest(at_pool *pool, at_deadline deadline, at_deadline limi
     ati_lock_release(&pool->rest_lock);
     bool rests = ati_idle_is_at_rest(pool);
     if (!rests && ati_waiter_sleep(&wait.waiter, clock, deadline, limit))
-        return true;
+        return REST_POSSIBLE;
     if (leave_rest_waits(pool, &wait))
-        return rests;
-    return ati_waiter_sleep(&wait.waiter, clock, AT_FOREVER, AT_FOREVER); /* it is being woken */
+        return rests ? REST_REACHED : REST_LATE;
+    (void)ati_waiter_sleep(&wait.waiter, clock, AT_FOREVER, AT_FOREVER); /* it is being woken */
+    return rests ? REST_REACHED : REST_POSSIBLE;
 }
 
 static at_status sleep_until_rest(at_pool *pool, at_deadline deadline) {
     int64_t began = ati_monotonic_ns();
     at_deadline report = began + slow_interval;
-    while (!ati_idle_is_at_rest(pool)) {
-        if (sleep_for_rest(pool, deadline, report))
+    for (;;) {
+        rest_result result = sleep_for_rest(pool, deadline, report);
+        if (result == REST_REACHED)
+            return AT_OK;
+        if (result == REST_POSSIBLE)
             continue;
         if (deadline != AT_FOREVER && at_clock_now(at_clock_current()) >= deadline)
             return ati_fail(AT_ERROR_TIMED_OUT, "at_pool_shutdown: pool \"%s\" still has tasks",
@@ -347,7 +353,6 @@ static at_status sleep_until_rest(at_pool *pool, at_deadline deadline) {
             report = now + slow_interval;
         }
     }
-    return AT_OK;
 }
 
 /* In a task (of another pool) its worker is replaced meanwhile. */

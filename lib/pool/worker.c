@@ -184,7 +184,7 @@ static void run_work(ati_worker *worker, const ati_work *work) {
  * others onto the deque, where they can be stolen. */
 static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
     at_pool *pool = worker->pool;
-    ati_work *batch = worker->batch;
+    const ati_work *batch;
     size_t room = ati_deque_room(&worker->deque) + 1;
     if (limit > room)
         limit = room;
@@ -192,7 +192,7 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
         limit = 1; /* what is queued is counted until it runs */
     size_t count;
     ati_injector_shard *shard =
-        ati_injector_begin_take(&pool->injector, worker->next_shard++, batch, limit, &count);
+        ati_injector_begin_take(&pool->injector, worker->next_shard++, limit, &batch, &count);
     if (!shard)
         return false;
     if (count > 1) {
@@ -200,9 +200,9 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
         ATI_ASSERT(pushed); /* there was room */
         (void)pushed;
     }
+    *work = batch[0];
     ati_injector_end_take(shard, count);
     ati_pool_uncount_bounded(pool, 1);
-    *work = batch[0];
     return true;
 }
 
@@ -211,10 +211,12 @@ static bool take_from_lane(ati_worker *worker, ati_priority_lane *lane, ati_work
     if (atomic_load_explicit(&lane->queued, memory_order_relaxed) == 0)
         return false;
     size_t count;
+    const ati_work *first;
     ati_injector_shard *shard =
-        ati_injector_begin_take(&lane->injector, worker->next_shard++, work, 1, &count);
+        ati_injector_begin_take(&lane->injector, worker->next_shard++, 1, &first, &count);
     if (!shard)
         return false;
+    *work = *first;
     ati_injector_end_take(shard, 1);
     atomic_fetch_sub_explicit(&lane->queued, 1, memory_order_relaxed);
     ati_pool_uncount_bounded(worker->pool, 1);

@@ -70,7 +70,6 @@ typedef struct ati_worker {
     size_t size_before_expired; /* of the deque, before the tasks that then expired */
     char *stack_end;            /* lowest address of the stack */
     ati_worker_counts counts;
-    ati_work batch[ATI_BATCH_LIMIT]; /* on its way from the injector; stacks stay small */
 
     /* Its stacks and the tasks that wait on them; see suspend.c. */
     ati_fiber *fiber; /* the stack that runs */

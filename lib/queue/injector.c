@@ -177,34 +177,34 @@ static uint64_t count_queued(const ati_injector_shard *shard) {
     return atomic_load_explicit(&mine->pushed, memory_order_seq_cst) - taken;
 }
 
-/* Under take_lock. */
-static size_t copy_works(ati_injector_shard *shard, ati_work *works, size_t limit) {
+/* Under take_lock. Those of one block, which lie one behind the other. */
+static size_t find_works(ati_injector_shard *shard, size_t limit, const ati_work **works) {
     uint64_t queued = count_queued(shard);
-    size_t count = queued < limit ? (size_t)queued : limit;
-    for (size_t done = 0; done < count;) {
-        if (shard->head_index == block_capacity) {
-            ati_injector_block *empty = shard->head;
-            shard->head = empty->next;
-            shard->head_index = 0;
-            put_block(shard, empty);
-        }
-        size_t here = block_capacity - shard->head_index;
-        size_t part = count - done < here ? count - done : here;
-        memcpy(&works[done], &shard->head->works[shard->head_index], part * sizeof *works);
-        shard->head_index += (uint32_t)part;
-        done += part;
+    if (queued == 0)
+        return 0;
+    if (shard->head_index == block_capacity) {
+        ati_injector_block *empty = shard->head;
+        shard->head = empty->next;
+        shard->head_index = 0;
+        put_block(shard, empty);
     }
+    size_t here = block_capacity - shard->head_index;
+    size_t count = queued < limit ? (size_t)queued : limit;
+    if (count > here)
+        count = here;
+    *works = &shard->head->works[shard->head_index];
+    shard->head_index += (uint32_t)count;
     return count;
 }
 
-ati_injector_shard *ati_injector_begin_take(ati_injector *injector, uint32_t first, ati_work *works,
-                                            size_t limit, size_t *count) {
+ati_injector_shard *ati_injector_begin_take(ati_injector *injector, uint32_t first, size_t limit,
+                                            const ati_work **works, size_t *count) {
     uint32_t total = injector->shard_count + 1;
     for (uint32_t i = 0; i < total; i++) {
         ati_injector_shard *shard = &injector->shards[(first + i) % total];
         if (count_queued(shard) == 0 || !ati_try_lock_acquire(&shard->take_lock))
             continue;
-        *count = copy_works(shard, works, limit);
+        *count = find_works(shard, limit, works);
         if (*count > 0)
             return shard;
         ati_try_lock_release(&shard->take_lock);

@@ -52,12 +52,12 @@ bool ati_injector_reserve(ati_injector_shard *shard, size_t count);
 void ati_injector_write(ati_injector_shard *shard, const ati_work *work);
 bool ati_injector_publish(ati_injector_shard *shard, size_t count);
 
-/* Copies up to `limit` works, all from one shard, oldest first, without taking them yet; looks at
- * the shards from number `first` on and passes over one that another consumer is taking from. NULL:
- * none. Otherwise end with ati_injector_end_take once the works can be found elsewhere, so that
- * whoever looks for work sees each in one place or the other. */
-ati_injector_shard *ati_injector_begin_take(ati_injector *injector, uint32_t first, ati_work *works,
-                                            size_t limit, size_t *count);
+/* Finds up to `limit` works, all in one shard, oldest first, without taking them yet; looks at the
+ * shards from number `first` on and passes over one that another consumer is taking from. NULL:
+ * none. Otherwise `works` are borrowed until ati_injector_end_take, which is to be called once they
+ * can be found elsewhere, so that whoever looks for work sees each in one place or the other. */
+ati_injector_shard *ati_injector_begin_take(ati_injector *injector, uint32_t first, size_t limit,
+                                            const ati_work **works, size_t *count);
 void ati_injector_end_take(ati_injector_shard *shard, size_t count);
 
 /* A snapshot of how many works are queued, and of how many were ever pushed. Exact while nobody

@@ -60,10 +60,10 @@ static void accept(const ati_work *works, size_t count) {
 }
 
 static bool take_from(uint32_t first, size_t limit) {
-    ati_work works[take_max];
+    const ati_work *works;
     size_t count = 0;
     ati_injector_shard *shard =
-        ati_injector_begin_take(&shared->injector, first, works, limit, &count);
+        ati_injector_begin_take(&shared->injector, first, limit, &works, &count);
     if (!shard)
         return false;
     model_check(count > 0 && count <= limit);
@@ -100,8 +100,9 @@ static void push_fillers(size_t count) {
 }
 
 static void take_fillers(size_t count) {
-    ati_work works[block_capacity];
-    ati_injector_shard *shard = ati_injector_begin_take(&shared->injector, 0, works, count, &count);
+    const ati_work *works;
+    ati_injector_shard *shard =
+        ati_injector_begin_take(&shared->injector, 0, count, &works, &count);
     ati_injector_end_take(shard, count);
 }
 

@@ -40,20 +40,20 @@ static void *produce(void *argument) {
 }
 
 static void *consume(void *argument) {
-    ati_work works[batch];
     const uint64_t all = (uint64_t)producer_count * works_each;
     while (atomic_load_explicit(&taken_count, memory_order_relaxed) < all) {
         size_t count = 0;
-        ati_injector_shard *shard =
-            ati_injector_begin_take(&injector, (uint32_t)(uintptr_t)argument, works, batch, &count);
+        const ati_work *works;
+        ati_injector_shard *shard = ati_injector_begin_take(
+            &injector, (uint32_t)(uintptr_t)argument, batch, &works, &count);
         if (!shard) {
             sched_yield();
             continue;
         }
-        ati_injector_end_take(shard, count);
         for (size_t i = 0; i < count; i++)
             atomic_fetch_add_explicit(&taken[(uintptr_t)works[i].argument], 1,
                                       memory_order_relaxed);
+        ati_injector_end_take(shard, count);
         atomic_fetch_add_explicit(&taken_count, count, memory_order_relaxed);
     }
     return NULL;

@@ -34,7 +34,7 @@ struct fork_peer {
      * cannot be made. */
     void *(*create)(int workers);
     void (*destroy)(void *pool);
-    fork_program programs[FORK_PROBLEMS]; /* NULL where it takes no part */
+    fork_program programs[FORK_PROBLEMS];
 };
 
 /* Without any framework; its pool is NULL. */

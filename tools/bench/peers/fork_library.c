@@ -4,6 +4,7 @@
 
 #include <asynctools/fork.h>
 #include <asynctools/future.h>
+#include <asynctools/parallel.h>
 #include <asynctools/pool.h>
 
 #include <stddef.h>
@@ -201,10 +202,22 @@ static int64_t run_matrix(void *pool, const struct fork_work *work) {
     return 0;
 }
 
+static void *compute_square(int64_t index, void *work) {
+    matrix_compute_square(work, index);
+    return NULL;
+}
+
+static int64_t run_loop(void *pool, const struct fork_work *work) {
+    if (at_parallel_for(pool, 0, matrix_square_count(work), compute_square, (void *)work, NULL) !=
+        AT_OK)
+        give_up("%s", at_error_message(at_error_last()));
+    return 0;
+}
+
 const struct fork_peer fork_library = {
     .name = "asynctools",
     .is_library = true,
     .create = create,
     .destroy = destroy,
-    .programs = {run_fibonacci, run_skynet, run_queens, run_tree, run_chain, run_matrix},
+    .programs = {run_fibonacci, run_skynet, run_queens, run_tree, run_chain, run_matrix, run_loop},
 };
