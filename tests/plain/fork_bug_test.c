@@ -62,6 +62,12 @@ static void *wait_then_join_the_first_first(void *future) {
     return future;
 }
 
+/* Sanitizers have a handler of their own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RECURSION_CASE
+#else
+#define RECURSION_CASE {"recursion", recurse_deeply, "has overflowed its stack", SIGSEGV},
+
 /* With the stack that pools have by default. */
 static void *descend(void *level) {
     char fill[64];
@@ -78,6 +84,7 @@ static void *recurse_deeply(void *unused) {
     plain_check(at_crash_handler_install() == AT_OK);
     return descend(NULL);
 }
+#endif
 
 static const struct bug {
     const char *name;
@@ -90,11 +97,7 @@ static const struct bug {
     {"unjoined", leave_unjoined, "before its forks were joined", SIGABRT},
     {"unjoined in a call", join_above_an_unjoined, "started after this one", SIGABRT},
     {"order after a wait", wait_then_join_the_first_first, "started after this one", SIGABRT},
-#if !defined(__SANITIZE_ADDRESS__) &&                                                              \
-    !defined(__SANITIZE_THREAD__) /* they have their own handler */
-    {"overflow", recurse_deeply, "has overflowed its stack", SIGSEGV},
-#endif
-};
+    RECURSION_CASE};
 
 static void run_bug(const struct bug *bug, bool in_task, int thread_count) {
     if (!in_task) {
