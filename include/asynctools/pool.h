@@ -70,8 +70,7 @@ AT_API void at_pool_destroy(at_pool *pool);
  *  Threads:   any, but not a task of this pool, which is a caller's bug and aborts.
  *  Blocks:    until the accepted tasks have ended, or `deadline`.
  *  Ordering:  on AT_OK, all tasks happen before the return.
- *  Errors:    AT_ERROR_TIMED_OUT: tasks are left, they go on. AT_ERROR_FORKED. AT_ERROR_OVERLOAD
- *             in a task of another pool that cannot replace its worker meanwhile. */
+ *  Errors:    AT_ERROR_TIMED_OUT: tasks are left, they go on. AT_ERROR_FORKED. */
 AT_API AT_NODISCARD at_status at_pool_shutdown(at_pool *pool, at_deadline deadline);
 
 /** Starts `run(argument)` as a task whose value nobody wants. If it fails, that is logged as

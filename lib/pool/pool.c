@@ -318,9 +318,17 @@ static bool leave_rest_waits(at_pool *pool, const rest_wait *wait) {
 
 typedef enum rest_result { REST_REACHED, REST_POSSIBLE, REST_LATE } rest_result;
 
-/* Sleeps until the pool may have come to rest, if it has not, until `deadline` of the current clock
+/* A task (of another pool) is suspended; on a virtual clock it does not look at `limit`. */
+static bool wait_once(rest_wait *wait, at_clock *clock, at_deadline deadline, at_deadline limit) {
+    if (!ati_worker_current)
+        return ati_waiter_sleep(&wait->waiter, clock, deadline, limit);
+    bool looks = !ati_clock_is_virtual(clock) && limit < deadline;
+    return ati_waiter_wait(&wait->waiter, looks ? limit : deadline);
+}
+
+/* Waits until the pool may have come to rest, if it has not, until `deadline` of the current clock
  * or until `limit` of CLOCK_MONOTONIC. */
-static rest_result sleep_for_rest(at_pool *pool, at_deadline deadline, at_deadline limit) {
+static rest_result wait_for_change(at_pool *pool, at_deadline deadline, at_deadline limit) {
     at_clock *clock = at_clock_current();
     rest_wait wait;
     ati_waiter_init(&wait.waiter, "at_pool_shutdown", pool);
@@ -329,19 +337,19 @@ static rest_result sleep_for_rest(at_pool *pool, at_deadline deadline, at_deadli
     pool->rest_waits = &wait;
     ati_lock_release(&pool->rest_lock);
     bool rests = ati_idle_is_at_rest(pool);
-    if (!rests && ati_waiter_sleep(&wait.waiter, clock, deadline, limit))
+    if (!rests && wait_once(&wait, clock, deadline, limit))
         return REST_POSSIBLE;
     if (leave_rest_waits(pool, &wait))
         return rests ? REST_REACHED : REST_LATE;
-    (void)ati_waiter_sleep(&wait.waiter, clock, AT_FOREVER, AT_FOREVER); /* it is being woken */
+    (void)wait_once(&wait, clock, AT_FOREVER, AT_FOREVER); /* it is being woken */
     return rests ? REST_REACHED : REST_POSSIBLE;
 }
 
-static at_status sleep_until_rest(at_pool *pool, at_deadline deadline) {
+static at_status wait_for_rest(at_pool *pool, at_deadline deadline) {
     int64_t began = ati_monotonic_ns();
     at_deadline report = began + slow_interval;
     for (;;) {
-        rest_result result = sleep_for_rest(pool, deadline, report);
+        rest_result result = wait_for_change(pool, deadline, report);
         if (result == REST_REACHED)
             return AT_OK;
         if (result == REST_POSSIBLE)
@@ -355,16 +363,6 @@ static at_status sleep_until_rest(at_pool *pool, at_deadline deadline) {
             report = now + slow_interval;
         }
     }
-}
-
-/* In a task (of another pool) its worker is replaced meanwhile. */
-static at_status wait_for_rest(at_pool *pool, at_deadline deadline) {
-    ati_worker *worker = ati_worker_current;
-    bool replaced = worker && ati_pool_block_begin(worker);
-    at_status slept = sleep_until_rest(pool, deadline);
-    if (replaced)
-        ati_pool_block_end(worker);
-    return slept;
 }
 
 /* Changes the state; afterwards no start is in progress that has seen the old one. */

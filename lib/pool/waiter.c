@@ -121,7 +121,9 @@ bool ati_waiter_wait(ati_waiter *waiter, at_deadline deadline) {
         return look_until_woken(waiter) || sleep_until_woken(waiter, deadline);
     if (worker->blocking_depth > 0)
         return sleep_until_woken(waiter, deadline);
-    if (!ati_frame_current()->keeps_thread && ati_worker_suspend(worker, waiter, deadline))
+    const ati_frame *frame = ati_frame_current();
+    if (!frame->keeps_thread && !frame->may_not_wait &&
+        ati_worker_suspend(worker, waiter, deadline))
         return ati_waiter_is_woken(waiter);
     return block_until_woken(worker, waiter, deadline);
 }

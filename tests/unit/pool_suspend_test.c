@@ -518,6 +518,46 @@ Test(pool_suspend, shutdown_waits_for_suspended_tasks) {
     destroy_pool(other);
 }
 
+struct shutting {
+    at_pool *other;
+    at_promise *promise;
+    at_future *future;
+};
+
+static void *set_when_told(void *argument) {
+    struct shutting *shutting = argument;
+    (void)at_sleep(AT_MILLISECONDS(20));
+    AT_TRY(at_promise_set(shutting->promise, NULL, NULL));
+    return NULL;
+}
+
+static void *shut_other_down(void *argument) {
+    struct shutting *shutting = argument;
+    AT_TRY(at_pool_start(at_pool_current(), set_when_told, shutting));
+    at_yield(); /* it is suspended on this worker now */
+    if (at_pool_shutdown(shutting->other, at_after(AT_MILLISECONDS(1))) != AT_ERROR_TIMED_OUT)
+        return AT_FAILED;
+    at_error_clear();
+    AT_TRY(at_pool_shutdown(shutting->other, PATIENCE));
+    return NULL;
+}
+
+/* A task that shuts another pool down is suspended: what that waits for may be done by a task of
+ * the same worker. There are no spares. */
+Test(pool_suspend, a_task_shuts_another_pool_down) {
+    struct shutting shutting = {.other = create_pool(1)};
+    at_pool *pool = NULL;
+    at_pool_options options = {.thread_count = 1, .max_spares = AT_NONE};
+    cr_assert_eq(at_pool_create(&pool, &options), AT_OK);
+    shutting.promise = create_promise(pool, &shutting.future);
+    cr_assert_eq(at_pool_start(shutting.other, wait_for, shutting.future), AT_OK);
+    run_task(pool, shut_other_down, &shutting);
+    destroy_pool(shutting.other);
+    destroy_pool(pool);
+    at_future_release(shutting.future);
+    at_promise_destroy(shutting.promise);
+}
+
 /* -- Stacks ---------------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) size_t use_stack(size_t bytes) {
