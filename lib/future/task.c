@@ -17,6 +17,7 @@ void ati_call_drop(at_drop_fn drop, void *value) {
         return;
     ati_task_run run;
     ati_task_begin(NULL, &run, NULL);
+    ati_task_show(&run, AT_SITE("a drop function"), NULL);
     run.frame.keeps_thread = true; /* others may be freed after it, in the same loop */
     drop(value);
     ati_task_end(NULL, &run, AT_OK);
@@ -284,8 +285,7 @@ static at_future *run_function(at_future *future, ati_worker *worker, ati_result
     ati_task_run run;
     ati_task_begin(worker, &run, future->context);
     run.frame.identity = future;
-    run.frame.site = future->site;
-    run.frame.name = future->name;
+    ati_task_show(&run, future->site, future->name);
     run.frame.may_not_wait |= !worker;
     if (future->kind == ATI_FUTURE_THEN)
         run.frame.taken_from = future->source;

@@ -90,6 +90,7 @@ static void make_call(ati_worker *worker, ati_forked_call *call) {
     ati_task_run run;
     ati_counter_add(&worker->forks.taken, 1);
     ati_task_begin(NULL, &run, call->context);
+    ati_task_show(&run, AT_SITE("a forked call"), NULL);
     int64_t began = ati_monotonic_ns();
     call->value = call->run(call->argument);
     call->is_short = ati_monotonic_ns() - began < short_time;

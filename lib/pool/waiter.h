@@ -44,9 +44,14 @@ typedef struct ati_waiter {
     /* In the worker's list of suspended tasks; under its suspended_lock. */
     struct ati_waiter *newer;
     struct ati_waiter *older;
-    const char *what;   /* the call that waits */
-    const void *target; /* identity of the task or future that is waited for, or NULL */
-    int64_t since;      /* of the coarse clock */
+    const char *what;     /* the call that waits */
+    const void *target;   /* identity of the task or future that is waited for, or NULL */
+    int64_t since;        /* of the coarse clock */
+    const ati_frame *top; /* the task on top of the stack */
+
+    /* For the delay until it goes on. */
+    bool is_measured; /* to the nanosecond, not by the coarse clock */
+    int64_t woken_at; /* written by who ends the wait */
 
     ati_pool_timer timer; /* its deadline, if it has one */
 } ati_waiter;
@@ -72,6 +77,12 @@ bool ati_waiter_sleep(ati_waiter *waiter, at_clock *clock, at_deadline deadline,
 /* Wakes it, once, from any thread; what the caller did happens before the wait returns. The last
  * access to the waiter. */
 void ati_waiter_wake(ati_waiter *waiter);
+
+/* Whether the wait of a suspended task is still on. */
+static inline bool ati_waiter_is_waiting(const ati_waiter *waiter) {
+    return atomic_load_explicit(&((ati_waiter *)waiter)->state, memory_order_relaxed) ==
+           ATI_WAITER_SUSPENDED;
+}
 
 /* -- For suspend.c -- */
 
