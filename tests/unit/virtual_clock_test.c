@@ -246,6 +246,27 @@ Test(virtual_clock, two_pools_and_a_thread) {
     unbind_clock(clock);
 }
 
+/* Tasks of one moment come before threads, and do all that is to be done by then. */
+Test(virtual_clock, tasks_come_before_threads) {
+    enum { count = 50 };
+    at_clock *clock = bind_clock();
+    at_pool *pools[] = {create_pool_on(clock, 2), create_pool_on(clock, 1)};
+    for (int round = 1; round <= 20; round++) {
+        struct sleeper sleepers[count];
+        _Atomic int woken = 0;
+        for (int i = 0; i < count; i++) {
+            sleepers[i] = (struct sleeper){.duration = AT_SECONDS(1), .count = &woken};
+            cr_assert_eq(at_pool_start(pools[i % 2], sleep_once, &sleepers[i]), AT_OK);
+        }
+        cr_assert_eq(at_sleep(AT_SECONDS(1)), AT_OK);
+        cr_assert_eq(woken, count);
+        cr_assert_eq(at_clock_now(clock), start + AT_SECONDS(round));
+    }
+    at_pool_destroy(pools[0]);
+    at_pool_destroy(pools[1]);
+    unbind_clock(clock);
+}
+
 struct handover {
     at_promise *promise;
     at_future *future;
@@ -435,6 +456,9 @@ Test(virtual_clock, advances_by_hand) {
         at_virtual_clock_advance(clock, AT_SECONDS(2));
         cr_expect_eq(at_clock_now(clock), start + AT_SECONDS(5.5));
         cr_expect_eq(count, 5);
+        at_virtual_clock_advance(clock, AT_SECONDS(1.5));
+        cr_expect_eq(at_clock_now(clock), start + AT_SECONDS(7));
+        cr_expect_eq(count, 7);
         at_virtual_clock_release(clock);
         at_pool_destroy(pool);
         cr_expect_eq(count, 10);
