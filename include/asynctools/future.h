@@ -56,14 +56,19 @@ AT_API void at_pool_submit_many_at(const char *site, at_pool *pool, at_run_fn ru
                                    at_future **futures);
 
 /** Waits for the outcome. In a task, a target that is queued on the same pool and that no worker
- * has started is run here, on this stack, if the wait has no deadline, at most 64 deep and with 32
- * KiB of stack left; otherwise this worker blocks and a spare thread takes its place. Threads: any.
- * Blocks: until the outcome is there, or `deadline`. Ownership: borrows `future`; `*value` (NULL
- * where it is not wanted) is returned borrowed, as long as the future. Ordering:  the completion
- * happens before the return. Errors:    the status of the future, its error in the error slot;
- * AT_ERROR_TIMED_OUT; AT_ERROR_DEADLOCK for a task that waits for itself, or for one below it on
- * this stack; AT_ERROR_OVERLOAD in a task when no spare thread can be had; AT_ERROR_FORKED in the
- *             child of a fork. The last four leave the future as it is. */
+ *  has started is run here, on this stack, if the wait has no deadline, at most 64 deep and with
+ *  32 KiB of stack left; otherwise the task is suspended and its worker goes on with other work.
+ *  Where tasks wait for each other in a circle, one of them gets AT_ERROR_DEADLOCK, and the log
+ *  names all (`task.deadlock`): at once where that is seen at once, else when a worker has
+ *  nothing else to do or a wait has lasted 100 ms.
+ *  Threads:   any; a task must not be inside rcu_read_lock, which aborts.
+ *  Blocks:    until the outcome is there, or `deadline`.
+ *  Ownership: borrows `future`; `*value` (NULL where it is not wanted) is returned borrowed, as
+ *             long as the future.
+ *  Ordering:  the completion happens before the return.
+ *  Errors:    the status of the future, its error in the error slot; AT_ERROR_TIMED_OUT;
+ *             AT_ERROR_DEADLOCK; AT_ERROR_FORKED in the child of a fork. The last three leave the
+ *             future as it is. */
 AT_API AT_NODISCARD at_status at_future_wait(at_future *future, at_deadline deadline, void **value);
 
 /** Says whether the outcome is there.

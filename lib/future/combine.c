@@ -204,6 +204,14 @@ static void fire_entry(ati_registration *registration, at_future *source, ati_co
     release_user(combine);
 }
 
+at_future *ati_combination_of(const ati_registration *registration) {
+    if (registration->fire != fire_entry)
+        return NULL;
+    const combination *combine = ((const entry *)registration)->combine;
+    bool needs_all = combine->kind == COMBINE_ALL || combine->kind == COMBINE_ALL_SETTLED;
+    return needs_all ? combine->result : NULL;
+}
+
 static bool is_decided(combination *combine) {
     ati_lock_acquire(&combine->lock);
     bool decided = combine->decided;
@@ -252,7 +260,8 @@ static combination *create(combine_kind kind, at_future *const *sources, size_t 
     combination *made = ati_allocate_zeroed(combine_size(count));
     if (!made)
         return NULL;
-    made->result = ati_future_create(ATI_FUTURE_PLAIN, choose_executor(sources, count), "", NULL);
+    made->result =
+        ati_future_create(ATI_FUTURE_COMBINED, choose_executor(sources, count), "", NULL);
     if (!made->result) {
         ati_release(made, combine_size(count));
         return NULL;

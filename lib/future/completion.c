@@ -254,6 +254,7 @@ static void fire_registrations(at_future *future, ati_completions *list) {
             if (state & ATI_STATE_LISTED) {
                 first = future->last->next;
                 left = unlink_one(future, first);
+                __builtin_prefetch(first->next); /* somebody's stack: most likely in no cache */
             }
             unlock(future, left);
             if (first)
@@ -323,6 +324,23 @@ bool ati_future_detach(at_future *source, ati_registration *registration) {
     bool left = linked ? unlink_one(source, registration) : state & ATI_STATE_LISTED;
     unlock(source, left);
     return linked;
+}
+
+void ati_future_visit(at_future *source,
+                      ati_visit (*visit)(ati_registration *registration, void *context),
+                      void *context) {
+    uint32_t state = lock(source);
+    bool listed = state & ATI_STATE_LISTED;
+    ati_visit wish = ATI_VISIT_STOP;
+    ati_registration *registration = source->last;
+    if (listed && !ati_phase_is_done(state & ATI_PHASE_MASK))
+        do {
+            registration = registration->next;
+            wish = visit(registration, context);
+        } while (wish == ATI_VISIT_NEXT && registration != source->last);
+    if (wish == ATI_VISIT_REMOVE)
+        listed = unlink_one(source, registration);
+    unlock(source, listed);
 }
 
 size_t ati_future_list_followers(at_future *source, at_future *(*follower_of)(ati_registration *),

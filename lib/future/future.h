@@ -48,7 +48,8 @@ typedef enum ati_future_kind {
     ATI_FUTURE_THEN,
     ATI_FUTURE_RECOVER,
     ATI_FUTURE_FINALLY,
-    ATI_FUTURE_PLAIN, /* completed from outside: promise, combinator */
+    ATI_FUTURE_PLAIN,    /* completed from outside: promise */
+    ATI_FUTURE_COMBINED, /* completed by others: all, any, ... */
 } ati_future_kind;
 
 /* What a future runs, by its kind. */
@@ -259,6 +260,18 @@ at_future *ati_continuation_claim(ati_registration *registration, at_future *sou
 void ati_fire_continuation(ati_registration *registration, at_future *source,
                            ati_completions *list);
 void ati_fire_forward(ati_registration *registration, at_future *source, ati_completions *list);
+
+/* Calls visit(registration, context) for each registration of a pending source, in order, as long
+ * as it says NEXT; REMOVE takes the one it has seen off the list. The source is locked meanwhile.
+ * The caller keeps it by a reference held inside, unless it runs it itself. */
+typedef enum ati_visit { ATI_VISIT_NEXT, ATI_VISIT_STOP, ATI_VISIT_REMOVE } ati_visit;
+void ati_future_visit(at_future *source,
+                      ati_visit (*visit)(ati_registration *registration, void *context),
+                      void *context);
+
+/* The result of a combinator that needs the source of this registration, one in a list and locked
+ * there, to complete. NULL: it is of another kind. */
+at_future *ati_combination_of(const ati_registration *registration);
 
 /* Copies the futures behind the registrations of a pending source, those for which `follower_of`
  * gives one, in order and `limit` at most. Gives how many. */

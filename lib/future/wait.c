@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+#include "future/wait.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/frame.h"
 #include "base/process_fork.h"
-#include "future/future.h"
 #include "pool/pool.h"
+#include "pool/search.h"
 #include "pool/suspend.h"
-#include "pool/waiter.h"
-
-/* A wait in progress, on the waiting stack. */
-typedef struct future_wait {
-    ati_registration registration;
-    ati_waiter waiter;
-} future_wait;
 
 /* Gives what a done future holds. */
 static at_status read_outcome(at_future *future, void **value) {
@@ -27,12 +21,30 @@ static at_status read_outcome(at_future *future, void **value) {
     return at_error_status(future->error);
 }
 
-/* The task itself, or one that waits below it on this stack, cannot complete before this wait. */
+static bool is_continuation(const at_future *future) {
+    return future->kind == ATI_FUTURE_THEN || future->kind == ATI_FUTURE_RECOVER ||
+           future->kind == ATI_FUTURE_FINALLY;
+}
+
+/* The task itself, or one that waits below it on this stack, cannot complete before this wait, nor
+ * can what follows it; as far as that can be seen at little cost. */
 static bool waits_for_itself(const at_future *future) {
-    for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer)
-        if (frame->identity == future)
+    for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer) {
+        at_future *own = (at_future *)frame->identity;
+        if (own &&
+            (own == future || (is_continuation(future) && ati_future_waits_for(future, own)))) {
+            ati_deadlock_report_own(future, frame);
             return true;
+        }
+    }
     return false;
+}
+
+static at_status fail_deadlock(const at_future *future) {
+    return ati_fail(
+        AT_ERROR_DEADLOCK,
+        "at_future_wait: task %s waits for the one that waits for it; the log names all",
+        ati_future_task_name(future));
 }
 
 /* Runs an unstarted target in place. A wait with a deadline does not: the target might take
@@ -46,25 +58,37 @@ static bool run_in_place(ati_worker *worker, at_future *future, at_deadline dead
     return ati_phase_is_done(ati_future_phase(future));
 }
 
-static void fire_wait(ati_registration *registration, at_future *source, ati_completions *list) {
+void ati_fire_wait(ati_registration *registration, at_future *source, ati_completions *list) {
     (void)source;
     (void)list;
-    future_wait *wait = (future_wait *)((char *)registration - offsetof(future_wait, registration));
-    ati_waiter_wake(&wait->waiter);
+    ati_waiter_wake(&ati_future_wait_of(registration)->waiter);
+}
+
+/* Counts the waits of this thread, so that two of them can be told from each other. */
+static uint64_t next_number(void) {
+    static _Thread_local uint64_t number;
+    return ++number;
 }
 
 /* Waits without a look at what the thread could do instead. */
 static at_status wait_for_completion(at_future *future, at_deadline deadline) {
-    future_wait wait = {.registration.fire = fire_wait};
+    ati_future_wait wait = {
+        .registration.fire = ati_fire_wait,
+        .frame = ati_frame_current(),
+        .number = next_number(),
+    };
     ati_waiter_init(&wait.waiter, "at_future_wait", future);
+    wait.waiter.is_provable = future->kind != ATI_FUTURE_PLAIN;
+    if (wait.waiter.is_provable)
+        ati_search_install(ati_deadlock_search);
     ati_completions list = {0};
     ati_future_attach(future, &wait.registration, &list);
-    if (ati_waiter_wait(&wait.waiter, deadline))
-        return AT_OK;
-    if (ati_future_detach(future, &wait.registration))
-        return AT_ERROR_TIMED_OUT;
-    (void)ati_waiter_wait(&wait.waiter, AT_FOREVER); /* it is being fired */
-    return AT_OK;
+    if (!ati_waiter_wait(&wait.waiter, deadline)) {
+        if (ati_future_detach(future, &wait.registration))
+            return AT_ERROR_TIMED_OUT;
+        (void)ati_waiter_wait(&wait.waiter, AT_FOREVER); /* it is being fired */
+    }
+    return wait.is_deadlock ? fail_deadlock(future) : AT_OK;
 }
 
 static at_status check_wait(const at_future *future) {
@@ -74,8 +98,7 @@ static at_status check_wait(const at_future *future) {
     if (ati_frame_current()->may_not_wait)
         return ati_fail(AT_ERROR_DEADLOCK, "at_future_wait: an inline continuation may not wait");
     if (ati_worker_current && waits_for_itself(future))
-        return ati_fail(AT_ERROR_DEADLOCK, "at_future_wait: task %s waits for itself",
-                        ati_future_task_name(future));
+        return fail_deadlock(future);
     return AT_OK;
 }
 

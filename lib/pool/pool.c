@@ -118,6 +118,7 @@ static bool build(at_pool *pool) {
     pool->idle.searching_limit = (thread_count + 1) / 2;
     atomic_init(&pool->idle.kept, AT_FOREVER);
     init_blocking(pool);
+    pool->search.timer.fire = ati_search_expire;
     ati_timers_init(&pool->timers);
     ati_stacks_init(&pool->stacks, (size_t)pool->options.stack_bytes, stacks_kept,
                     ATI_STACK_GUARD_ADVICE);
@@ -208,6 +209,7 @@ static void end_threads(at_pool *pool) {
     ati_idle_wake_all(pool);
     ati_spare_wake_all(pool);
     ati_blocking_end_threads(pool);
+    (void)ati_timers_remove(&pool->timers, &pool->search.timer);
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_relaxed);
     for (uint32_t i = 0; i < count; i++)
         if (pool->workers[i]->has_thread)

@@ -9,6 +9,7 @@
 #include "pool/blocking.h"
 #include "pool/executor.h"
 #include "pool/idle.h"
+#include "pool/search.h"
 #include "pool/stacks.h"
 #include "pool/timers.h"
 #include "pool/worker.h"
@@ -71,6 +72,7 @@ struct at_pool {
     ati_fork_market fork_market;
     ati_stacks stacks; /* of the tasks that wait */
     ati_blocking blocking;
+    ati_search search;
 
     _Alignas(ATI_CACHE_LINE) ati_lock rest_lock; /* guards rest_waits; innermost */
     struct ati_rest_wait *rest_waits;            /* those who wait for the end of all tasks */

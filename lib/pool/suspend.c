@@ -31,6 +31,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "pool/pool.h"
+#include "pool/search.h"
 
 #include <sched.h>
 #include <urcu/urcu-bp.h>
@@ -146,6 +147,7 @@ static ati_waiter *take_first(ati_ready_list *list) {
         list->first = waiter->next;
         if (!list->first)
             list->last = NULL;
+        __builtin_prefetch(list->first); /* on another stack: most likely in no cache */
     }
     return waiter;
 }
@@ -227,31 +229,49 @@ void ati_worker_end_yield(ati_worker *worker) {
 /* -- Leaving the stack of a task -- */
 
 /* The list of the tasks that wait, for those who look from outside. */
-static void lock_suspended(ati_worker *worker) {
+void ati_worker_lock_suspended(ati_worker *worker) {
     while (!ati_try_lock_acquire(&worker->suspended_lock))
         sched_yield();
 }
 
+void ati_worker_unlock_suspended(ati_worker *worker) {
+    ati_try_lock_release(&worker->suspended_lock);
+}
+
+/* Under the lock. */
+static void set_unsearched(ati_worker *worker, ati_waiter *waiter) {
+    atomic_store_explicit(&worker->unsearched, waiter, memory_order_relaxed);
+}
+
+/* Under the lock. */
+static ati_waiter *read_unsearched(ati_worker *worker) {
+    return atomic_load_explicit(&worker->unsearched, memory_order_relaxed);
+}
+
 static void enter_list(ati_worker *worker, ati_waiter *waiter) {
-    lock_suspended(worker);
+    ati_worker_lock_suspended(worker);
     waiter->newer = NULL;
     waiter->older = worker->suspended;
     if (worker->suspended)
         worker->suspended->newer = waiter;
     worker->suspended = waiter;
-    ati_try_lock_release(&worker->suspended_lock);
+    if (waiter->is_provable && !read_unsearched(worker))
+        set_unsearched(worker, waiter);
+    ati_worker_unlock_suspended(worker);
     ati_counter_add(&worker->suspended_count, 1);
 }
 
 static void leave_list(ati_worker *worker, ati_waiter *waiter) {
-    lock_suspended(worker);
+    ati_worker_lock_suspended(worker);
+    if (read_unsearched(worker) == waiter)
+        set_unsearched(worker, waiter->newer);
     if (waiter->newer)
         waiter->newer->older = waiter->older;
     else
         worker->suspended = waiter->older;
     if (waiter->older)
         waiter->older->newer = waiter->newer;
-    ati_try_lock_release(&worker->suspended_lock);
+    ati_worker_unlock_suspended(worker);
     ati_counter_add(&worker->suspended_count, (uint64_t)-1);
 }
 
@@ -325,12 +345,15 @@ bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline dead
         return false;
     waiter->worker = worker;
     waiter->fiber = worker->fiber;
+    waiter->frame = ati_frame_current(); /* seen by who looks from outside */
     waiter->since = ati_coarse_ns();
     if (!ati_waiter_begin(waiter, ATI_WAITER_SUSPENDED)) {
         put_back(worker, next, ready);
         return true;
     }
     enter_list(worker, waiter);
+    if (waiter->is_provable)
+        ati_search_plan(worker);
     if (deadline != AT_FOREVER)
         set_timer(worker, waiter, deadline);
     leave_task(worker, waiter, next);

@@ -34,6 +34,10 @@ void ati_worker_end_yield(ati_worker *worker);
 /* Whether a task of this worker is to be resumed that others have woken. Any thread. */
 bool ati_inbox_is_empty(const ati_worker *worker);
 
+/* Holds the list of suspended tasks, for those who look from outside. */
+void ati_worker_lock_suspended(ati_worker *worker);
+void ati_worker_unlock_suspended(ati_worker *worker);
+
 /* Runs the worker's loop on this thread and the stacks that it takes, until its end. */
 void ati_worker_loop_on_stacks(ati_worker *worker);
 

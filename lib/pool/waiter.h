@@ -47,6 +47,7 @@ typedef struct ati_waiter {
     const char *what;   /* the call that waits */
     const void *target; /* identity of the task or future that is waited for, or NULL */
     int64_t since;      /* of the coarse clock */
+    bool is_provable;   /* it may be part of a cycle of waits that can be told from a long wait */
 
     ati_pool_timer timer; /* its deadline, if it has one */
 } ati_waiter;
@@ -56,6 +57,7 @@ static inline void ati_waiter_init(ati_waiter *waiter, const char *what, const v
     atomic_init(&waiter->state, ATI_WAITER_OPEN);
     waiter->what = what;
     waiter->target = target;
+    waiter->is_provable = false;
     waiter->clock = NULL;
     waiter->timer.timer.link.previous = NULL; /* not set */
 }

@@ -10,6 +10,7 @@
 #include "pool/crash.h"
 #include "pool/pool.h"
 #include "pool/report.h"
+#include "pool/search.h"
 #include "pool/suspend.h"
 
 #include <sched.h>
@@ -425,6 +426,8 @@ static bool find_work(ati_worker *worker, ati_work *work) {
             ati_stacks_return(&pool->stacks);
             continue;
         }
+        if (ati_search_own(worker))
+            continue;
         if (!ati_idle_sleep(worker, searching))
             return false;
         searching = true; /* whoever woke us counted us so */

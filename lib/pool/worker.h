@@ -82,8 +82,10 @@ typedef struct ati_worker {
     ati_ready_list yielded;      /* ready once a work of the queues has had its turn */
     int64_t turn_began;          /* when the running task was first asked whether it gives way */
     ati_counter suspended_count; /* length of `suspended` */
-    ati_try_lock suspended_lock; /* guards `suspended`; never nests */
+    ati_try_lock suspended_lock; /* guards `suspended`; nothing nests in it */
     ati_waiter *suspended;       /* the tasks that wait, the newest first */
+    _Atomic(ati_waiter *) unsearched; /* the oldest of them that is still to be searched; written
+                                         under suspended_lock */
 
     ati_deque deque;
     ati_forks forks;

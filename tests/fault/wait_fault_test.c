@@ -123,6 +123,60 @@ Test(wait_fault, memory_in_many_waits) {
     fault_each(fault_memory, wait_in_many, NULL);
 }
 
+/* -- Cycles ---------------------------------------------------------------------------------- */
+
+struct member {
+    at_future *told;
+    at_future *next;
+    at_status status;
+};
+
+static void *wait_for_next(void *argument) {
+    struct member *member = argument;
+    AT_TRY(at_future_wait(member->told, AT_FOREVER, NULL));
+    member->status = at_future_wait(member->next, AT_FOREVER, NULL);
+    at_error_clear();
+    return NULL;
+}
+
+/* Rule W2: a search without memory is made again. */
+static void wait_in_circle(void *unused) {
+    (void)unused;
+    struct member members[3] = {0};
+    at_future *futures[3];
+    at_pool *pool = NULL;
+    if (at_pool_create(&pool, &(at_pool_options){.thread_count = 1}) != AT_OK)
+        return;
+    at_promise *promise = NULL;
+    at_future *told = NULL;
+    if (at_promise_create(&promise, at_pool_executor(pool)) == AT_OK) {
+        told = at_promise_future(promise);
+        bool well = true;
+        for (int i = 0; i < 3; i++) {
+            members[i].told = told;
+            futures[i] = at_pool_submit(pool, wait_for_next, &members[i]);
+            well &= at_future_error(futures[i]) == NULL;
+        }
+        for (int i = 0; i < 3; i++)
+            members[i].next = well ? futures[(i + 1) % 3] : told;
+        cr_assert_eq(at_promise_set(promise, NULL, NULL), AT_OK);
+        cr_assert_eq(at_pool_shutdown(pool, PATIENCE), AT_OK);
+        int deadlocks = 0;
+        for (int i = 0; i < 3; i++) {
+            deadlocks += members[i].status == AT_ERROR_DEADLOCK;
+            at_future_release(futures[i]);
+        }
+        cr_assert_eq(deadlocks, well);
+    }
+    destroy_pool(pool);
+    at_future_release(told);
+    at_promise_destroy(promise);
+}
+
+Test(wait_fault, memory_in_a_search_for_cycles) {
+    cr_expect_geq(fault_each(fault_memory, wait_in_circle, NULL), 5);
+}
+
 /* -- Blocking calls --------------------------------------------------------------------------- */
 
 struct calls {

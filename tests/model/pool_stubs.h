@@ -178,6 +178,21 @@ void ati_stacks_deinit(ati_stacks *stacks) {
     (void)stacks;
 }
 
+bool ati_timers_remove(ati_timers *timers, ati_pool_timer *timer) {
+    (void)timers;
+    (void)timer;
+    return false;
+}
+
+bool ati_search_own(ati_worker *worker) {
+    (void)worker;
+    return false;
+}
+
+void ati_search_expire(ati_pool_timer *timer) {
+    (void)timer;
+}
+
 void ati_blocking_grow(ati_pool_timer *timer) {
     (void)timer;
 }

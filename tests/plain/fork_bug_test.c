@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Rules H00 and L6: forks that are not joined as they must be abort with one sentence, whether the
- * call was handed out or not. Each case runs in a process of its own. */
+ * call was handed out or not, and a recursion that is too deep ends with a sentence. Each case runs
+ * in a process of its own. */
 #include "support/plain.h"
 
 #include <asynctools/asynctools.h>
+#include <asynctools/crash.h>
 
 #include <signal.h>
 #include <string.h>
@@ -60,17 +62,42 @@ static void *wait_then_join_the_first_first(void *future) {
     return future;
 }
 
+/* Sanitizers have a handler of their own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RECURSION_CASE
+#else
+#define RECURSION_CASE {"recursion", recurse_deeply, "has overflowed its stack", SIGSEGV},
+
+/* With the stack that pools have by default. */
+static void *descend(void *level) {
+    char fill[64];
+    memset(fill, (int)(intptr_t)level, sizeof fill);
+    at_fork fork;
+    at_fork_start(&fork, give, fill);
+    void *deeper = (intptr_t)level < 100000 ? descend((char *)level + 1) : NULL;
+    at_fork_join(&fork, give);
+    return deeper;
+}
+
+static void *recurse_deeply(void *unused) {
+    (void)unused;
+    plain_check(at_crash_handler_install() == AT_OK);
+    return descend(NULL);
+}
+#endif
+
 static const struct bug {
     const char *name;
     at_run_fn run;
     const char *sentence;
+    int signal;
 } bugs[] = {
-    {"twice", join_twice, "joined before"},
-    {"order", join_the_first_first, "started after this one"},
-    {"unjoined", leave_unjoined, "before its forks were joined"},
-    {"unjoined in a call", join_above_an_unjoined, "started after this one"},
-    {"order after a wait", wait_then_join_the_first_first, "started after this one"},
-};
+    {"twice", join_twice, "joined before", SIGABRT},
+    {"order", join_the_first_first, "started after this one", SIGABRT},
+    {"unjoined", leave_unjoined, "before its forks were joined", SIGABRT},
+    {"unjoined in a call", join_above_an_unjoined, "started after this one", SIGABRT},
+    {"order after a wait", wait_then_join_the_first_first, "started after this one", SIGABRT},
+    RECURSION_CASE};
 
 static void run_bug(const struct bug *bug, bool in_task, int thread_count) {
     if (!in_task) {
@@ -106,7 +133,7 @@ static void check_bug(const struct bug *bug, bool in_task, int thread_count) {
     close(ends[0]);
     int status;
     plain_check(waitpid(child, &status, 0) == child);
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !strstr(said, bug->sentence)) {
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != bug->signal || !strstr(said, bug->sentence)) {
         fprintf(stderr, "%s (%d threads): status %x, said: %s\n", bug->name, thread_count, status,
                 said);
         plain_check(false);

@@ -165,10 +165,9 @@ Test(blocking, values_with_a_drop) {
     struct tally tally = {0};
     at_pool *pool = create_pool(1);
     run_task(pool, call_return_with_drop, &tally);
-    cr_expect_eq(tally_drops(&tally), 1);
     run_task(pool, return_before_call, &tally);
-    cr_expect_eq(tally_drops(&tally), 2);
     destroy_pool(pool);
+    cr_expect_eq(tally_drops(&tally), 2);
 }
 
 struct next {
@@ -332,6 +331,8 @@ Test(blocking, a_spare_does_not_park_on_its_tasks) {
 
 /* The threads go with the pool. */
 Test(blocking, threads_end_with_the_pool) {
+    destroy_pool(
+        create_pool(1)); /* what a sanitizer starts for itself comes with the first thread */
     int before = count_threads();
     at_pool *pool = create_pool(1);
     pthread_barrier_t barrier;

@@ -373,7 +373,8 @@ static void *descend(void *levels) {
     if (!levels)
         return NULL;
     at_fork fork;
-    at_fork_start(&fork, count_up, (void *)&(_Atomic int){0});
+    _Atomic int count = 0;
+    at_fork_start(&fork, count_up, &count);
     void *below = descend((char *)levels - 1);
     at_fork_join(&fork, count_up);
     return (char *)below + 1;
