@@ -422,8 +422,10 @@ static bool keeps_thread(const ati_worker *worker) {
 void ati_worker_yield(ati_worker *worker) {
     ati_waiter waiter = {.what = "at_yield", .worker = worker, .fiber = worker->fiber};
     check_may_suspend(&waiter);
-    if (keeps_thread(worker))
+    if (keeps_thread(worker)) {
+        sched_yield();
         return;
+    }
     (void)ati_worker_fire_timers(worker, true);
     bool others_are_ready = ati_worker_has_ready(worker);
     if (!others_are_ready && !ati_pool_has_work(worker->pool))

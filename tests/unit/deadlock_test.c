@@ -6,6 +6,7 @@
 
 #include <asynctools/log.h>
 #include <asynctools/sleep.h>
+#include <asynctools/virtual_clock.h>
 
 #include <stdint.h>
 #include <stdio.h>
@@ -191,6 +192,21 @@ Test(deadlock, while_others_compute) {
     run_circle(pool, pool, 7, true);
     atomic_store(&busy.stops, true);
     destroy_pool(pool);
+}
+
+/* The search neither drives a virtual clock nor waits for it. */
+Test(deadlock, on_a_virtual_clock) {
+    at_clock *clock = NULL;
+    at_pool *pool = NULL;
+    cr_assert_eq(at_virtual_clock_create(&clock), AT_OK);
+    int64_t began = at_clock_now(clock);
+    at_pool_options options = {.thread_count = 2, .clock = clock};
+    cr_assert_eq(at_pool_create(&pool, &options), AT_OK);
+    run_circle(pool, pool, 5, false);
+    run_circle(pool, pool, 5, true);
+    cr_expect_eq(at_clock_now(clock), began);
+    destroy_pool(pool);
+    at_virtual_clock_destroy(clock);
 }
 
 /* -- Through combinators and nested tasks -- */
