@@ -8,6 +8,7 @@
 #include <asynctools/clock.h>
 #include <asynctools/cpu.h>
 #include <asynctools/crash.h>
+#include <asynctools/dump.h>
 #include <asynctools/error.h>
 #include <asynctools/executor.h>
 #include <asynctools/field.h>
@@ -19,6 +20,7 @@
 #include <asynctools/outcome.h>
 #include <asynctools/parallel.h>
 #include <asynctools/pool.h>
+#include <asynctools/pool_statistics.h>
 #include <asynctools/promise.h>
 #include <asynctools/sleep.h>
 #include <asynctools/status.h>

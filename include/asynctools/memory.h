@@ -26,6 +26,11 @@ typedef struct at_allocator {
  *  Errors:    AT_ERROR_INVALID if a function is NULL or if the library has allocated already. */
 AT_API AT_NODISCARD at_status at_allocator_set(const at_allocator *allocator);
 
+/** Frees a text that a call returned owned and that names no call of its own to free it.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: takes `text`; NULL is allowed. */
+AT_API void at_text_release(char *text);
+
 AT_DECLARATIONS_END
 
 #endif

@@ -66,7 +66,8 @@ AT_API AT_NODISCARD at_status at_pool_create(at_pool **pool, const at_pool_optio
 AT_API void at_pool_destroy(at_pool *pool);
 
 /** Refuses further starts from outside (AT_ERROR_CLOSED) and waits until all accepted tasks have
- *  ended, or until `deadline`. May be called again; the pool still has to be destroyed.
+ *  ended, or until `deadline`: then the error names some of the tasks that are left, and the log
+ *  more of them, as `pool.stuck`. May be called again; the pool still has to be destroyed.
  *  Threads:   any, but not a task of this pool, which is a caller's bug and aborts.
  *  Blocks:    until the accepted tasks have ended, or `deadline`.
  *  Ordering:  on AT_OK, all tasks happen before the return.

@@ -12,8 +12,8 @@ AT_DECLARATIONS_BEGIN
  * nanosecond. Pools go by it (at_pool_options.clock), and threads that are bound to it
  * (at_clock_bind). It stands still while any of them does anything: while a worker runs or looks
  * for work, a blocking call is in progress, or a bound thread is anywhere but in a wait of this
- * library. When all of them wait it jumps to the next timer or deadline. When there is none it
- * stands still.
+ * library. When all of them wait it jumps to the next timer or deadline; at one moment tasks go on
+ * first, and bound threads when these wait again. When there is none it stands still.
  *
  * A bound thread that waits for something outside the library (a pthread_join, a read) therefore
  * stops time. In the child of a process fork the clock stands still for ever. */

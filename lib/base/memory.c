@@ -96,3 +96,7 @@ void ati_release_text(char *text) {
     if (text)
         ati_release(text, strlen(text) + 1);
 }
+
+void at_text_release(char *text) {
+    ati_release_text(text);
+}

@@ -17,6 +17,7 @@ void ati_call_drop(at_drop_fn drop, void *value) {
         return;
     ati_task_run run;
     ati_task_begin(NULL, &run, NULL);
+    ati_task_show(&run, AT_SITE("a drop function"), NULL);
     run.frame.keeps_thread = true; /* others may be freed after it, in the same loop */
     drop(value);
     ati_task_end(NULL, &run, AT_OK);
@@ -52,9 +53,7 @@ static void *run_queued(void *argument);
 
 void ati_future_leave_queue(at_future *future) {
     ati_worker *worker = ati_worker_current;
-    ati_work last;
-    if (ati_deque_peek(&worker->deque, &last) && last.run == run_queued &&
-        last.argument == future && ati_deque_pop(&worker->deque, &last))
+    if (ati_worker_take_back(worker, run_queued, future))
         ati_future_release_inside(future);
     else
         ati_counter_add(&worker->counts.claimed, 1);
@@ -284,8 +283,7 @@ static at_future *run_function(at_future *future, ati_worker *worker, ati_result
     ati_task_run run;
     ati_task_begin(worker, &run, future->context);
     run.frame.identity = future;
-    run.frame.site = future->site;
-    run.frame.name = future->name;
+    ati_task_show(&run, future->site, future->name);
     run.frame.may_not_wait |= !worker;
     if (future->kind == ATI_FUTURE_THEN)
         run.frame.taken_from = future->source;

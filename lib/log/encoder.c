@@ -2,9 +2,9 @@
 #include "log/encoder.h"
 
 #include "base/error.h"
+#include "base/text.h"
 #include "log/keys.h"
 #include "log/number.h"
-#include "log/text.h"
 
 #include <pthread.h>
 #include <string.h>

@@ -42,25 +42,18 @@ static uint64_t read_accepted(const ati_worker *worker) {
 }
 
 static uint64_t sum(at_pool *pool, read_fn *read) {
-    /* ORDER pool.workers: acquire. Sees the workers below the count.
-     * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
-    uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
+    uint32_t count = ati_pool_worker_count(pool);
     uint64_t total = 0;
     for (uint32_t i = 0; i < count; i++)
         total += read(pool->workers[i]);
     return total;
 }
 
-static uint64_t read_overflow_queued(at_pool *pool) {
-    uint64_t taken = atomic_load_explicit(&pool->overflow.taken, memory_order_relaxed);
-    return atomic_load_explicit(&pool->overflow.pushed, memory_order_relaxed) - taken;
-}
-
 /* What is queued, less the works of tasks that a wait has claimed: those have run, or are running,
  * while their works still lie in a queue. */
 static uint64_t count_pending(at_pool *pool, uint64_t tombstones) {
     uint64_t queued = sum(pool, read_queued);
-    queued += ati_injector_size(&pool->injector) + read_overflow_queued(pool);
+    queued += ati_injector_size(&pool->injector) + ati_overflow_size(pool);
     queued += ati_injector_size(&pool->high.injector) + ati_injector_size(&pool->low.injector);
     uint64_t claimed = sum(pool, read_claimed) - tombstones;
     return queued > claimed ? queued - claimed : 0;

@@ -43,6 +43,7 @@ typedef struct ati_blocking_thread {
     _Atomic uint32_t signal;               /* futex; 1: look again */
     uint32_t number;                       /* in its name */
     bool is_idle;                          /* in that list */
+    bool has_call;                         /* in progress, or just done; under the lock */
     bool runs;                             /* or is being started */
     bool is_joinable;                      /* `thread` was started and not joined */
 } blocking_thread;
@@ -69,6 +70,7 @@ static blocking_call *take_call(ati_blocking *blocking) {
         blocking->first = call->next;
         if (!blocking->first)
             blocking->last = NULL;
+        blocking->queued_count--;
     }
     return call;
 }
@@ -91,7 +93,10 @@ static blocking_call *next_call(blocking_thread *thread) {
         ati_lock_acquire(&blocking->lock);
         if (thread->is_idle)
             leave_idle(blocking, thread);
+        blocking->call_count -= thread->has_call;
         blocking_call *call = take_call(blocking);
+        thread->has_call = call;
+        blocking->call_count += thread->has_call;
         bool ends = !call && (late || blocking->ending);
         if (ends) {
             thread->runs = false;
@@ -265,6 +270,7 @@ static bool take_back(at_pool *pool, blocking_call *call) {
         *link = call->next;
         if (!call->next)
             blocking->last = last;
+        blocking->queued_count--;
     }
     bool grows = needs_growth(blocking);
     ati_lock_release(&blocking->lock);
@@ -284,6 +290,7 @@ static bool hand_over(at_pool *pool, blocking_call *call) {
     else
         blocking->first = call;
     blocking->last = call;
+    blocking->queued_count++;
     blocking_thread *idle = blocking->idle;
     if (idle) {
         leave_idle(blocking, idle);
@@ -341,8 +348,10 @@ void *at_blocking_call(at_run_fn run, void *argument) {
 
 void at_blocking_begin(void) {
     ati_worker *worker = ati_worker_current;
-    if (worker && worker->blocking_depth++ == 0)
-        worker->is_replaced = ati_pool_block_begin(worker);
+    if (!worker || worker->blocking_depth++ > 0)
+        return;
+    atomic_store_explicit(&worker->blocks, true, memory_order_relaxed);
+    worker->is_replaced = ati_pool_block_begin(worker);
 }
 
 void at_blocking_end(void) {
@@ -351,6 +360,9 @@ void at_blocking_end(void) {
         return;
     ATI_CALLER_CHECK(worker->blocking_depth > 0, "at_blocking_end",
                      "no at_blocking_begin came before it in this task");
-    if (--worker->blocking_depth == 0 && worker->is_replaced)
+    if (--worker->blocking_depth > 0)
+        return;
+    atomic_store_explicit(&worker->blocks, false, memory_order_relaxed);
+    if (worker->is_replaced)
         ati_pool_block_end(worker);
 }

@@ -22,6 +22,8 @@ typedef struct ati_blocking {
     struct ati_blocking_thread *idle;    /* those without a call, the last one first */
     uint32_t record_count;               /* length of `threads` */
     uint32_t thread_count;               /* those that run */
+    uint32_t call_count;                 /* calls in progress on them */
+    uint64_t queued_count;               /* calls that no thread has taken yet */
     bool grows;                          /* the timer is set */
     bool ending;
     ati_pool_timer growth; /* starts a further thread while calls wait */

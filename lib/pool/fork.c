@@ -37,8 +37,8 @@
  *   5. All private calls were forked under `context`: what changes it hands them out first. A thief
  *      reads it when it has won a call and holds the lock still, which an owner with unjoined forks
  *      takes before it changes the context.
- *   6. While is_asked is true, every worker is asked, or is being asked: it is set before the first
- *      is, and reset after one has answered.
+ *   6. While has_answer is false, every worker is asked, or is being asked: it is reset before the
+ *      first is, and set after one has answered.
  *
  * Progress: start and join do not wait unless they take the long way; that waits for a thief that
  * holds the lock for the time of one heavy barrier.
@@ -221,10 +221,10 @@ static void answer(ati_worker *worker) {
     if (!wanted)
         return;
     atomic_store_explicit(&market->is_open, true, memory_order_relaxed);
-    /* ORDER fork.is_asked: seq_cst. Comes before the look at who sleeps and who searches.
+    /* ORDER fork.has_answer: seq_cst. Comes before the look at who sleeps and who searches.
      * Pairs with: seq_cst in ati_fork_needs_watch() and ati_fork_watch(). If release: all sleep,
      * and nobody watches. */
-    atomic_store_explicit(&market->is_asked, false, memory_order_seq_cst);
+    atomic_store_explicit(&market->has_answer, true, memory_order_seq_cst);
     share_one(worker, false);
     ati_idle_notify(worker->pool, &worker->pool->idle);
 }
@@ -419,7 +419,7 @@ bool ati_fork_steal(ati_worker *thief, ati_worker *victim, int64_t now, ati_work
 }
 
 void ati_fork_ask_all(at_pool *pool) {
-    atomic_store_explicit(&pool->fork_market.is_asked, true, memory_order_relaxed);
+    atomic_store_explicit(&pool->fork_market.has_answer, false, memory_order_relaxed);
     /* ORDER pool.workers: acquire. Sees the workers below the count.
      * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);

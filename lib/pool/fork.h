@@ -56,7 +56,7 @@ typedef struct ati_fork_stack {
 /* What the forks of a pool share. */
 typedef struct ati_fork_market {
     _Atomic bool is_open;    /* some worker of the pool has forked */
-    _Atomic bool is_asked;   /* every worker is asked for a call; false when one has answered */
+    _Atomic bool has_answer; /* a worker has answered, and may not be asked any more */
     _Atomic bool is_watched; /* a worker that sleeps gets up now and then to look for calls */
     ati_try_lock force_lock; /* guards last_force */
     int64_t last_force;      /* CLOCK_MONOTONIC */

@@ -14,15 +14,15 @@
  *   - One watches at a time. The others sleep without a limit: the watcher does for all.
  *
  * Invariants
- *   1. While a worker sleeps, all are asked, or one searches, or one watches. Who answers resets
- *      is_asked (seq_cst) and then reads the counts: it wakes a sleeper unless one searches. Who
- *      stops searching or watching changes the counts (seq_cst) and then reads is_asked and
+ *   1. While a worker sleeps, all are asked, or one searches, or one watches. Who answers sets
+ *      has_answer (seq_cst) and then reads the counts: it wakes a sleeper unless one searches. Who
+ *      stops searching or watching changes the counts (seq_cst) and then reads has_answer and
  *      is_watched: it wakes a sleeper, or, to sleep itself, watches or asks all.
  *   2. Whoever asks all has announced its sleep before, and looks at all forks afterwards: what was
  *      forked before is seen, and taken in the end by force; what is forked later is handed out and
  *      wakes.
  *
- * Checked by: tests/plain/fork_idle_test.c, tests/unit/fork_test.c. */
+ * Checked by: tests/model/pool_model.c, tests/plain/fork_idle_test.c, tests/unit/fork_test.c. */
 #include "base/clock.h"
 #include "pool/pool.h"
 
@@ -30,20 +30,16 @@ static const at_duration nap_time = AT_MICROSECONDS(50);
 static const at_duration watch_time = AT_MILLISECONDS(1); /* then doubled */
 static const uint32_t watch_doublings = 3;
 
-static bool is_asked(ati_fork_market *market) {
-    /* ORDER fork.is_asked: seq_cst. Comes after the change of the counts.
+/* Whether some worker may not be asked. */
+static bool has_answer(ati_fork_market *market) {
+    /* ORDER fork.has_answer: seq_cst. Comes after the change of the counts.
      * Pairs with: seq_cst in answer(). If relaxed: as invariant 1. */
-    return atomic_load_explicit(&market->is_asked, memory_order_seq_cst);
-}
-
-static bool is_open(ati_fork_market *market) {
-    return atomic_load_explicit(&market->is_open, memory_order_relaxed);
+    return atomic_load_explicit(&market->has_answer, memory_order_seq_cst);
 }
 
 bool ati_fork_needs_watch(at_pool *pool) {
     ati_fork_market *market = &pool->fork_market;
-    return is_open(market) && !is_asked(market) &&
-           !atomic_load_explicit(&market->is_watched, memory_order_relaxed);
+    return has_answer(market) && !atomic_load_explicit(&market->is_watched, memory_order_relaxed);
 }
 
 /* True: this worker is the one that watches. */
@@ -81,14 +77,14 @@ static bool ask_all(at_pool *pool) {
     ati_fork_ask_all(pool);
     if (!ati_pool_has_forks(pool))
         return true;
-    atomic_store_explicit(&pool->fork_market.is_asked, false, memory_order_relaxed);
+    atomic_store_explicit(&pool->fork_market.has_answer, true, memory_order_relaxed);
     return false;
 }
 
 int64_t ati_fork_watch(ati_worker *worker) {
     ati_forks *forks = &worker->forks;
     ati_fork_market *market = &worker->pool->fork_market;
-    if (!is_open(market) || is_asked(market) || !begin_watch(worker))
+    if (!has_answer(market) || !begin_watch(worker))
         return AT_FOREVER;
     int64_t now = ati_monotonic_ns();
     if (may_nap(worker, now) || !ask_all(worker->pool))

@@ -90,6 +90,7 @@ static void make_call(ati_worker *worker, ati_forked_call *call) {
     ati_task_run run;
     ati_counter_add(&worker->forks.taken, 1);
     ati_task_begin(NULL, &run, call->context);
+    ati_task_show(&run, AT_SITE("a forked call"), NULL);
     int64_t began = ati_monotonic_ns();
     call->value = call->run(call->argument);
     call->is_short = ati_monotonic_ns() - began < short_time;
@@ -174,9 +175,7 @@ static void take_over_frame(const ati_frame *from) {
 
 /* The work of a call that its owner makes is taken out of the queue if it is the last there. */
 static void leave_queue(ati_worker *worker, ati_forked_call *call) {
-    ati_work last;
-    if (!ati_deque_peek(&worker->deque, &last) || last.argument != call || last.run != run_queued ||
-        !ati_deque_pop(&worker->deque, &last))
+    if (!ati_worker_take_back(worker, run_queued, call))
         return;
     ati_counter_add(&worker->counts.tombstones, 1);
     ati_forked_call_release(call);

@@ -227,6 +227,7 @@ static void wait_for_signal(ati_worker *worker, int64_t nap) {
     int64_t until = is_real && worker->sleeps_until < nap ? worker->sleeps_until : nap;
     /* ORDER worker.signal: acquire. Pairs with: release in ati_worker_wake(). If relaxed: it goes
      * on with stale state. */
+    ati_counter_add(&worker->counts.sleeps, 1);
     while (atomic_load_explicit(&worker->signal, memory_order_acquire) == 0) {
         if (ati_futex_wait(&worker->signal, 0, until))
             continue;
@@ -234,6 +235,7 @@ static void wait_for_signal(ati_worker *worker, int64_t nap) {
             return;
         until = AT_FOREVER; /* the signal is on its way */
     }
+    ati_counter_add(&worker->counts.wakes, 1);
     atomic_store_explicit(&worker->signal, 0, memory_order_relaxed);
 }
 

@@ -23,8 +23,7 @@ static void *run_owned_task(void *argument) {
     ati_worker *worker = ati_worker_current;
     ati_task_run run;
     ati_task_begin(worker, &run, task->context);
-    run.frame.site = task->site;
-    run.frame.name = task->name;
+    ati_task_show(&run, task->site, task->name);
     void *returned = task->run(task->argument);
     at_error *error = NULL;
     if (returned == AT_FAILED && run.frame.error && *task->name)

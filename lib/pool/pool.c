@@ -248,6 +248,9 @@ at_status at_pool_create(at_pool **pool, const at_pool_options *options) {
         release_owner(created);
         return status;
     }
+    created->registry_entry =
+        (ati_registry_entry){.section = "pools", .write = ati_pool_write_dump};
+    ati_registry_add(&created->registry_entry);
     ati_report_pool_started(created);
     *pool = created;
     return AT_OK;
@@ -355,8 +358,7 @@ static at_status wait_for_rest(at_pool *pool, at_deadline deadline) {
         if (result == REST_POSSIBLE)
             continue;
         if (deadline != AT_FOREVER && at_clock_now(at_clock_current()) >= deadline)
-            return ati_fail(AT_ERROR_TIMED_OUT, "at_pool_shutdown: pool \"%s\" still has tasks",
-                            pool->name);
+            return ati_report_stuck(pool);
         int64_t now = ati_monotonic_ns();
         if (now >= report) {
             ati_report_shutdown_slow(pool, (now - began) / AT_SECONDS(1));
@@ -404,6 +406,7 @@ void at_pool_destroy(at_pool *pool) {
         ati_timers_close(&pool->timers); /* whoever has cancelled the last timer is done with it */
         ati_report_pool_stopped(pool);
     }
+    ati_registry_remove(&pool->registry_entry);
     ati_virtual_clock_remove_pool(pool);
     release_owner(pool);
 }

@@ -6,6 +6,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/lock.h"
+#include "base/registry.h"
 #include "pool/blocking.h"
 #include "pool/executor.h"
 #include "pool/idle.h"
@@ -42,6 +43,7 @@ typedef struct ati_priority_lane {
 
 struct at_pool {
     at_executor executor; /* first: an at_executor of a pool is the pool */
+    ati_registry_entry registry_entry;
 
     /* Read by all, written before the workers start. */
     struct ati_worker **workers; /* worker_limit places; filled up to worker_count */
@@ -84,10 +86,24 @@ struct at_pool {
     struct ati_worker *spares; /* parked spare workers */
     struct ati_worker *ended;  /* spare workers whose thread has ended or is about to */
     uint32_t spare_count;      /* threads of spare workers, parked or not */
+    uint32_t max_spare_count;  /* the most there were */
     _Atomic uint32_t surplus;  /* threads at work beyond thread_count; a hint outside the lock */
+
+    _Alignas(ATI_CACHE_LINE) _Atomic uint32_t next_probe;
+    ati_probe probes[ATI_PROBES];
 
     ati_timers timers; /* the last: much of it is never touched */
 };
+
+/* How many places of `workers` are filled. */
+static inline uint32_t ati_pool_worker_count(const at_pool *pool) {
+    /* ORDER pool.workers: acquire. Sees the workers below the count.
+     * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
+    return atomic_load_explicit(&((at_pool *)pool)->worker_count, memory_order_acquire);
+}
+
+/* Writes all that can be seen of a pool (dump.c). */
+void ati_pool_write_dump(ati_registry_entry *entry, ati_json *json);
 
 /* -- Starting work (start.c) -- */
 
@@ -105,6 +121,12 @@ at_status ati_pool_start_nodes(at_pool *pool, ati_task_node *nodes, size_t count
 
 /* Takes one task that found its place only in its own storage. */
 bool ati_overflow_take(at_pool *pool, ati_work *work);
+
+/* How many there are. */
+static inline uint64_t ati_overflow_size(at_pool *pool) {
+    uint64_t taken = atomic_load_explicit(&pool->overflow.taken, memory_order_relaxed);
+    return atomic_load_explicit(&pool->overflow.pushed, memory_order_relaxed) - taken;
+}
 
 /* Whether a work can be seen in any queue. */
 bool ati_pool_has_work(at_pool *pool);

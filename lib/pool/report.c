@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pool/report.h"
 
+#include "base/error.h"
 #include "pool/pool.h"
 
 #include <asynctools/log.h>
@@ -30,4 +31,13 @@ void ati_report_shutdown_slow(at_pool *pool, int64_t waited_seconds) {
     at_log_warn(at_logger_default(), "pool.shutdown_slow", at_kv("pool", pool->name),
                 at_kv("waited_s", waited_seconds), at_kv("running", audit.running),
                 at_kv("pending", audit.pending));
+}
+
+void ati_report_resume_slow(const ati_worker *worker, const ati_waiter *waiter, int64_t delay) {
+    const char *before = worker->site_before;
+    at_log_warn(at_logger_default(), "pool.resume_slow", at_kv("pool", worker->pool->name),
+                at_kv("worker", worker->index), at_kv("delay_ms", delay / AT_MILLISECONDS(1)),
+                at_kv("wait", waiter->what), at_kv("task", ati_task_name_of(waiter->frame)),
+                at_kv("task_before", before ? ati_site_name(before) : NULL),
+                at_kv("before_started_at", before ? ati_site_place(before) : NULL));
 }

@@ -85,9 +85,20 @@ static ati_worker *reserve_spare(at_pool *pool) {
         pool->ended = worker->below;
     else
         worker = add_worker(pool);
-    if (worker)
-        pool->spare_count++;
+    if (worker) {
+        worker->has_ended = false;
+        if (++pool->spare_count > pool->max_spare_count)
+            pool->max_spare_count = pool->spare_count;
+    }
     return worker;
+}
+
+/* Has no thread from now on, or soon. */
+static void end_spare(at_pool *pool, ati_worker *worker) {
+    pool->spare_count--;
+    worker->has_ended = true;
+    worker->below = pool->ended;
+    pool->ended = worker;
 }
 
 /* Outside the lock: the thread that ends may still be in the user's hook. */
@@ -100,9 +111,7 @@ static bool start_spare(at_pool *pool, ati_worker *worker) {
         return true;
     atomic_fetch_sub_explicit(&pool->idle.counts, ATI_IDLE_AWAKE, memory_order_relaxed);
     ati_lock_acquire(&pool->spares_lock);
-    pool->spare_count--;
-    worker->below = pool->ended;
-    pool->ended = worker;
+    end_spare(pool, worker);
     ati_lock_release(&pool->spares_lock);
     return false;
 }
@@ -151,9 +160,7 @@ static bool end_parked(at_pool *pool, ati_worker *worker) {
     bool ends = worker->is_parked;
     if (ends) {
         remove_parked(pool, worker);
-        pool->spare_count--;
-        worker->below = pool->ended;
-        pool->ended = worker;
+        end_spare(pool, worker);
         ati_pool_enter_clock(pool);
     }
     ati_lock_release(&pool->spares_lock);

@@ -39,6 +39,15 @@ static ati_work take_work(start_batch *batch, size_t index) {
     return work;
 }
 
+/* The same, measured if it is due; the first of the batch is start number `first`. */
+static ati_work take_work_to_queue(at_pool *pool, start_batch *batch, size_t index,
+                                   uint64_t first) {
+    ati_work work = take_work(batch, index);
+    if (ati_sample_is_due(first + index))
+        ati_sample_start(pool, &work);
+    return work;
+}
+
 /* -- The overflow list -- */
 
 static void push_overflow(at_pool *pool, const start_batch *batch) {
@@ -139,13 +148,14 @@ static bool push_inside(ati_worker *worker, start_batch *batch) {
         return false;
     if (batch->nodes && batch->count > 1)
         reverse_nodes(batch);
+    uint64_t first = ati_counter_read(&worker->counts.accepted);
     ati_counter_add(&worker->counts.accepted, batch->count); /* before they can end */
     worker->has_own = true;
     for (size_t left = batch->count; left > 0;) {
         ati_work works[chunk_limit];
         size_t count = left < chunk_limit ? left : chunk_limit;
         for (size_t i = count; i > 0; i--)
-            works[i - 1] = take_work(batch, --left);
+            works[i - 1] = take_work_to_queue(worker->pool, batch, --left, first);
         (void)ati_deque_push(&worker->deque, works, count); /* there is room */
         notify_of_push(worker, count);
     }
@@ -205,8 +215,9 @@ static at_status push_shard(at_pool *pool, ati_injector_shard *shard, ati_priori
         /* ORDER lane.queued: seq_cst. Comes before the works can be taken, and before the look who
          * sleeps. Pairs with: seq_cst in is_queued(). If relaxed: a worker sleeps on work. */
         atomic_fetch_add_explicit(&lane->queued, batch->count, memory_order_seq_cst);
+    uint64_t first = atomic_load_explicit(&shard->pushed, memory_order_relaxed);
     for (size_t i = 0; i < batch->count; i++) {
-        ati_work work = take_work(batch, i);
+        ati_work work = take_work_to_queue(pool, batch, i, first);
         ati_injector_write(shard, &work);
     }
     *edge = ati_injector_publish(shard, batch->count);

@@ -31,6 +31,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "pool/pool.h"
+#include "pool/report.h"
 #include "pool/search.h"
 
 #include <sched.h>
@@ -39,6 +40,7 @@
 enum { free_limit = 64 }; /* free stacks that a worker keeps */
 
 static const at_duration turn_limit = AT_MILLISECONDS(1);
+static const at_duration slow_resume = AT_MILLISECONDS(100);
 
 /* -- Stacks -- */
 
@@ -195,6 +197,7 @@ static void empty_inbox(ati_worker *worker) {
 
 void ati_worker_resume(ati_waiter *waiter) {
     ati_worker *worker = waiter->worker;
+    waiter->woken_at = waiter->is_measured ? ati_monotonic_ns() : ati_coarse_ns();
     if (worker == ati_worker_current)
         append(&worker->ready, waiter);
     else
@@ -215,6 +218,7 @@ bool ati_worker_resume_next(ati_worker *worker) {
     ati_waiter *waiter = take_ready(worker);
     if (!waiter)
         return false;
+    ati_worker_note_clock(worker, ati_coarse_ns());
     if (worker->free_count == free_limit && worker->fiber != &worker->thread_fiber)
         exit_to(worker, waiter->fiber);
     push_free(worker, worker->fiber);
@@ -254,11 +258,17 @@ static void enter_list(ati_worker *worker, ati_waiter *waiter) {
     waiter->older = worker->suspended;
     if (worker->suspended)
         worker->suspended->newer = waiter;
+    else
+        worker->oldest = waiter;
     worker->suspended = waiter;
     if (waiter->is_provable && !read_unsearched(worker))
         set_unsearched(worker, waiter);
     ati_worker_unlock_suspended(worker);
     ati_counter_add(&worker->suspended_count, 1);
+    uint64_t count = ati_counter_read(&worker->suspended_count);
+    uint64_t most = ati_counter_read(&worker->counts.max_suspended);
+    if (count > most)
+        ati_counter_add(&worker->counts.max_suspended, count - most);
 }
 
 static void leave_list(ati_worker *worker, ati_waiter *waiter) {
@@ -271,8 +281,11 @@ static void leave_list(ati_worker *worker, ati_waiter *waiter) {
         worker->suspended = waiter->older;
     if (waiter->older)
         waiter->older->newer = waiter->newer;
+    else
+        worker->oldest = waiter->newer;
     ati_worker_unlock_suspended(worker);
     ati_counter_add(&worker->suspended_count, (uint64_t)-1);
+    ati_counter_add(&worker->counts.resumed, 1);
 }
 
 /* What goes on when this task waits: the next one that is ready, if `ready` (which is taken off
@@ -302,6 +315,14 @@ static void put_back(ati_worker *worker, ati_fiber *fiber, ati_waiter *ready) {
 
 /* Leaves the running task for `fiber`, and goes on with it when it is resumed. */
 static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber) {
+    const char *site = atomic_load_explicit(&worker->site, memory_order_relaxed);
+    const ati_frame *named = worker->named;
+    if (worker->timed_from != 0)
+        ati_sample_end_turn(worker);
+    if (named)
+        ati_view_show_named(worker, NULL);
+    worker->site_before = site;
+    atomic_store_explicit(&worker->site, NULL, memory_order_relaxed);
     waiter->frame = ati_frame_exchange(NULL);
     waiter->context = ati_context_current;
     waiter->depth = worker->depth;
@@ -322,6 +343,30 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     worker->lane = waiter->lane;
     ati_fork_enter_stack(worker, &forks);
     worker->turn_began = 0;
+    atomic_store_explicit(&worker->site, site, memory_order_relaxed);
+    if (named)
+        ati_view_show_named(worker, named);
+}
+
+/* Looks how long the task has waited for its turn, once its wait was over. */
+static void note_delay(ati_worker *worker, const ati_waiter *waiter) {
+    int64_t now = atomic_load_explicit(&worker->clock, memory_order_relaxed);
+    if (waiter->is_measured) {
+        now = ati_monotonic_ns();
+        ati_sample_resume(worker, now - waiter->woken_at);
+    }
+    /* What the same task has held up is told once. */
+    if (now - waiter->woken_at > slow_resume && waiter->woken_at >= worker->slow_reported) {
+        worker->slow_reported = now;
+        ati_report_resume_slow(worker, waiter, now - waiter->woken_at);
+    }
+}
+
+/* Whether this wait, which is about to begin, is one of those that are measured. */
+static bool is_due(const ati_worker *worker) {
+    uint64_t number =
+        ati_counter_read(&worker->counts.resumed) + ati_counter_read(&worker->suspended_count);
+    return number % ATI_SAMPLE_WAITS == 0;
 }
 
 static void check_may_suspend(const ati_waiter *waiter) {
@@ -347,6 +392,8 @@ bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline dead
     waiter->fiber = worker->fiber;
     waiter->frame = ati_frame_current(); /* seen by who looks from outside */
     waiter->since = ati_coarse_ns();
+    waiter->is_measured = is_due(worker);
+    ati_worker_note_clock(worker, waiter->since);
     if (!ati_waiter_begin(waiter, ATI_WAITER_SUSPENDED)) {
         put_back(worker, next, ready);
         return true;
@@ -357,6 +404,7 @@ bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline dead
     if (deadline != AT_FOREVER)
         set_timer(worker, waiter, deadline);
     leave_task(worker, waiter, next);
+    note_delay(worker, waiter);
     leave_list(worker, waiter);
     if (deadline != AT_FOREVER)
         (void)ati_timers_remove(&worker->pool->timers, &waiter->timer);
@@ -386,6 +434,7 @@ void ati_worker_yield(ati_worker *worker) {
     ati_fiber *next = choose_next(worker, &ready);
     if (!next)
         return;
+    ati_worker_note_clock(worker, ati_coarse_ns());
     append(others_are_ready ? &worker->ready : &worker->yielded, &waiter);
     leave_task(worker, &waiter, next);
 }

@@ -108,7 +108,7 @@ static at_status set(task_timer *timer, int64_t moment) {
         ati_clock_leave(clock);
         return AT_ERROR_CLOSED;
     }
-    bool was_set = ati_timer_wheel_remove(&timers->wheel, &timer->timer.timer);
+    bool was_set = ati_timers_unset(timers, &timer->timer);
     if (was_set || timer->state == TIMER_IDLE) {
         timer->node.work.context = ati_context_in_lane(NULL, timer->lane);
         is_next = ati_timers_set(timers, &timer->timer, moment);
@@ -168,7 +168,7 @@ static bool take_out(task_timer *timer) {
     at_pool *pool = timer->pool;
     ati_timers *timers = &pool->timers;
     ati_lock_acquire(&timers->lock);
-    bool was_set = ati_timer_wheel_remove(&timers->wheel, &timer->timer.timer);
+    bool was_set = ati_timers_unset(timers, &timer->timer);
     if (was_set)
         ati_timers_count_tasks(timers, -1);
     /* A shutdown may have waited for this one alone; the pool may end once the lock is free. */
@@ -248,6 +248,7 @@ static void *run_timer(void *argument) {
 
     ati_task_begin(worker, &run.run, context);
     run.run.frame.identity = &run;
+    ati_task_show(&run.run, site, NULL);
     void *returned = timer->run(timer->argument);
     at_error *error = NULL;
     at_status status = ati_task_outcome(&run.run.frame, returned, site, &error);

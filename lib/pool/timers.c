@@ -30,6 +30,9 @@ void ati_timers_init(ati_timers *timers) {
     atomic_init(&timers->task_count, 0);
     timers->lock = (ati_lock){0};
     timers->is_closed = false;
+    timers->set_count = 0;
+    timers->fired_count = 0;
+    timers->removed_count = 0;
     timers->runs = false;
     timers->firing = NULL;
     timers->first_task = NULL;
@@ -40,6 +43,7 @@ void ati_timers_init(ati_timers *timers) {
 bool ati_timers_set(ati_timers *timers, ati_pool_timer *timer, int64_t moment) {
     int64_t before = atomic_load_explicit(&timers->next, memory_order_relaxed);
     ati_timer_wheel_add(&timers->wheel, &timer->timer, moment);
+    timers->set_count++;
     bool is_next = moment < before;
     if (is_next)
         update_next(timers);
@@ -55,7 +59,7 @@ bool ati_timers_add(ati_timers *timers, ati_pool_timer *timer, int64_t moment) {
 
 bool ati_timers_remove(ati_timers *timers, ati_pool_timer *timer) {
     ati_lock_acquire(&timers->lock);
-    bool removed = ati_timer_wheel_remove(&timers->wheel, &timer->timer);
+    bool removed = ati_timers_unset(timers, timer);
     while (timers->firing == timer) {
         ati_lock_release(&timers->lock);
         sched_yield();
@@ -98,6 +102,7 @@ size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks) {
         while ((due = ati_timer_wheel_take(&timers->wheel, now, &budget))) {
             ati_pool_timer *timer = (ati_pool_timer *)due;
             timers->firing = timer;
+            timers->fired_count++;
             ati_lock_release(&timers->lock);
             timer->fire(timer);
             ati_lock_acquire(&timers->lock);

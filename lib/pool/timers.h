@@ -21,6 +21,9 @@ typedef struct ati_timers {
     ati_lock lock;               /* guards what follows; innermost */
     bool is_closed;              /* no task may be set from outside the pool */
     bool runs;                   /* a worker fires */
+    uint64_t set_count;          /* how often a timer was set */
+    uint64_t fired_count;        /* how often one was fired */
+    uint64_t removed_count;      /* how often one was removed before that */
     ati_pool_timer *firing;      /* the one that is being fired, by the worker that runs */
     ati_task_node *first_task;   /* to be started by the worker that runs; its own, no lock */
     ati_task_node *last_task;
@@ -62,6 +65,18 @@ static inline bool ati_timers_has_tasks(const ati_timers *timers) {
 
 /* Under the lock: what ati_timers_add does. */
 bool ati_timers_set(ati_timers *timers, ati_pool_timer *timer, int64_t moment);
+
+/* Under the lock. False: it was not set, or has been fired. */
+static inline bool ati_timers_unset(ati_timers *timers, ati_pool_timer *timer) {
+    bool removed = ati_timer_wheel_remove(&timers->wheel, &timer->timer);
+    timers->removed_count += removed;
+    return removed;
+}
+
+/* Under the lock: how many are set. */
+static inline uint64_t ati_timers_count(const ati_timers *timers) {
+    return timers->set_count - timers->fired_count - timers->removed_count;
+}
 
 /* Under the lock. */
 static inline void ati_timers_count_tasks(ati_timers *timers, int64_t change) {

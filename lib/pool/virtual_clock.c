@@ -16,6 +16,7 @@
  * Who leaves as the last runs on (run_on): it moves the time to the next timer, enters again, sets
  * going whoever waits for that moment, and leaves. If nobody went on, it does the same at the next
  * timer. If there is none, time stands still until somebody has come from outside and gone again.
+ * At one moment tasks come first; threads go on when these have done what was to be done by then.
  *
  * Invariants
  *   1. `inside` gets to 0 only under both locks, and the time is changed only there, at once, and
@@ -87,15 +88,14 @@ static at_pool *find_next_pool(const virtual_clock *clock, int64_t *next) {
     return found;
 }
 
-/* The next moment at which anybody goes on. */
-static int64_t find_next(virtual_clock *clock) {
-    int64_t deadline = ati_timer_wheel_earliest(&clock->deadlines);
+/* The next moment of a pool, exact unless it is later than `deadline`. */
+static int64_t find_next_timer(const virtual_clock *clock, int64_t deadline) {
     int64_t next;
     at_pool *pool;
     do
         pool = find_next_pool(clock, &next);
-    while (pool && next < deadline && ati_timers_settle(&pool->timers) != next);
-    return next < deadline ? next : deadline;
+    while (pool && next <= deadline && ati_timers_settle(&pool->timers) != next);
+    return next;
 }
 
 /* Under both locks: sets going the threads whose deadline has come. */
@@ -112,14 +112,21 @@ static void time_out_threads(virtual_clock *clock, int64_t now) {
 /* Leaves. If nobody is inside then, moves the time and enters again. False: somebody is inside, or
  * nobody waits for a moment. */
 static bool jump(virtual_clock *clock) {
+    int64_t timer = AT_FOREVER, deadline = AT_FOREVER;
     ati_lock_acquire(&clock->lock);
-    int64_t next = --clock->inside == 0 ? find_next(clock) : AT_FOREVER;
+    if (--clock->inside == 0) {
+        deadline = ati_timer_wheel_earliest(&clock->deadlines);
+        timer = find_next_timer(clock, deadline);
+    }
+    int64_t next = timer <= deadline ? timer : deadline;
     if (next < AT_FOREVER) {
         int64_t now = read_virtual(&clock->clock);
-        if (next > now)
-            atomic_store_explicit(&clock->now, next, memory_order_relaxed);
+        if (now < next)
+            now = next;
+        atomic_store_explicit(&clock->now, now, memory_order_relaxed);
         clock->inside++;
-        time_out_threads(clock, next > now ? next : now);
+        if (deadline < timer)
+            time_out_threads(clock, now);
     }
     ati_lock_release(&clock->lock);
     return next < AT_FOREVER;

@@ -49,6 +49,10 @@ typedef struct ati_waiter {
     int64_t since;      /* of the coarse clock */
     bool is_provable;   /* it may be part of a cycle of waits that can be told from a long wait */
 
+    /* For the delay until it goes on. */
+    bool is_measured; /* to the nanosecond, not by the coarse clock */
+    int64_t woken_at; /* written by who ends the wait */
+
     ati_pool_timer timer; /* its deadline, if it has one */
 } ati_waiter;
 
@@ -74,6 +78,12 @@ bool ati_waiter_sleep(ati_waiter *waiter, at_clock *clock, at_deadline deadline,
 /* Wakes it, once, from any thread; what the caller did happens before the wait returns. The last
  * access to the waiter. */
 void ati_waiter_wake(ati_waiter *waiter);
+
+/* Whether the wait of a suspended task is still on. */
+static inline bool ati_waiter_is_waiting(const ati_waiter *waiter) {
+    return atomic_load_explicit(&((ati_waiter *)waiter)->state, memory_order_relaxed) ==
+           ATI_WAITER_SUSPENDED;
+}
 
 /* -- For suspend.c -- */
 

@@ -48,6 +48,7 @@ ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
 }
 
 void ati_worker_destroy(ati_worker *worker) {
+    ati_sample_deinit(worker);
     ati_deque_deinit(&worker->deque);
     ati_forks_deinit(&worker->forks);
     ati_release(worker, sizeof *worker);
@@ -104,6 +105,26 @@ _Noreturn static void end_forked_process(void) {
     _exit(70);
 }
 
+static bool is_named(const ati_frame *frame) {
+    return frame->name && *frame->name;
+}
+
+static void hide_name(ati_worker *worker, const ati_frame *frame) {
+    do
+        frame = frame->outer;
+    while (frame && !is_named(frame));
+    ati_view_show_named(worker, frame);
+}
+
+/* The task below on this stack goes on, if there is one. */
+static void hide(ati_worker *worker, const ati_frame *frame) {
+    worker->depth--;
+    if (is_named(frame))
+        hide_name(worker, frame);
+    worker->site_before = frame->site;
+    atomic_store_explicit(&worker->site, frame->outer->site, memory_order_relaxed);
+}
+
 void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
     ati_worker *current = ati_worker_current;
     ATI_CALLER_CHECK(!current || ati_forks_count(&current->forks) == run->fork_count, "task",
@@ -114,7 +135,7 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
     ati_context_current = run->outer_context;
     ati_frame_leave(&run->frame);
     if (current) {
-        current->depth--;
+        hide(current, &run->frame);
         ati_fork_set_context(current, run->outer_context);
     }
     if (!worker)
@@ -151,7 +172,7 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_run run;
     ati_context *context = ati_work_context(work);
     ati_task_begin(worker, &run, context);
-    run.frame.site = work->site;
+    ati_task_show(&run, work->site, NULL);
     void *returned = work->run(work->argument);
     at_error *error = NULL;
     at_status status = ati_task_outcome(&run.frame, returned, work->site, &error);
@@ -163,16 +184,21 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     ati_context_release(context);
 }
 
+void ati_worker_run(ati_worker *worker, const ati_work *work) {
+    if (work->site)
+        run_started(worker, work);
+    else
+        work->run(work->argument);
+}
+
 /* A work without a function stands for the task that is ready to go on. */
 static void run_work(ati_worker *worker, const ati_work *work) {
     ati_lane lane = ati_work_lane(work);
     worker->turn_began = 0;
     worker->lane = lane;
     ati_worker_end_yield(worker);
-    if (work->site)
-        run_started(worker, work);
-    else if (work->run)
-        work->run(work->argument);
+    if (work->run)
+        ati_worker_run(worker, work);
     else
         (void)ati_worker_resume_next(worker);
     if (lane == ATI_LANE_LOW)
@@ -180,6 +206,29 @@ static void run_work(ati_worker *worker, const ati_work *work) {
 }
 
 /* -- Finding work -- */
+
+static bool is_work(const ati_work *work, void *(*run)(void *argument), const void *argument) {
+    return work->run == run && work->argument == argument;
+}
+
+bool ati_worker_take_back(ati_worker *worker, void *(*run)(void *argument), const void *argument) {
+    ati_work last;
+    if (!ati_deque_peek(&worker->deque, &last))
+        return false;
+    if (is_work(&last, run, argument))
+        return ati_deque_pop(&worker->deque, &last);
+    /* What a probe stands for can be read only once it has been taken. */
+    if (!ati_sample_is_probe(&last) || !ati_deque_pop(&worker->deque, &last))
+        return false;
+    bool found = is_work(ati_sample_work(&last), run, argument);
+    if (found) {
+        ati_sample_discard(&last);
+    } else {
+        (void)ati_deque_push(&worker->deque, &last, 1);     /* where it was */
+        ati_idle_notify(worker->pool, &worker->pool->idle); /* somebody may have missed it */
+    }
+    return found;
+}
 
 /* Takes up to `limit` works, ATI_BATCH_LIMIT at most, from the injector: the first to run, the
  * others onto the deque, where they can be stolen. */
@@ -240,11 +289,13 @@ static bool take_low(ati_worker *worker, ati_work *work) {
 }
 
 /* Steals one work from a worker, if there is one in its deque. */
-static bool steal_from(ati_worker *victim, ati_work *work) {
+static bool steal_from(ati_worker *worker, ati_worker *victim, ati_work *work) {
     ati_steal result;
     do
         result = ati_deque_steal(&victim->deque, work);
     while (result == ATI_STEAL_LOST);
+    if (result == ATI_STEAL_DONE)
+        ati_counter_add(&worker->counts.stolen, 1);
     return result == ATI_STEAL_DONE;
 }
 
@@ -254,7 +305,7 @@ static bool steal_from_some(ati_worker *worker, const uint32_t *victims, uint32_
     uint32_t start = count > 1 ? (uint32_t)(ati_random_step(&worker->random) % count) : 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t index = start + i < count ? start + i : start + i - count;
-        if (steal_from(worker->pool->workers[victims[index]], work))
+        if (steal_from(worker, worker->pool->workers[victims[index]], work))
             return true;
     }
     return false;
@@ -284,7 +335,7 @@ static bool steal(ati_worker *worker, ati_work *work) {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t index = start + i < count ? start + i : start + i - count;
         ati_worker *victim = pool->workers[index];
-        if (victim != worker && steal_from(victim, work))
+        if (victim != worker && steal_from(worker, victim, work))
             return true;
     }
     if (!atomic_load_explicit(&pool->fork_market.is_open, memory_order_relaxed))
@@ -312,6 +363,7 @@ static bool take_outside(ati_worker *worker, ati_work *work) {
  * and has not become shorter since. So works that were pushed in an order keep it. Nothing of this
  * if all in the deque came from outside. */
 static bool pick_fairly(ati_worker *worker, ati_work *work) {
+    ati_worker_note_clock(worker, ati_coarse_ns());
     size_t size = ati_deque_size(&worker->deque);
     bool starves = worker->size_before > 0 && size >= worker->size_before;
     worker->size_before = size;
@@ -430,6 +482,7 @@ static bool find_work(ati_worker *worker, ati_work *work) {
             continue;
         if (!ati_idle_sleep(worker, searching))
             return false;
+        ati_worker_note_clock(worker, ati_coarse_ns());
         searching = true; /* whoever woke us counted us so */
     }
 }
@@ -458,6 +511,7 @@ void *ati_worker_main(void *argument) {
     ati_worker *worker = argument;
     const at_pool_options *options = &worker->pool->options;
     worker->ended = false;
+    ati_worker_note_clock(worker, ati_coarse_ns());
     ati_clock_lend(options->clock);
     prctl(PR_SET_TIMERSLACK, 1UL);  /* timers on time: the default lets them be 50 us late */
     (void)ati_crash_thread_enter(); /* without it an overflow is only not reported */

@@ -9,6 +9,7 @@
 #include "base/lock.h"
 #include "base/topology.h"
 #include "pool/fork.h"
+#include "pool/sample.h"
 #include "pool/waiter.h"
 #include "queue/deque.h"
 
@@ -16,7 +17,8 @@
 
 #include <pthread.h>
 
-/* What one worker did; read by the audit. All are written by the worker's own thread. */
+/* What one worker did; read by the audit and the statistics. All are written by the worker's own
+ * thread. */
 typedef struct ati_worker_counts {
     ati_counter accepted; /* pushed onto the own deque */
     ati_counter running;  /* begun and not ended */
@@ -25,6 +27,11 @@ typedef struct ati_worker_counts {
     ati_counter cancelled;
     ati_counter claimed;    /* run in place by a wait; their works still lie in a queue */
     ati_counter tombstones; /* such works that were met in a queue */
+    ati_counter stolen;
+    ati_counter sleeps;
+    ati_counter wakes; /* ends of a sleep by somebody else */
+    ati_counter resumed;
+    ati_counter max_suspended;
 } ati_worker_counts;
 
 /* While a worker completes a task, the first work that this releases needs no wake, because the
@@ -84,8 +91,20 @@ typedef struct ati_worker {
     ati_counter suspended_count; /* length of `suspended` */
     ati_try_lock suspended_lock; /* guards `suspended`; nothing nests in it */
     ati_waiter *suspended;       /* the tasks that wait, the newest first */
+    ati_waiter *oldest;          /* the last of them */
     _Atomic(ati_waiter *) unsearched; /* the oldest of them that is still to be searched; written
                                          under suspended_lock */
+
+    /* For those who look from outside; see view.c and sample.c. */
+    _Atomic(const char *) site; /* where the running task was started; NULL: none runs */
+    const char *site_before;    /* of the task that ran before it */
+    const ati_frame *named;     /* the uppermost running task that has a name of its own; under
+                                   suspended_lock */
+    _Atomic int64_t clock;      /* of the coarse clock, when it was looked at last */
+    _Atomic bool blocks;        /* the running task does, by at_blocking_begin */
+    int64_t slow_reported;      /* slow resumes up to this moment are reported */
+    int64_t timed_from;         /* when the running task began, if that is being measured */
+    _Atomic(ati_worker_times *) times; /* or NULL */
 
     ati_deque deque;
     ati_forks forks;
@@ -103,6 +122,7 @@ typedef struct ati_worker {
                                  (spares_lock) */
     struct ati_worker *above; /* in the stack of sleepers (idle.lock) */
     bool is_parked;           /* spares_lock */
+    bool has_ended;           /* its thread, for want of need; spares_lock */
     bool has_thread;          /* `thread` is to be joined; spares_lock, or before it starts */
     pthread_t thread;
 } ati_worker;
@@ -126,10 +146,29 @@ typedef struct ati_task_run {
     size_t fork_count; /* unjoined on this stack when it began */
 } ati_task_run;
 
+/* Gives the name that the program gave the task, else that of its function, else "unnamed". */
+const char *ati_task_name_of(const ati_frame *frame);
+
+/* Publishes which running task has a name of its own; NULL: none (view.c). */
+void ati_view_show_named(ati_worker *worker, const ati_frame *frame);
+
 /* Begins a task on the calling worker, which counts it (NULL: nobody does, because it runs inline
  * or is a drop function): own frame (identity and taken_from may be set in it afterwards), own
  * context. */
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context);
+
+/* Says what the task that has begun is: where it was started, and the name that the program gave it
+ * (valid until its end; "" or NULL: none). */
+static inline void ati_task_show(ati_task_run *run, const char *site, const char *name) {
+    run->frame.site = site;
+    run->frame.name = name;
+    ati_worker *worker = ati_worker_current;
+    if (!worker)
+        return;
+    atomic_store_explicit(&worker->site, site, memory_order_relaxed);
+    if (name && *name)
+        ati_view_show_named(worker, &run->frame);
+}
 
 /* Ends it; `status` says how. */
 void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status);
@@ -138,8 +177,19 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status);
  * moved out of the frame and names the task. */
 at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, at_error **error);
 
+/* Runs a work of normal or any priority, in its place. */
+void ati_worker_run(ati_worker *worker, const ati_work *work);
+
+/* Notes the time, for those who look from outside. */
+static inline void ati_worker_note_clock(ati_worker *worker, int64_t now) {
+    atomic_store_explicit(&worker->clock, now, memory_order_relaxed);
+}
+
 /* Whether one more task may run nested on this stack. */
 bool ati_worker_may_nest(const ati_worker *worker);
+
+/* Takes a work off the worker's own deque, if it is the last there. */
+bool ati_worker_take_back(ati_worker *worker, void *(*run)(void *argument), const void *argument);
 
 /* Tells what a quiet push has left. */
 void ati_worker_end_quiet(ati_worker *worker);

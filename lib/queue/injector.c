@@ -221,6 +221,10 @@ void ati_injector_end_take(ati_injector_shard *shard, size_t count) {
     ati_try_lock_release(&shard->take_lock);
 }
 
+uint64_t ati_injector_shard_size(const ati_injector_shard *shard) {
+    return count_queued(shard);
+}
+
 uint64_t ati_injector_size(const ati_injector *injector) {
     uint64_t size = 0;
     for (uint32_t i = 0; i <= injector->shard_count; i++)

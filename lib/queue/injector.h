@@ -62,6 +62,7 @@ void ati_injector_end_take(ati_injector_shard *shard, size_t count);
 
 /* A snapshot of how many works are queued, and of how many were ever pushed. Exact while nobody
  * else uses the injector. */
+uint64_t ati_injector_shard_size(const ati_injector_shard *shard);
 uint64_t ati_injector_size(const ati_injector *injector);
 uint64_t ati_injector_pushed(const ati_injector *injector);
 bool ati_injector_is_empty(const ati_injector *injector);

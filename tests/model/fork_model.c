@@ -15,6 +15,13 @@
 
 #include "fork_stubs.h"
 
+/* As in pool/worker.c; there are no probes here. */
+bool ati_worker_take_back(ati_worker *worker, void *(*run)(void *argument), const void *argument) {
+    ati_work last;
+    return ati_deque_peek(&worker->deque, &last) && last.run == run && last.argument == argument &&
+           ati_deque_pop(&worker->deque, &last);
+}
+
 enum { call_max = 4, worker_max = 3, owner_index = 0 };
 
 static at_pool *pool;

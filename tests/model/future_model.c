@@ -100,6 +100,11 @@ const char *ati_site_name(const char *site) {
     return site;
 }
 
+void ati_view_show_named(ati_worker *worker, const ati_frame *frame) {
+    (void)worker;
+    (void)frame;
+}
+
 ati_lane ati_lane_of(at_priority priority) {
     (void)priority;
     return ATI_LANE_NORMAL;

@@ -71,6 +71,10 @@ static void start_two_workers(void) {
     set_up(2, 1);
 }
 
+static void start_three_workers(void) {
+    set_up(3, 2);
+}
+
 static void start_two_searchers(void) {
     set_up(2, 2);
 }
@@ -164,6 +168,10 @@ static void second_worker(void) {
     work(1);
 }
 
+static void third_worker(void) {
+    work(2);
+}
+
 static void start_leaf(void) {
     start_work(run_leaf);
 }
@@ -221,6 +229,7 @@ static void only_end(void) {
 #define STALE .preemptions = 2, .stale_reads = 1
 #define STALER .preemptions = 1, .stale_reads = 2
 #define LITTLE .preemptions = 1, .stale_reads = 1
+#define HARDLY .preemptions = 1, .stale_reads = 0
 
 #define CASE(text, begin, bounds, ...)                                                             \
     {                                                                                              \
@@ -256,6 +265,8 @@ static const model_case cases[] = {
     CASE("two workers, fork", start_two_workers, LITTLE, start_forker, first_worker, second_worker),
     CASE("two workers, forks", start_two_workers, LITTLE, start_forker_twice, first_worker,
          second_worker),
+    CASE("three workers, fork", start_three_workers, HARDLY, start_forker, first_worker,
+         second_worker, third_worker),
     CASE("two workers, two at once", start_two_workers, FRESH, start_two_at_once, first_worker,
          second_worker),
     CASE("two workers, two at once, stale", start_two_workers, STALER, start_two_at_once,

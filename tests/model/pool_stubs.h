@@ -72,7 +72,8 @@ void ati_pool_block_end(ati_worker *worker) {
 /* -- Of tasks with a site, which these models do not start -- */
 
 void ati_frame_enter(ati_frame *frame) {
-    (void)frame;
+    static ati_frame outermost;
+    frame->outer = &outermost;
 }
 
 void ati_frame_leave(ati_frame *frame) {
@@ -221,6 +222,58 @@ bool ati_placement_init(at_pool *placed) {
 
 void ati_placement_deinit(at_pool *placed) {
     (void)placed;
+}
+
+/* -- Of what can be seen from outside -- */
+
+int64_t ati_coarse_ns(void) {
+    return 0;
+}
+
+void ati_sample_start(at_pool *sampled, ati_work *work) {
+    (void)sampled;
+    (void)work;
+}
+
+bool ati_sample_is_probe(const ati_work *work) {
+    (void)work;
+    return false;
+}
+
+const ati_work *ati_sample_work(const ati_work *probe) {
+    (void)probe;
+    model_fail("there are no probes here");
+}
+
+void ati_sample_discard(const ati_work *probe) {
+    (void)probe;
+}
+
+void ati_sample_deinit(ati_worker *worker) {
+    (void)worker;
+}
+
+void ati_view_show_named(ati_worker *worker, const ati_frame *frame) {
+    (void)worker;
+    (void)frame;
+}
+
+void ati_registry_add(ati_registry_entry *entry) {
+    (void)entry;
+}
+
+void ati_registry_remove(ati_registry_entry *entry) {
+    (void)entry;
+}
+
+void ati_pool_write_dump(ati_registry_entry *entry, ati_json *json) {
+    (void)entry;
+    (void)json;
+}
+
+at_status ati_report_stuck(at_pool *stuck) {
+    (void)stuck;
+    return AT_ERROR_TIMED_OUT;
 }
 
 static at_clock model_clock;

@@ -343,6 +343,69 @@ static void blocking_call_of_null(void) {
     at_blocking_call(NULL, NULL);
 }
 
+static at_clock *make_clock(void) {
+    at_clock *clock = NULL;
+    plain_check(at_virtual_clock_create(&clock) == AT_OK);
+    return clock;
+}
+
+static void *bind_clock(void *unused) {
+    at_clock_bind(NULL);
+    return unused;
+}
+
+static void bind_in_a_task(void) {
+    run_in_task(bind_clock);
+}
+
+static void destroy_bound_clock(void) {
+    at_clock *clock = make_clock();
+    at_clock_bind(clock);
+    at_virtual_clock_destroy(clock);
+}
+
+static void destroy_held_clock(void) {
+    at_clock *clock = make_clock();
+    at_virtual_clock_hold(clock);
+    at_virtual_clock_destroy(clock);
+}
+
+static void destroy_clock_of_a_pool(void) {
+    at_clock *clock = make_clock();
+    at_pool *pool = NULL;
+    plain_check(at_pool_create(&pool, &(at_pool_options){.clock = clock}) == AT_OK);
+    at_virtual_clock_destroy(clock);
+}
+
+static void release_without_hold(void) {
+    at_virtual_clock_release(make_clock());
+}
+
+static void advance_without_hold(void) {
+    at_virtual_clock_advance(make_clock(), 1);
+}
+
+static void advance_beyond_the_end(void) {
+    at_clock *clock = make_clock();
+    at_virtual_clock_hold(clock);
+    at_virtual_clock_advance(clock, AT_FOREVER);
+}
+
+static void *advance(void *unused) {
+    at_clock *clock = make_clock();
+    at_virtual_clock_hold(clock);
+    at_virtual_clock_advance(clock, 1);
+    return unused;
+}
+
+static void advance_in_a_task(void) {
+    run_in_task(advance);
+}
+
+static void hold_the_real_clock(void) {
+    at_virtual_clock_hold(at_clock_real());
+}
+
 /* What is called, and a word of the sentence that says what is wrong. */
 static const struct {
     const char *name;
@@ -350,75 +413,67 @@ static const struct {
     const char *call;
     const char *word;
 } cases[] = {
-#define CASE(name, call, word) {#name, name, call, word},
-    CASE(pthread_exit_on_a_fiber, "task", "pthread_exit") CASE(
-        pthread_exit_in_a_blocking_call, "at_blocking_call",
-        "pthread_exit") CASE(sleep_in_a_read_section, "at_sleep",
-                             "rcu_read_lock") CASE(yield_in_a_read_section, "at_yield",
-                                                   "rcu_read_lock") CASE(wait_in_a_read_section,
-                                                                         "at_future_wait",
-                                                                         "rcu_read_lock")
-        CASE(blocking_begin_without_end, "at_blocking_begin", "at_blocking_end") CASE(
-            blocking_end_without_begin, "at_blocking_end",
-            "at_blocking_begin") CASE(blocking_call_of_null, "at_blocking_call",
-                                      "run") CASE(create_into_null, "at_pool_create",
-                                                  "pool") CASE(start_on_null, "at_pool_start",
-                                                               "pool") CASE(start_null,
-                                                                            "at_pool_start", "run")
-            CASE(start_with_null_options, "at_pool_start_with",
-                 "") CASE(start_with_null_run, "at_pool_start_with",
-                          "run") CASE(start_many_null, "at_pool_start_many",
-                                      "run") CASE(start_null_task, "at_pool_start_task", "task")
-                CASE(init_task_with_null, "at_task_init", "run") CASE(
-                    submit_on_null,
-                    "at_pool_submit", "pool") CASE(submit_null, "at_pool_submit", "run")
-                    CASE(submit_with_null_options, "at_pool_submit_with",
-                         "") CASE(submit_with_null_run, "at_pool_submit_with",
-                                  "run") CASE(submit_many_into_null, "at_pool_submit_many",
-                                              "futures") CASE(destroy_from_a_task,
-                                                              "at_pool_destroy", "task")
-                        CASE(shutdown_from_a_task, "at_pool_shutdown",
-                             "task") CASE(shutdown_null, "at_pool_shutdown",
-                                          "pool") CASE(audit_null, "at_pool_audit", "pool")
-                            CASE(audit_into_null, "at_pool_audit", "result") CASE(
-                                thread_count_of_null, "at_pool_thread_count",
-                                "pool") CASE(executor_of_null, "at_pool_executor", "pool")
-                                CASE(pthread_exit_in_a_task, "task", "pthread_exit") CASE(
-                                    wait_for_null, "at_future_wait",
-                                    "future") CASE(retain_null, "at_future_retain", "future")
-                                    CASE(is_done_of_null, "at_future_is_done", "future") CASE(
-                                        error_of_null, "at_future_error",
-                                        "future") CASE(take_of_null, "at_future_take", "future")
-                                        CASE(ignore_null, "at_future_ignore", "future") CASE(
-                                            then_on_null, "at_future_then",
-                                            "source") CASE(then_null, "at_future_then",
-                                                           "run") CASE(recover_on_null,
-                                                                       "at_future_recover",
-                                                                       "source")
-                                            CASE(recover_null, "at_future_recover", "run") CASE(
-                                                finally_on_null,
-                                                "at_future_finally",
-                                                "source") CASE(finally_null, "at_future_finally",
-                                                               "run") CASE(all_of_null,
-                                                                           "at_future_all",
-                                                                           "sources")
-                                                CASE(all_with_a_null, "at_future_all", "source")
-                                                    CASE(any_with_a_null, "at_future_any", "source")
-                                                        CASE(return_future_of_null,
-                                                             "at_return_future",
-                                                             "next") CASE(promise_without_executor,
-                                                                          "at_promise_create",
-                                                                          "executor")
-                                                            CASE(promise_into_null,
-                                                                 "at_promise_create", "promise")
-                                                                CASE(set_null_promise,
-                                                                     "at_promise_set", "promise")
-                                                                    CASE(fail_null_promise,
-                                                                         "at_promise_fail",
-                                                                         "promise")
-                                                                        CASE(future_of_null_promise,
-                                                                             "at_promise_future",
-                                                                             "promise")
+#define CASE(name, call, word)                                                                     \
+    { #name, name, call, word }
+    CASE(pthread_exit_on_a_fiber, "task", "pthread_exit"),
+    CASE(pthread_exit_in_a_blocking_call, "at_blocking_call", "pthread_exit"),
+    CASE(sleep_in_a_read_section, "at_sleep", "rcu_read_lock"),
+    CASE(yield_in_a_read_section, "at_yield", "rcu_read_lock"),
+    CASE(wait_in_a_read_section, "at_future_wait", "rcu_read_lock"),
+    CASE(blocking_begin_without_end, "at_blocking_begin", "at_blocking_end"),
+    CASE(blocking_end_without_begin, "at_blocking_end", "at_blocking_begin"),
+    CASE(blocking_call_of_null, "at_blocking_call", "run"),
+    CASE(create_into_null, "at_pool_create", "pool"),
+    CASE(start_on_null, "at_pool_start", "pool"),
+    CASE(start_null, "at_pool_start", "run"),
+    CASE(start_with_null_options, "at_pool_start_with", ""),
+    CASE(start_with_null_run, "at_pool_start_with", "run"),
+    CASE(start_many_null, "at_pool_start_many", "run"),
+    CASE(start_null_task, "at_pool_start_task", "task"),
+    CASE(init_task_with_null, "at_task_init", "run"),
+    CASE(submit_on_null, "at_pool_submit", "pool"),
+    CASE(submit_null, "at_pool_submit", "run"),
+    CASE(submit_with_null_options, "at_pool_submit_with", ""),
+    CASE(submit_with_null_run, "at_pool_submit_with", "run"),
+    CASE(submit_many_into_null, "at_pool_submit_many", "futures"),
+    CASE(destroy_from_a_task, "at_pool_destroy", "task"),
+    CASE(shutdown_from_a_task, "at_pool_shutdown", "task"),
+    CASE(shutdown_null, "at_pool_shutdown", "pool"),
+    CASE(audit_null, "at_pool_audit", "pool"),
+    CASE(audit_into_null, "at_pool_audit", "result"),
+    CASE(thread_count_of_null, "at_pool_thread_count", "pool"),
+    CASE(executor_of_null, "at_pool_executor", "pool"),
+    CASE(pthread_exit_in_a_task, "task", "pthread_exit"),
+    CASE(wait_for_null, "at_future_wait", "future"),
+    CASE(retain_null, "at_future_retain", "future"),
+    CASE(is_done_of_null, "at_future_is_done", "future"),
+    CASE(error_of_null, "at_future_error", "future"),
+    CASE(take_of_null, "at_future_take", "future"),
+    CASE(ignore_null, "at_future_ignore", "future"),
+    CASE(then_on_null, "at_future_then", "source"),
+    CASE(then_null, "at_future_then", "run"),
+    CASE(recover_on_null, "at_future_recover", "source"),
+    CASE(recover_null, "at_future_recover", "run"),
+    CASE(finally_on_null, "at_future_finally", "source"),
+    CASE(finally_null, "at_future_finally", "run"),
+    CASE(all_of_null, "at_future_all", "sources"),
+    CASE(all_with_a_null, "at_future_all", "source"),
+    CASE(any_with_a_null, "at_future_any", "source"),
+    CASE(return_future_of_null, "at_return_future", "next"),
+    CASE(promise_without_executor, "at_promise_create", "executor"),
+    CASE(promise_into_null, "at_promise_create", "promise"),
+    CASE(set_null_promise, "at_promise_set", "promise"),
+    CASE(fail_null_promise, "at_promise_fail", "promise"),
+    CASE(future_of_null_promise, "at_promise_future", "promise"),
+    CASE(bind_in_a_task, "at_clock_bind", "at_pool_options.clock"),
+    CASE(destroy_bound_clock, "at_virtual_clock_destroy", "bind the threads to NULL"),
+    CASE(destroy_held_clock, "at_virtual_clock_destroy", "release the holds"),
+    CASE(destroy_clock_of_a_pool, "at_virtual_clock_destroy", "destroy the pools"),
+    CASE(release_without_hold, "at_virtual_clock_release", "at_virtual_clock_hold"),
+    CASE(advance_without_hold, "at_virtual_clock_advance", "at_virtual_clock_hold"),
+    CASE(advance_beyond_the_end, "at_virtual_clock_advance", "duration"),
+    CASE(advance_in_a_task, "at_virtual_clock_advance", "called by a task"),
+    CASE(hold_the_real_clock, "at_virtual_clock_hold", "virtual clock"),
 #undef CASE
 };
 

@@ -6,6 +6,18 @@
 #include <dirent.h>
 #include <sched.h>
 
+at_clock *bind_virtual_clock(void) {
+    at_clock *clock = NULL;
+    cr_assert_eq(at_virtual_clock_create(&clock), AT_OK);
+    at_clock_bind(clock);
+    return clock;
+}
+
+void unbind_virtual_clock(at_clock *clock) {
+    at_clock_bind(NULL);
+    at_virtual_clock_destroy(clock);
+}
+
 at_pool *create_pool(int64_t thread_count) {
     at_pool *pool = NULL;
     at_status status = at_pool_create(&pool, &(at_pool_options){.thread_count = thread_count});

@@ -8,12 +8,18 @@
 #include <asynctools/future.h>
 #include <asynctools/pool.h>
 #include <asynctools/promise.h>
+#include <asynctools/virtual_clock.h>
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* Long enough for every sanitizer; a wait that reaches it has failed. */
+/* Long enough for every sanitizer; a wait that reaches it has failed. On a virtual clock it is
+ * reached only if nothing else is left to happen. */
 #define PATIENCE at_after(AT_SECONDS(50))
+
+/* A virtual clock, bound to this thread, that pools created from now on go by. */
+at_clock *bind_virtual_clock(void);
+void unbind_virtual_clock(at_clock *clock);
 
 /* A pool of that many threads; the test fails if there is none. */
 at_pool *create_pool(int64_t thread_count);

@@ -419,3 +419,34 @@ Test(timer_wheel, behaves_like_a_sorted_list) {
         for (size_t i = 0; i < sizeof units / sizeof *units; i++)
             run_model(seed, units[i]);
 }
+
+/* Rule Q1: a virtual clock jumps to the earliest, whatever was removed, and to nothing in between.
+ */
+Test(timer_wheel, earliest_is_exact) {
+    enum { count = 3000 };
+    int64_t expiries[count];
+    uint64_t random = 1;
+    for (size_t i = 0; i < count; i++)
+        expiries[i] = 1 + (int64_t)(ati_random_step(&random) >> (24 + 8 * (i % 4)));
+    numbered *timers = add_all(expiries, count);
+    for (size_t left = count; left > 0;) {
+        size_t removed = (size_t)(ati_random_step(&random) % count);
+        left -= ati_timer_wheel_remove(&wheel, &timers[removed].timer);
+        int64_t earliest = AT_FOREVER;
+        for (size_t i = 0; i < count; i++)
+            if (ati_timer_is_added(&timers[i].timer) && expiries[i] < earliest)
+                earliest = expiries[i];
+        cr_assert_eq(ati_timer_wheel_earliest(&wheel), earliest);
+        if (earliest == AT_FOREVER)
+            break;
+        cr_assert_leq(ati_timer_wheel_next(&wheel), earliest);
+        cr_assert_null(take(earliest - 1));
+        numbered *taken = (numbered *)take(earliest);
+        cr_assert_not_null(taken);
+        cr_assert_eq(expiries[taken->number], earliest);
+        left--;
+        while (take(earliest))
+            left--;
+    }
+    free(timers);
+}

@@ -117,3 +117,20 @@ Test(timers, tasks_are_given_in_order) {
     cr_expect(!ati_timers_has_tasks(&timers));
     cr_expect_eq(ati_timers_run(&timers, 1000, &task), 0, "once");
 }
+
+Test(timers, settle_gives_the_earliest_that_is_left) {
+    noted a = {.timer.fire = note};
+    noted b = {.timer.fire = note};
+    cr_expect_eq(ati_timers_settle(&timers), AT_FOREVER);
+    ati_timers_add(&timers, &a.timer, AT_SECONDS(2));
+    ati_timers_add(&timers, &b.timer, AT_SECONDS(2) + 1);
+    cr_expect_eq(ati_timers_settle(&timers), AT_SECONDS(2));
+    cr_expect(ati_timers_remove(&timers, &a.timer));
+    cr_expect_eq(ati_timers_settle(&timers), AT_SECONDS(2) + 1);
+    cr_expect_eq(ati_timers_next(&timers), AT_SECONDS(2) + 1);
+    run(AT_SECONDS(2));
+    cr_expect_eq(fired_count, 0);
+    run(AT_SECONDS(2) + 1);
+    cr_expect_eq(fired_count, 1);
+    cr_expect_eq(ati_timers_settle(&timers), AT_FOREVER);
+}

@@ -23,18 +23,6 @@ static at_clock *create_clock(void) {
     return clock;
 }
 
-/* Bound to the test's thread. */
-static at_clock *bind_clock(void) {
-    at_clock *clock = create_clock();
-    at_clock_bind(clock);
-    return clock;
-}
-
-static void unbind_clock(at_clock *clock) {
-    at_clock_bind(NULL);
-    at_virtual_clock_destroy(clock);
-}
-
 static at_pool *create_pool_on(at_clock *clock, int64_t thread_count) {
     at_pool *pool = NULL;
     const at_pool_options options = {.thread_count = thread_count, .clock = clock};
@@ -82,11 +70,11 @@ Test(virtual_clock, starts_at_one_hour_and_stands) {
 
 /* Rule X6. */
 Test(virtual_clock, is_the_current_one_where_it_is_bound) {
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     cr_expect_eq(at_clock_current(), clock);
     cr_expect_eq(at_after(AT_SECONDS(3)), start + AT_SECONDS(3));
     at_clock_bind(clock);
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
     cr_expect_eq(at_clock_current(), at_clock_real());
 }
 
@@ -94,14 +82,14 @@ Test(virtual_clock, is_the_current_one_where_it_is_bound) {
 
 /* Rules Q1, W4: to the nanosecond. */
 Test(virtual_clock, a_thread_sleeps_a_day) {
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     int64_t began = at_clock_now(at_clock_real());
     cr_expect_eq(at_sleep(AT_HOURS(24)), AT_OK);
     cr_expect_eq(at_clock_now(clock), start + AT_HOURS(24));
     cr_expect_eq(at_sleep(1), AT_OK);
     cr_expect_eq(at_clock_now(clock), start + AT_HOURS(24) + 1);
     cr_expect_lt(at_clock_now(at_clock_real()) - began, AT_SECONDS(10));
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
 }
 
 struct thread_sleeper {
@@ -146,7 +134,7 @@ Test(virtual_clock, threads_sleep_side_by_side) {
 
 /* Rule W4: the deadline of a wait is one of the bound clock. */
 Test(virtual_clock, a_wait_ends_at_its_deadline) {
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     at_pool *pool = create_pool(1); /* of the current clock */
     at_future *future;
     at_promise *promise = create_promise(pool, &future);
@@ -159,14 +147,14 @@ Test(virtual_clock, a_wait_ends_at_its_deadline) {
     at_promise_destroy(promise);
     at_future_release(future);
     at_pool_destroy(pool);
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
 }
 
 /* -- Tasks ----------------------------------------------------------------------------------- */
 
 /* Rule Q1. */
 Test(virtual_clock, a_task_sleeps_a_day) {
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     at_pool *pool = create_pool_on(clock, 2);
     struct sleeper sleeper = {.duration = AT_HOURS(24)};
     wait_and_release(at_pool_submit(pool, sleep_once, &sleeper));
@@ -174,7 +162,7 @@ Test(virtual_clock, a_task_sleeps_a_day) {
     cr_expect_eq(sleeper.woke, start + AT_HOURS(24));
     cr_expect_eq(at_clock_now(clock), start + AT_HOURS(24));
     at_pool_destroy(pool);
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
 }
 
 static void *sleep_through_a_year(void *argument) {
@@ -188,14 +176,14 @@ static void *sleep_through_a_year(void *argument) {
 }
 
 Test(virtual_clock, a_year_of_hours) {
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     at_pool *pool = create_pool_on(clock, 2);
     _Atomic int late = 0;
     wait_and_release(at_pool_submit(pool, sleep_through_a_year, &late));
     cr_expect_eq(late, 0);
     cr_expect_eq(at_clock_now(clock), start + AT_HOURS(24 * 365));
     at_pool_destroy(pool);
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
 }
 
 /* Rule Q1: each at its own nanosecond, in order; those of one moment in the order of setting, which
@@ -204,7 +192,7 @@ Test(virtual_clock, many_tasks_wake_in_order) {
     enum { count = 2000 };
     static struct sleeper sleepers[count];
     static at_future *futures[count];
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     at_pool *pool = create_pool_on(clock, 1);
     _Atomic int woken = 0;
     for (int i = 0; i < count; i++) {
@@ -222,14 +210,14 @@ Test(virtual_clock, many_tasks_wake_in_order) {
         cr_assert_eq(sleepers[i].order > sleepers[i + 1].order, later);
     }
     at_pool_destroy(pool);
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
 }
 
 /* Rule Q1: pools on one clock, and a thread. */
 Test(virtual_clock, two_pools_and_a_thread) {
     enum { count = 100 };
     static struct sleeper sleepers[2 * count];
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     at_pool *pools[] = {create_pool_on(clock, 2), create_pool_on(clock, 1)};
     for (int i = 0; i < 2 * count; i++) {
         sleepers[i].duration = AT_MINUTES(i + 1);
@@ -243,7 +231,28 @@ Test(virtual_clock, two_pools_and_a_thread) {
     cr_expect_eq(at_clock_now(clock), start + AT_MINUTES(2 * count));
     for (int i = count; i < 2 * count; i++)
         cr_assert_eq(sleepers[i].woke, start + sleepers[i].duration);
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
+}
+
+/* Tasks of one moment come before threads, and do all that is to be done by then. */
+Test(virtual_clock, tasks_come_before_threads) {
+    enum { count = 50 };
+    at_clock *clock = bind_virtual_clock();
+    at_pool *pools[] = {create_pool_on(clock, 2), create_pool_on(clock, 1)};
+    for (int round = 1; round <= 20; round++) {
+        struct sleeper sleepers[count];
+        _Atomic int woken = 0;
+        for (int i = 0; i < count; i++) {
+            sleepers[i] = (struct sleeper){.duration = AT_SECONDS(1), .count = &woken};
+            cr_assert_eq(at_pool_start(pools[i % 2], sleep_once, &sleepers[i]), AT_OK);
+        }
+        cr_assert_eq(at_sleep(AT_SECONDS(1)), AT_OK);
+        cr_assert_eq(woken, count);
+        cr_assert_eq(at_clock_now(clock), start + AT_SECONDS(round));
+    }
+    at_pool_destroy(pools[0]);
+    at_pool_destroy(pools[1]);
+    unbind_virtual_clock(clock);
 }
 
 struct handover {
@@ -263,7 +272,7 @@ static void *wait_for_handover(void *argument) {
 
 /* Rule Q1: a deadline that was not needed is not a moment to jump to. */
 Test(virtual_clock, time_does_not_run_to_removed_timers) {
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     at_pool *pool = create_pool_on(clock, 1);
     struct handover first = {.patience = AT_HOURS(10)}, second = {.patience = AT_HOURS(10)};
     first.promise = create_promise(pool, &first.future);
@@ -284,7 +293,7 @@ Test(virtual_clock, time_does_not_run_to_removed_timers) {
     at_promise_destroy(second.promise);
     at_future_release(first.future);
     at_future_release(second.future);
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
 }
 
 static void *set_handover(void *argument) {
@@ -295,7 +304,7 @@ static void *set_handover(void *argument) {
 /* Rules Q1, W4: an unbound thread sets a promise that a task and a bound thread wait for. With
  * nothing else to come time stands still. */
 Test(virtual_clock, an_unbound_thread_sets_a_promise) {
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     at_pool *pool = create_pool_on(clock, 2);
     struct handover handover = {.patience = AT_FOREVER};
     handover.promise = create_promise(pool, &handover.future);
@@ -310,7 +319,7 @@ Test(virtual_clock, an_unbound_thread_sets_a_promise) {
     at_promise_destroy(handover.promise);
     at_future_release(handover.future);
     at_pool_destroy(pool);
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
 }
 
 /* Rule Q1: a thread that is not bound may use such a pool; its own time is the real one. */
@@ -374,7 +383,7 @@ Test(virtual_clock, a_task_that_computes_stops_time) {
 
 /* Rule Q1: a bound thread that is not in a wait of the library. */
 Test(virtual_clock, a_bound_thread_stops_time) {
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     at_pool *pool = create_pool_on(clock, 2);
     struct sleeper sleeper = {.duration = AT_SECONDS(1)};
     at_future *sleeping = at_pool_submit(pool, sleep_once, &sleeper);
@@ -435,11 +444,14 @@ Test(virtual_clock, advances_by_hand) {
         at_virtual_clock_advance(clock, AT_SECONDS(2));
         cr_expect_eq(at_clock_now(clock), start + AT_SECONDS(5.5));
         cr_expect_eq(count, 5);
+        at_virtual_clock_advance(clock, AT_SECONDS(1.5));
+        cr_expect_eq(at_clock_now(clock), start + AT_SECONDS(7));
+        cr_expect_eq(count, 7);
         at_virtual_clock_release(clock);
         at_pool_destroy(pool);
         cr_expect_eq(count, 10);
         cr_expect_eq(at_clock_now(clock), start + AT_SECONDS(10));
-        unbind_clock(clock);
+        unbind_virtual_clock(clock);
     }
 }
 
@@ -494,7 +506,7 @@ static void *sleep_in_section(void *sleeper) {
 Test(virtual_clock, waits_inside_of_blocking_let_time_pass) {
     static const at_run_fn sleeps[] = {sleep_in_call, sleep_in_section};
     enum { count = 30 };
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     at_pool *pool = create_pool_on(clock, 2);
     struct sleeper sleepers[count];
     for (int i = 0; i < count; i++) {
@@ -505,7 +517,7 @@ Test(virtual_clock, waits_inside_of_blocking_let_time_pass) {
     cr_expect_eq(at_clock_now(clock), start + AT_SECONDS(count));
     for (int i = 0; i < count; i++)
         cr_expect_eq(sleepers[i].woke, start + sleepers[i].duration);
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
 }
 
 struct inner_sleep {
@@ -528,7 +540,7 @@ static void *sleep_in_section_with_another(void *argument) {
 
 /* All workers are blocked: time passes the others by, as real time does. */
 Test(virtual_clock, passes_by_whom_nobody_can_wake) {
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     at_pool *pool = NULL;
     const at_pool_options options = {.thread_count = 1, .max_spares = AT_NONE};
     cr_assert_eq(at_pool_create(&pool, &options), AT_OK);
@@ -537,7 +549,7 @@ Test(virtual_clock, passes_by_whom_nobody_can_wake) {
     cr_expect_eq(sleeps.outer.woke, start + 1 + AT_SECONDS(5));
     cr_expect_eq(sleeps.inner.woke, start + 1 + AT_SECONDS(5));
     at_pool_destroy(pool);
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
 }
 
 /* -- The end of a pool, and the log ---------------------------------------------------------- */
@@ -545,7 +557,7 @@ Test(virtual_clock, passes_by_whom_nobody_can_wake) {
 /* Rule Z1: the deadline of a shutdown is one of the bound clock, and it ends at the very moment at
  * which the pool is at rest. */
 Test(virtual_clock, shutdown) {
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     at_pool *pool = create_pool_on(clock, 2), *other = create_pool_on(clock, 1);
     struct sleeper sleeper = {.duration = AT_HOURS(3)}, further = {.duration = AT_HOURS(9)};
     cr_assert_eq(at_pool_start(pool, sleep_once, &sleeper), AT_OK);
@@ -559,7 +571,7 @@ Test(virtual_clock, shutdown) {
     cr_expect_eq(at_clock_now(clock), start + AT_HOURS(3));
     at_pool_destroy(other);
     cr_expect_eq(at_clock_now(clock), start + AT_HOURS(9));
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
 }
 
 static void *destroy_pool_inside(void *pool) {
@@ -569,14 +581,14 @@ static void *destroy_pool_inside(void *pool) {
 
 /* By a task of another pool. */
 Test(virtual_clock, destroy_in_a_task) {
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     at_pool *outer = create_pool_on(clock, 1), *inner = create_pool_on(clock, 1);
     struct sleeper sleeper = {.duration = AT_HOURS(3)};
     cr_assert_eq(at_pool_start(inner, sleep_once, &sleeper), AT_OK);
     wait_and_release(at_pool_submit(outer, destroy_pool_inside, inner));
     cr_expect_eq(at_clock_now(clock), start + AT_HOURS(3));
     at_pool_destroy(outer);
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
 }
 
 static void sleep_in_hook(void *count) {
@@ -618,7 +630,7 @@ static void *log_and_flush(void *argument) {
 
 /* Rule Q1: a flush in progress stops time, although others sleep; its deadline is not reached. */
 Test(virtual_clock, a_flush_stops_time) {
-    at_clock *clock = bind_clock();
+    at_clock *clock = bind_virtual_clock();
     at_pool *pool = create_pool_on(clock, 2);
     at_logger *logger = NULL;
     cr_assert_eq(at_logger_create(&logger, &(at_logger_options){.memory_bytes = 1 << 20}), AT_OK);
@@ -633,5 +645,5 @@ Test(virtual_clock, a_flush_stops_time) {
     wait_and_release(sleeping);
     at_pool_destroy(pool);
     at_logger_destroy(logger);
-    unbind_clock(clock);
+    unbind_virtual_clock(clock);
 }

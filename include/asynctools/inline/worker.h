@@ -36,8 +36,8 @@ _Static_assert(sizeof(struct at_inline_worker) == 8 * sizeof(void *),
 AT_DECLARATIONS_BEGIN
 
 /* The worker of the calling thread; NULL in a plain thread. */
-extern AT_API __thread struct at_inline_worker *at_inline_worker_current
-    __attribute__((tls_model("initial-exec")));
+extern AT_API __thread
+    __attribute__((tls_model("initial-exec"))) struct at_inline_worker *at_inline_worker_current;
 
 AT_DECLARATIONS_END
 

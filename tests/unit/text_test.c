@@ -3,7 +3,7 @@
  * Texts in log lines (rule J1): whatever the bytes are, what comes out is a JSON string. */
 #include "support/test.h"
 
-#include "log/text.h"
+#include "base/text.h"
 
 #include <jansson.h>
 #include <stdint.h>
@@ -27,7 +27,7 @@ static json_t *parse(const char *escaped) {
     return json_loads(quoted, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 }
 
-Test(log_text, plain_text_is_copied) {
+Test(text, plain_text_is_copied) {
     static const char text[] = "the quick brown fox: jumps/over [the] {lazy} dog, 0123456789";
     for (size_t length = 0; length < sizeof text; length++) {
         escape(text, length);
@@ -36,14 +36,14 @@ Test(log_text, plain_text_is_copied) {
     }
 }
 
-Test(log_text, control_characters_and_quotes_are_escaped) {
+Test(text, control_characters_and_quotes_are_escaped) {
     cr_expect_str_eq(escape("a\"b\\c\nd\re\tf\bg\fh", 15), "a\\\"b\\\\c\\nd\\re\\tf\\bg\\fh");
     cr_expect_str_eq(escape("\x01\x1f\x7f", 3), "\\u0001\\u001f\\u007f");
     cr_expect_str_eq(escape("\0", 1), "\\u0000");
     cr_expect_str_eq(escape("\xc2\x9b", 2), "\\u009b");
 }
 
-Test(log_text, utf8_is_kept_and_bad_bytes_are_replaced) {
+Test(text, utf8_is_kept_and_bad_bytes_are_replaced) {
     cr_expect_str_eq(escape("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9),
                      "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
     cr_expect_str_eq(escape("a\xff"
@@ -60,7 +60,7 @@ Test(log_text, utf8_is_kept_and_bad_bytes_are_replaced) {
 }
 
 /* Each byte at each place of a word of eight and of the bytes behind it. */
-Test(log_text, every_byte_at_every_place_gives_a_string) {
+Test(text, every_byte_at_every_place_gives_a_string) {
     for (int byte = 0; byte < 256; byte++)
         for (size_t place = 0; place < 19; place++) {
             char text[19];
@@ -75,7 +75,7 @@ Test(log_text, every_byte_at_every_place_gives_a_string) {
         }
 }
 
-Test(log_text, random_bytes_give_a_string) {
+Test(text, random_bytes_give_a_string) {
     uint64_t state = 7;
     for (int round = 0; round < 20000; round++) {
         unsigned char text[64];
@@ -93,7 +93,7 @@ Test(log_text, random_bytes_give_a_string) {
 }
 
 /* With too little room the output ends between characters, and never behind the limit. */
-Test(log_text, what_has_no_room_is_left) {
+Test(text, what_has_no_room_is_left) {
     static const char text[] = "ab\"\x01\xc3\xa9\xf0\x9f\x98\x80\xff"
                                "0123456789";
     const char *end = text + sizeof text - 1;

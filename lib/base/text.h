@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef ASYNCTOOLS_LOG_TEXT_H
-#define ASYNCTOOLS_LOG_TEXT_H
+#ifndef ASYNCTOOLS_BASE_TEXT_H
+#define ASYNCTOOLS_BASE_TEXT_H
 
 enum {
     ATI_TEXT_SLACK = 8, /* bytes behind `limit` that ati_text_escape may scribble on */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "log/text.h"
+#include "base/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>

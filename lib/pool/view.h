@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_POOL_VIEW_H
+#define ASYNCTOOLS_POOL_VIEW_H
+
+/* What can be seen of a pool's workers and tasks from outside, while they go on. See view.c. */
+#include "pool/worker.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    ATI_VIEW_CHAIN = 4, /* tasks of one stack that are named */
+    ATI_VIEW_NAME = 64, /* longer names are cut */
+};
+
+typedef struct ati_task_name {
+    char name[ATI_VIEW_NAME];
+    const char *site;     /* where it was started, or NULL */
+    const void *identity; /* its future, only to be compared, or NULL */
+} ati_task_name;
+
+/* A task, or several that run on top of each other on one stack. */
+typedef struct ati_task_view {
+    uint32_t worker;
+    const char *what;   /* the call that it waits in; NULL: it runs */
+    bool is_ready;      /* its wait is over, and its worker does something else */
+    const void *target; /* the future that it waits for, only to be compared, or NULL */
+    int64_t age;        /* nanoseconds that it has waited; a running one: that it has run at most */
+    uint32_t task_count;                 /* on this stack */
+    ati_task_name tasks[ATI_VIEW_CHAIN]; /* the one on top first */
+} ati_task_view;
+
+/* False: no task runs on this worker. */
+bool ati_view_running(ati_worker *worker, ati_task_view *view);
+
+/* Fills up to `limit` views with the tasks that have waited longest on this worker. Gives their
+ * number. */
+size_t ati_view_suspended(ati_worker *worker, ati_task_view *views, size_t limit);
+
+typedef enum ati_worker_state {
+    ATI_WORKER_RUNNING,   /* a task */
+    ATI_WORKER_BLOCKED,   /* between at_blocking_begin and at_blocking_end */
+    ATI_WORKER_SEARCHING, /* for work, or does something of the library itself */
+    ATI_WORKER_ASLEEP,
+    ATI_WORKER_PARKED, /* a spare one that is not needed */
+    ATI_WORKER_ENDED,  /* a spare one whose thread has ended */
+} ati_worker_state;
+
+/* Under the pool's spares_lock. */
+ati_worker_state ati_view_state(const ati_worker *worker);
+
+#endif
