@@ -323,7 +323,7 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
         ati_view_show_named(worker, NULL);
     worker->site_before = site;
     atomic_store_explicit(&worker->site, NULL, memory_order_relaxed);
-    waiter->frame = ati_frame_exchange(NULL);
+    ati_frame *frame = ati_frame_exchange(NULL);
     waiter->context = ati_context_current;
     waiter->depth = worker->depth;
     waiter->lane = worker->lane;
@@ -337,7 +337,7 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     switch_to(worker, fiber);
     if (waiter->lane == ATI_LANE_LOW)
         ati_lane_return_to_low(worker->pool);
-    ati_frame_exchange(waiter->frame);
+    ati_frame_exchange(frame);
     ati_context_current = waiter->context;
     worker->depth = waiter->depth;
     worker->lane = waiter->lane;
@@ -390,7 +390,7 @@ bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline dead
         return false;
     waiter->worker = worker;
     waiter->fiber = worker->fiber;
-    waiter->frame = ati_frame_current(); /* seen by who looks from outside */
+    waiter->frame = ati_frame_current();
     waiter->since = ati_coarse_ns();
     waiter->is_measured = is_due(worker);
     ati_worker_note_clock(worker, waiter->since);

@@ -29,6 +29,13 @@ void ati_view_show_named(ati_worker *worker, const ati_frame *frame) {
     ati_worker_unlock_suspended(worker);
 }
 
+void ati_view_hide_named(ati_worker *worker, const ati_frame *frame) {
+    do
+        frame = frame->outer;
+    while (frame && (!frame->name || !*frame->name));
+    ati_view_show_named(worker, frame);
+}
+
 static const char *choose_name(const char *name, const char *site) {
     if ((!name || !*name) && site)
         name = ati_site_name(site);

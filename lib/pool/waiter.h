@@ -36,7 +36,6 @@ typedef struct ati_waiter {
 
     /* What a suspended task is, and how it goes on; its worker's own. */
     ati_fiber *fiber;
-    ati_frame *frame;
     ati_context *context;
     uint32_t depth;
     ati_lane lane;
@@ -44,10 +43,11 @@ typedef struct ati_waiter {
     /* In the worker's list of suspended tasks; under its suspended_lock. */
     struct ati_waiter *newer;
     struct ati_waiter *older;
-    const char *what;   /* the call that waits */
-    const void *target; /* identity of the task or future that is waited for, or NULL */
-    int64_t since;      /* of the coarse clock */
-    bool is_provable;   /* it may be part of a cycle of waits that can be told from a long wait */
+    const ati_frame *frame; /* of the task on top of the stack */
+    const char *what;       /* the call that waits */
+    const void *target;     /* identity of the task or future that is waited for, or NULL */
+    int64_t since;          /* of the coarse clock */
+    bool is_provable; /* it may be part of a cycle of waits that can be told from a long wait */
 
     /* For the delay until it goes on. */
     bool is_measured; /* to the nanosecond, not by the coarse clock */

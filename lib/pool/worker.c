@@ -105,22 +105,11 @@ _Noreturn static void end_forked_process(void) {
     _exit(70);
 }
 
-static bool is_named(const ati_frame *frame) {
-    return frame->name && *frame->name;
-}
-
-static void hide_name(ati_worker *worker, const ati_frame *frame) {
-    do
-        frame = frame->outer;
-    while (frame && !is_named(frame));
-    ati_view_show_named(worker, frame);
-}
-
 /* The task below on this stack goes on, if there is one. */
 static void hide(ati_worker *worker, const ati_frame *frame) {
     worker->depth--;
-    if (is_named(frame))
-        hide_name(worker, frame);
+    if (frame->name && *frame->name)
+        ati_view_hide_named(worker, frame);
     worker->site_before = frame->site;
     atomic_store_explicit(&worker->site, frame->outer->site, memory_order_relaxed);
 }

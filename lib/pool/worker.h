@@ -152,6 +152,9 @@ const char *ati_task_name_of(const ati_frame *frame);
 /* Publishes which running task has a name of its own; NULL: none (view.c). */
 void ati_view_show_named(ati_worker *worker, const ati_frame *frame);
 
+/* It ends; the one below that has a name, if there is one, takes its place. */
+void ati_view_hide_named(ati_worker *worker, const ati_frame *frame);
+
 /* Begins a task on the calling worker, which counts it (NULL: nobody does, because it runs inline
  * or is a drop function): own frame (identity and taken_from may be set in it afterwards), own
  * context. */

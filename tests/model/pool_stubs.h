@@ -258,6 +258,11 @@ void ati_view_show_named(ati_worker *worker, const ati_frame *frame) {
     (void)frame;
 }
 
+void ati_view_hide_named(ati_worker *worker, const ati_frame *frame) {
+    (void)worker;
+    (void)frame;
+}
+
 void ati_registry_add(ati_registry_entry *entry) {
     (void)entry;
 }

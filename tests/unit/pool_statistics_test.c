@@ -85,9 +85,9 @@ Test(pool_statistics, of_a_queue_that_stood_still) {
     struct tally tally = {0};
     at_pool *pool = create_pool(1);
     at_task_options options = {.run = tally_run, .argument = &tally, .priority = AT_PRIORITY_HIGH};
+    at_deadline before = at_after(0);
     cr_assert_eq(at_pool_start(pool, gate_pass, &gate), AT_OK);
     gate_await(&gate, 1);
-    at_deadline before = at_after(0);
     cr_assert_eq(at_pool_start_with(pool, &options), AT_OK);
     at_deadline started = at_after(0);
     while (at_after(0) < started + AT_MILLISECONDS(5))
