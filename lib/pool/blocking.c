@@ -6,8 +6,10 @@
  * The first threads, one for each CPU, are started at once: calls that block for a short time need
  * no more. Further ones come one by one, 25 ms apart, while a call waits for a thread: a burst of
  * short calls does not make a crowd of threads, and calls that wait for each other get going in the
- * end. (The pace is that of the .NET thread pool.) A virtual clock stands still while a call waits,
- * so under one every call gets its thread at once.
+ * end. (The pace is that of the .NET thread pool.)
+ *
+ * A thread is inside the pool's clock unless it is idle. A virtual clock stands still while calls
+ * block, whatever others wait for, so under one all threads may be started at once.
  *
  * Checked by: tests/unit/blocking_test.c, tests/stress/blocking_test.c. */
 #include "pool/blocking.h"
@@ -60,7 +62,6 @@ static void run_call(blocking_call *call) {
     frame.error = NULL;
     ati_frame_leave(&frame);
     ati_waiter_wake(&call->waiter);
-    ati_clock_leave(at_clock_current());
 }
 
 /* Under the lock. */
@@ -91,8 +92,10 @@ static blocking_call *next_call(blocking_thread *thread) {
     bool late = false;
     for (;;) {
         ati_lock_acquire(&blocking->lock);
-        if (thread->is_idle)
+        if (thread->is_idle) {
             leave_idle(blocking, thread);
+            ati_pool_enter_clock(thread->pool);
+        }
         blocking->call_count -= thread->has_call;
         blocking_call *call = take_call(blocking);
         thread->has_call = call;
@@ -108,8 +111,11 @@ static blocking_call *next_call(blocking_thread *thread) {
         }
         atomic_store_explicit(&thread->signal, 0, memory_order_relaxed);
         ati_lock_release(&blocking->lock);
-        if (call || ends)
+        if (call)
             return call;
+        ati_pool_leave_clock(thread->pool);
+        if (ends)
+            return NULL;
         late = !ati_futex_wait(&thread->signal, 0, until);
     }
 }
@@ -192,9 +198,11 @@ static bool start_thread(at_pool *pool, blocking_thread *record) {
     blocking_thread *thread = record ? record : create_record(pool);
     if (thread) {
         join_thread(thread);
+        ati_pool_enter_clock(pool);
         thread->is_joinable = run_on_system_thread(pool, thread);
         if (thread->is_joinable)
             return true;
+        ati_pool_leave_clock(pool);
     }
     ati_lock_acquire(&blocking->lock);
     blocking->thread_count--;
@@ -294,6 +302,7 @@ static bool hand_over(at_pool *pool, blocking_call *call) {
     blocking_thread *idle = blocking->idle;
     if (idle) {
         leave_idle(blocking, idle);
+        ati_pool_enter_clock(pool);
         wake_thread(idle);
     } else {
         starts = reserve_thread(blocking, blocking->at_once, &record);
@@ -337,11 +346,8 @@ void *at_blocking_call(at_run_fn run, void *argument) {
         return call_in_place(run, argument);
     blocking_call call = {.run = run, .argument = argument, .context = ati_context_current};
     ati_waiter_init(&call.waiter, "at_blocking_call", NULL);
-    ati_pool_enter_clock(worker->pool);
-    if (!hand_over(worker->pool, &call)) {
-        ati_pool_leave_clock(worker->pool);
+    if (!hand_over(worker->pool, &call))
         return call_in_place(run, argument);
-    }
     (void)ati_waiter_wait(&call.waiter, AT_FOREVER);
     return take_result(&call);
 }

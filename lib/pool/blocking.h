@@ -15,7 +15,7 @@ struct ati_blocking_thread;
 typedef struct ati_blocking {
     uint32_t limit;                  /* threads in all */
     uint32_t at_once;                /* threads that are started without delay */
-    ati_lock lock;                   /* all below; never nests */
+    ati_lock lock;                   /* all below; innermost but for the clock's */
     struct ati_blocking_call *first; /* calls that no thread has taken yet, in order */
     struct ati_blocking_call *last;
     struct ati_blocking_thread *threads; /* all that ever were */

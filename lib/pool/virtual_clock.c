@@ -6,7 +6,7 @@
  *   a worker         from before its thread starts until its thread ends, but while it sleeps, is
  *                    parked or waits in place
  *   a bound thread   from at_clock_bind until it is unbound, but while it waits
- *   a blocking call  from when it is handed over until its task has been resumed
+ *   a blocking call  has that of the thread that it is made on, unless it waits
  *   a hold           until it is released
  *
  * Who sets another going that is outside enters for it first, being inside itself or not bound to
@@ -21,8 +21,8 @@
  * Invariants
  *   1. `inside` gets to 0 only under both locks, and the time is changed only there, at once, and
  *      never backwards.
- *   2. Whoever sets a timer or a deadline is inside. So the next moment that is found while
- * `inside` is 0 is the next one for everybody.
+ *   2. Whoever sets a timer or a deadline is inside. So what is found to be the next moment while
+ *      `inside` is 0 is the next one for everybody.
  *   3. The clock is used only by those who are inside or a user, and under jump_lock by the one who
  *      runs on.
  *
