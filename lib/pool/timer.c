@@ -62,8 +62,8 @@ typedef struct task_timer {
     int64_t moment;       /* of a RESET */
 } task_timer;
 
-_Static_assert(sizeof(task_timer) <= sizeof(at_timer) && _Alignof(task_timer) <= _Alignof(at_timer),
-               "at_timer is too small");
+_Static_assert(sizeof(task_timer) <= sizeof(at_timer), "at_timer is too small");
+_Static_assert(_Alignof(task_timer) <= _Alignof(at_timer), "at_timer is not aligned enough");
 
 /* -- Setting -- */
 

@@ -191,6 +191,12 @@ static inline void ati_worker_note_clock(ati_worker *worker, int64_t now) {
 /* Whether one more task may run nested on this stack. */
 bool ati_worker_may_nest(const ati_worker *worker);
 
+/* -- Finding work (find.c) -- */
+
+/* Finds the next work, sleeping until there is one. One without a function stands for the task that
+ * is ready to go on. False: the thread is to end. */
+bool ati_worker_find_work(ati_worker *worker, ati_work *work);
+
 /* Takes a work off the worker's own deque, if it is the last there. */
 bool ati_worker_take_back(ati_worker *worker, void *(*run)(void *argument), const void *argument);
 
