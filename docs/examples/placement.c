@@ -22,8 +22,7 @@ int main(void) {
         .thread_count = 2,
         .cpus = &here, /* copied */
         .cpu_count = 1,
-        .pins_threads =
-            true, /* each keeps to one CPU of the set, and steals from near ones first */
+        .pins_threads = true, /* each keeps to one CPU, and steals from near ones first */
     };
     at_pool *pool;
     if (at_pool_create(&pool, &options) != AT_OK) {

@@ -64,12 +64,11 @@ static void *pack_leaves(int64_t first, int64_t level) {
     return as_pointer(first << SKYNET_LEVEL_BITS | level);
 }
 
-static void *add_leaves(void *argument) {
+static inline void *add_leaves(void *argument);
+
+/* A node with children; on its own, so that a leaf needs no frame. */
+static __attribute__((noinline)) void *add_children(int64_t first, int64_t level) {
     at_fork forks[SKYNET_CHILDREN - 1];
-    int64_t level = as_number(argument) & SKYNET_LEVEL_MASK;
-    int64_t first = as_number(argument) >> SKYNET_LEVEL_BITS;
-    if (level == 0)
-        return as_pointer(first);
     int64_t share = leaves_of_level[level - 1];
     for (int i = 0; i < SKYNET_CHILDREN - 1; i++)
         at_fork_start(&forks[i], add_leaves, pack_leaves(first + i * share, level - 1));
@@ -78,6 +77,12 @@ static void *add_leaves(void *argument) {
     for (int i = SKYNET_CHILDREN - 2; i >= 0; i--)
         sum += as_number(at_fork_join(&forks[i], add_leaves));
     return as_pointer(sum);
+}
+
+static inline void *add_leaves(void *argument) {
+    int64_t level = as_number(argument) & SKYNET_LEVEL_MASK;
+    int64_t first = as_number(argument) >> SKYNET_LEVEL_BITS;
+    return level == 0 ? as_pointer(first) : add_children(first, level);
 }
 
 static int64_t run_skynet(void *pool, const struct fork_work *work) {
