@@ -193,10 +193,7 @@ static void run_work(ati_worker *worker, const ati_work *work) {
 void ati_worker_loop(ati_worker *worker) {
     ati_work work;
     while (!worker->ended && ati_worker_find_work(worker, &work)) {
-        if (worker->kept_time) {
-            worker->kept_time = false;
-            ati_idle_keep_time(worker->pool);
-        }
+        ati_worker_hand_time_over(worker);
         run_work(worker, &work);
     }
     worker->ended = true;

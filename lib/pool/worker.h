@@ -57,6 +57,7 @@ typedef struct ati_worker {
     bool is_spare;
     uint32_t pick_count; /* picks, for fairness */
     bool owes_fairness;  /* the next pick is a fair one */
+    bool puts_off;       /* a task of low priority that is ready was passed by */
     bool owes_low;       /* the next pick looks at low priorities first */
     ati_lane lane;       /* of the running task, and of what it starts */
     bool ended;          /* the loop is over */

@@ -121,6 +121,11 @@ bool ati_inbox_is_empty(const ati_worker *worker) {
     return true;
 }
 
+bool ati_worker_is_crowded(ati_worker *worker) {
+    (void)worker;
+    return false;
+}
+
 bool ati_worker_has_ready(ati_worker *worker) {
     (void)worker;
     return false;
