@@ -29,10 +29,11 @@ static bool is_continuation(const at_future *future) {
 /* The task itself, or one that waits below it on this stack, cannot complete before this wait, nor
  * can what follows it; as far as that can be seen at little cost. */
 static bool waits_for_itself(const at_future *future) {
+    int looks_left = ATI_LOOK_LIMIT;
     for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer) {
         at_future *own = (at_future *)frame->identity;
         if (own && (own == future ||
-                    (is_continuation(future) && ati_future_waits_for(future, own)))) {
+                    (is_continuation(future) && ati_future_waits_for(future, own, &looks_left)))) {
             ati_deadlock_report_own(future, frame);
             return true;
         }
