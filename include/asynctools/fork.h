@@ -31,9 +31,10 @@ typedef struct at_fork {
 } at_fork;
 
 /** Forks the call `run(argument)`. A worker that looks for work can take it within 100
- * microseconds, whatever the caller does meanwhile; if all others sleep, one is woken. Threads:
- * any; outside a pool the join makes the call.      Blocks: never. Ownership: borrows `fork` and
- * `argument` until the join. Ordering:  what the caller did before happens before `run`. */
+ *  microseconds, whatever the caller does meanwhile; if all others sleep, one is woken.
+ *  Threads:   any; outside a pool the join makes the call.      Blocks: never.
+ *  Ownership: borrows `fork` and `argument` until the join.
+ *  Ordering:  what the caller did before happens before `run`. */
 AT_FORK_INLINE void at_fork_start(at_fork *fork, void *(*run)(void *argument), void *argument);
 
 /** Ends the fork and gives what its function returned. `run` is the function that it was started

@@ -10,7 +10,8 @@
 AT_DECLARATIONS_BEGIN
 
 /* Where the library takes its memory from. Both functions are called from any thread, several at
- * once, and may not call the library. */
+ * once, also while the library holds a lock, and may not call the library: not even at_dump, or
+ * what creates or destroys a pool. */
 typedef struct at_allocator {
     /* Gives `size` bytes (never 0) aligned to `alignment` (a power of two), or NULL. */
     void *(*allocate)(void *context, size_t size, size_t alignment);

@@ -16,17 +16,21 @@ AT_DECLARATIONS_BEGIN
  * somebody looks for work, so an uneven one evens out, and nested loops share the workers.
  *
  * In a task of `pool` a loop runs on its worker and those that come to help. Called from elsewhere
- * it starts itself as a task of `pool` and waits for it.
+ * it starts itself as a task of `pool` and waits for it. An inline continuation (executor.h) may
+ * not wait: in a task of `pool` its loop makes all turns itself, elsewhere it gives
+ * AT_ERROR_DEADLOCK.
  *
  * When a turn returns AT_FAILED, no further ones are begun; those in progress end. The error of the
- * first that failed is then in the caller's slot, and the loop gives its status. The same holds
- * when the operation is cancelled or its deadline passes, which is looked at every few
- * microseconds. */
+ * first that failed is then in the caller's slot, and the loop gives its status; a loop that does
+ * not fail leaves the slot alone. The same holds when the operation is cancelled or its deadline
+ * passes, which is looked at every few microseconds. */
 
 /* How a loop is to be run. */
 typedef struct at_parallel_options {
-    int64_t grain; /* turns that are made one after the other, at least; default: as many as take
-                      some microseconds, measured as the loop runs */
+    int64_t grain; /* turns that are made one after the other, at least: a loop is cut at multiples
+                      of it from `begin`, and the last part also has what is left over; a shorter
+                      loop is not cut. Default: as many as take some microseconds, measured as the
+                      loop runs */
     uint64_t reserved[4];
 } at_parallel_options;
 
@@ -41,7 +45,8 @@ typedef void *(*at_range_fn)(int64_t begin, int64_t end, void *context);
  *  Ownership: borrows `context`.
  *  Ordering:  what the caller did before happens before the calls, and they before the return.
  *  Errors:    that of a call; AT_ERROR_INVALID: `end` is less than `begin`, an option out of range;
- *             from outside the pool those of at_pool_start_task. */
+ *             from outside the pool those of at_pool_start_task, and AT_ERROR_DEADLOCK in an inline
+ *             continuation. */
 AT_API AT_NODISCARD at_status at_parallel_for(at_pool *pool, int64_t begin, int64_t end,
                                               at_index_fn run, void *context,
                                               const at_parallel_options *options);

@@ -54,7 +54,8 @@ typedef struct at_pool_statistics {
 } at_pool_statistics;
 
 /** Gives what a pool has done. Each number is exact when no call of the pool is in progress; while
- *  it works they are read one after the other.
+ *  it works they are read one after the other. In the child of a process fork a pool of the parent
+ *  has nothing to show: all are 0.
  *  Threads:   any.      Blocks: never.
  *  Ownership: fills `statistics`. */
 AT_API void at_pool_get_statistics(at_pool *pool, at_pool_statistics *statistics);
@@ -63,7 +64,7 @@ AT_API void at_pool_get_statistics(at_pool *pool, at_pool_statistics *statistics
  *  its lowest value in nanoseconds and its count.
  *  Threads:   any.      Blocks: never.
  *  Ownership: `*text` is returned owned, a NUL-terminated text; at_text_release ends it.
- *  Errors:    AT_ERROR_NO_MEMORY: `*text` is untouched. */
+ *  Errors:    AT_ERROR_NO_MEMORY, AT_ERROR_FORKED: `*text` is untouched. */
 AT_API AT_NODISCARD at_status at_pool_get_statistics_json(at_pool *pool, char **text);
 
 AT_DECLARATIONS_END

@@ -44,8 +44,8 @@ AT_API at_status at_promise_fail(at_promise *promise, at_error *error);
 
 /** Ends a promise; one that was never completed fails its future with AT_ERROR_ABANDONED.
  *  Threads:   any, when nobody will use the promise; a call that completed it may still be
- * returning once its outcome has been seen.      Blocks: never. Ownership: takes `promise`; NULL is
- * allowed. */
+ *             returning once its outcome has been seen.      Blocks: never.
+ *  Ownership: takes `promise`; NULL is allowed. */
 AT_API void at_promise_destroy(at_promise *promise);
 
 AT_DECLARATIONS_END

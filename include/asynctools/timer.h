@@ -31,15 +31,19 @@ AT_API void at_timer_init_at(const char *site, at_timer *timer, at_pool *pool, a
  *  current operation; at once if the moment has passed. A timer that is set is moved, also if its
  *  task is queued already but has not begun. `run` may set its own timer again. A timer that is set
  *  is work that the pool has accepted: a shutdown waits for it. If the task fails, that is logged
- * as `error.dropped`. Threads:   any, also inside tasks.      Blocks: never. Ownership: borrows
- * `timer` until at_timer_unregister. Ordering:  what the caller did before happens before `run`.
- * Tasks of one moment start in the order in which they were set, those of different moments in the
- * order of the moments, as far as one worker picks them. Errors:    AT_ERROR_CLOSED outside the
- * pool's own tasks, AT_ERROR_FORKED, AT_ERROR_INVALID for AT_FOREVER: nothing has changed. */
+ *  as `error.dropped`.
+ *  Threads:   any, also inside tasks.      Blocks: never.
+ *  Ownership: borrows `timer` until at_timer_unregister.
+ *  Ordering:  what the caller did before happens before `run`. Tasks of one moment start in the
+ *             order in which they were set, those of different moments in the order of the
+ *             moments, as far as one worker picks them.
+ *  Errors:    AT_ERROR_CLOSED outside the pool's own tasks, AT_ERROR_FORKED, AT_ERROR_INVALID for
+ *             AT_FOREVER: nothing has changed. */
 AT_API AT_NODISCARD at_status at_timer_start(at_timer *timer, at_deadline moment);
 
 /** Sees to it that the task does not start. True: it was to start and will not. False: it has
- * begun, or was not set. Threads:   any, also inside tasks.      Blocks: never. */
+ *  begun, or was not set.
+ *  Threads:   any, also inside tasks.      Blocks: never. */
 AT_API bool at_timer_cancel(at_timer *timer);
 
 /** Cancels the timer and waits while its task runs: afterwards the storage, the argument and the

@@ -8,8 +8,9 @@
  * taken once for many blocks. An array, not a list: the next blocks are known without reading the
  * one at hand, whose lines another CPU wrote last, and can be fetched ahead.
  *
- * What is kept is bounded: two magazines a thread, and `depot_limit` in the depot. What is more
- * goes back to free. A thread that ends leaves its blocks to the depot.
+ * What is kept is bounded: two magazines a thread, and in the depot `depot_limit` filled ones and
+ * as many empty ones. What is more goes back to free. A thread that ends leaves its blocks to the
+ * depot.
  *
  * The depot's lock is tried, not waited for: whoever finds it held asks malloc. So nobody waits for
  * a thread that was preempted, and the child of a fork, in which the lock may stay held for ever,
@@ -26,7 +27,7 @@
 
 enum {
     magazine_room = 62, /* blocks: a magazine has 512 bytes */
-    depot_limit = 256,  /* magazines: 2 MB of blocks */
+    depot_limit = 256,  /* magazines of a kind: 2 MB of blocks */
     fetch_ahead = 6,    /* blocks */
 };
 
@@ -48,6 +49,7 @@ static struct {
     magazine *filled;  /* with one block at least */
     magazine *emptied;
     size_t filled_count;
+    size_t emptied_count;
 } depot;
 
 /* -- The depot -- */
@@ -56,12 +58,13 @@ static struct {
 static bool put_magazine(magazine *given) {
     if (!ati_try_lock_acquire(&depot.lock))
         return false;
-    bool has_room = given->count == 0 || depot.filled_count < depot_limit;
+    magazine **top = given->count > 0 ? &depot.filled : &depot.emptied;
+    size_t *count = given->count > 0 ? &depot.filled_count : &depot.emptied_count;
+    bool has_room = *count < depot_limit;
     if (has_room) {
-        magazine **top = given->count > 0 ? &depot.filled : &depot.emptied;
         given->below = *top;
         *top = given;
-        depot.filled_count += given->count > 0;
+        ++*count;
     }
     ati_try_lock_release(&depot.lock);
     return has_room;
@@ -75,7 +78,7 @@ static magazine *get_magazine(bool filled) {
     magazine *given = *top;
     if (given) {
         *top = given->below;
-        depot.filled_count -= filled;
+        --*(filled ? &depot.filled_count : &depot.emptied_count);
     }
     ati_try_lock_release(&depot.lock);
     return given;
@@ -101,6 +104,14 @@ size_t ati_block_cache_size(void) {
         size += filled->count;
     ati_try_lock_release(&depot.lock);
     return size;
+}
+
+size_t ati_block_cache_empty_magazines(void) {
+    while (!ati_try_lock_acquire(&depot.lock))
+        ati_cpu_relax();
+    size_t count = depot.emptied_count;
+    ati_try_lock_release(&depot.lock);
+    return count;
 }
 
 /* -- The thread -- */

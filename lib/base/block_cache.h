@@ -20,4 +20,7 @@ void ati_block_release(void *block);
 /* How many blocks all threads together have left to others at the moment, for tests. */
 size_t ati_block_cache_size(void);
 
+/* How many empty arrays for blocks are kept for all threads, for tests. */
+size_t ati_block_cache_empty_magazines(void);
+
 #endif

@@ -76,6 +76,15 @@ at_status at_error_put_in_flight(at_status status) {
     return status;
 }
 
+ati_frame_slot ati_frame_put_slot_aside(void) {
+    bool in_flight = ati_frame_current()->in_flight;
+    return (ati_frame_slot){.error = at_error_take(), .in_flight = in_flight};
+}
+
+void ati_frame_put_slot_back(ati_frame_slot slot) {
+    ati_error_slot_put(slot.error, slot.in_flight);
+}
+
 const at_error *at_error_last(void) {
     return ati_frame_current()->error;
 }

@@ -39,6 +39,15 @@ void ati_frame_leave(ati_frame *frame);
  * it had. NULL: the thread's own frame. */
 ati_frame *ati_frame_exchange(ati_frame *frame);
 
+/* Puts the error slot aside, while what others leave there is not to be mixed up with it; and back,
+ * in the same frame, over what they have left. */
+typedef struct ati_frame_slot {
+    at_error *error; /* owned */
+    bool in_flight;
+} ati_frame_slot;
+ati_frame_slot ati_frame_put_slot_aside(void);
+void ati_frame_put_slot_back(ati_frame_slot slot);
+
 /* Drops the value that the task returned, if at_return said how. */
 void ati_frame_drop_returned(const ati_frame *frame, void *returned);
 

@@ -19,15 +19,19 @@ static at_future *follower_of(ati_registration *registration) {
     return NULL; /* a combinator's, or somebody who waits and may go */
 }
 
-static bool follows(at_future *target, const at_future *wanted, int links) {
+static bool follows(at_future *target, const at_future *wanted, int links, int *looks_left) {
     at_future *followers[width_limit];
     size_t count = ati_future_list_followers(target, follower_of, followers, width_limit);
+    --*looks_left;
     for (size_t i = 0; i < count; i++)
-        if (followers[i] == wanted || (links > 1 && follows(followers[i], wanted, links - 1)))
+        if (followers[i] == wanted)
+            return true;
+    for (size_t i = 0; i < count && links > 1 && *looks_left > 0; i++)
+        if (follows(followers[i], wanted, links - 1, looks_left))
             return true;
     return false;
 }
 
-bool ati_future_waits_for(const at_future *future, at_future *target) {
-    return future == target || follows(target, future, link_limit);
+bool ati_future_waits_for(const at_future *future, at_future *target, int *looks_left) {
+    return future == target || (*looks_left > 0 && follows(target, future, link_limit, looks_left));
 }

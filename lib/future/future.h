@@ -279,8 +279,9 @@ size_t ati_future_list_followers(at_future *source, at_future *(*follower_of)(at
                                  at_future **followers, size_t limit);
 
 /* Whether `future` cannot complete before `target`, which the caller runs; as far as a few links
- * show it (cycle.c). */
-bool ati_future_waits_for(const at_future *future, at_future *target);
+ * show it (cycle.c). `*looks_left` says at how many lists of futures it may still look. */
+enum { ATI_LOOK_LIMIT = 64 }; /* for one wait */
+bool ati_future_waits_for(const at_future *future, at_future *target, int *looks_left);
 
 /* -- Running (task.c) -- */
 

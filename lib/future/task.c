@@ -261,7 +261,8 @@ void ati_fire_forward(ati_registration *registration, at_future *source, ati_com
 /* The future goes on with the outcome of `next`, which it takes. */
 static void continue_with(at_future *future, at_future *next) {
     ati_completions list = {0};
-    if (ati_future_waits_for(next, future)) {
+    int looks_left = ATI_LOOK_LIMIT;
+    if (ati_future_waits_for(next, future, &looks_left)) {
         at_error *error =
             ati_error_create(future->site, NULL, AT_ERROR_DEADLOCK,
                              "a task cannot continue with its own future or what waits for it");

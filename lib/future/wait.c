@@ -29,10 +29,11 @@ static bool is_continuation(const at_future *future) {
 /* The task itself, or one that waits below it on this stack, cannot complete before this wait, nor
  * can what follows it; as far as that can be seen at little cost. */
 static bool waits_for_itself(const at_future *future) {
+    int looks_left = ATI_LOOK_LIMIT;
     for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer) {
         at_future *own = (at_future *)frame->identity;
-        if (own &&
-            (own == future || (is_continuation(future) && ati_future_waits_for(future, own)))) {
+        if (own && (own == future ||
+                    (is_continuation(future) && ati_future_waits_for(future, own, &looks_left)))) {
             ati_deadlock_report_own(future, frame);
             return true;
         }
@@ -47,6 +48,17 @@ static at_status fail_deadlock(const at_future *future) {
         ati_future_task_name(future));
 }
 
+/* What the target starts has its priority. The worker's place among those that run works of low
+ * priority stays with the stack, that is with the waiting task: a low target holds no further
+ * worker, and the waiting task is not to be held up for want of a place. */
+static void run_claimed(ati_worker *worker, at_future *future) {
+    const ati_lane lane = future->lane;
+    const ati_lane *outer_lane = worker->nested_lane;
+    worker->nested_lane = &lane;
+    ati_future_run(future);
+    worker->nested_lane = outer_lane;
+}
+
 /* Runs an unstarted target in place. A wait with a deadline does not: the target might take
  * longer. */
 static bool run_in_place(ati_worker *worker, at_future *future, at_deadline deadline) {
@@ -54,7 +66,7 @@ static bool run_in_place(ati_worker *worker, at_future *future, at_deadline dead
         !ati_worker_may_nest(worker) || !ati_future_claim(future))
         return false;
     ati_future_leave_queue(future);
-    ati_future_run(future);
+    run_claimed(worker, future);
     return ati_phase_is_done(ati_future_phase(future));
 }
 

@@ -8,7 +8,7 @@
  *
  * Invariants
  *   1. `queued` is raised before a work can be taken and lowered after it was: a worker that finds
- * 0 after it has announced its sleep overlooks none.
+ *      0 after it has announced its sleep overlooks none.
  *   2. A worker that finds all places taken may fall asleep on works of low priority. Who leaves a
  *      place wakes one if works are left: it lowers low_count (seq_cst) before it looks at `queued`
  *      and at the sleepers, who look at low_count (seq_cst) after they have announced themselves.
@@ -17,6 +17,12 @@
 #include "pool/pool.h"
 
 enum { lane_shards = 4 };
+
+static ati_lane inherit(const ati_worker *worker) {
+    if (!worker)
+        return ATI_LANE_NORMAL;
+    return worker->nested_lane ? *worker->nested_lane : worker->lane;
+}
 
 ati_lane ati_lane_of(at_priority priority) {
     switch (priority) {
@@ -27,7 +33,7 @@ ati_lane ati_lane_of(at_priority priority) {
     case AT_PRIORITY_NORMAL:
         return ATI_LANE_NORMAL;
     default:
-        return ati_worker_current ? ati_worker_current->lane : ATI_LANE_NORMAL;
+        return inherit(ati_worker_current);
     }
 }
 

@@ -36,6 +36,7 @@ struct loop {
         const at_parallel_reduction *reduction;
     } of;
     void *context;
+    bool may_not_fork;  /* because it may not wait for a join */
     uint64_t grain;     /* 0: automatic */
     uint64_t chunk_max; /* of automatic chunks */
     _Atomic bool stopped;
@@ -111,6 +112,8 @@ static uint64_t count_turns(int64_t begin, int64_t end) {
     return (uint64_t)end - (uint64_t)begin;
 }
 
+/* `elapsed` is all the time that passed, also while a turn or at_check was suspended: then the next
+ * chunks are shorter than need be, and grow again. */
 static uint64_t next_chunk(const struct loop *loop, uint64_t chunk, int64_t elapsed) {
     if (loop->grain != 0)
         return chunk;
@@ -121,9 +124,17 @@ static uint64_t next_chunk(const struct loop *loop, uint64_t chunk, int64_t elap
     return chunk;
 }
 
+/* Where the second half begins: with a grain, a multiple of it from the begin. */
+static int64_t middle_of(const struct span *whole) {
+    uint64_t half = count_turns(whole->begin, whole->end) / 2;
+    if (whole->loop->grain != 0)
+        half -= half % whole->loop->grain;
+    return (int64_t)((uint64_t)whole->begin + half);
+}
+
 /* Forks the second half and works off the first. */
 static void run_halves(const struct span *whole) {
-    int64_t middle = whole->begin + (int64_t)(count_turns(whole->begin, whole->end) / 2);
+    int64_t middle = middle_of(whole);
     struct span left = *whole;
     struct span right = *whole;
     left.end = middle;
@@ -137,7 +148,7 @@ static void run_halves(const struct span *whole) {
 /* The same with a value of its own for the second half. False: no memory for that. */
 static bool reduce_halves(const struct span *whole) {
     const at_parallel_reduction *reduction = whole->loop->of.reduction;
-    int64_t middle = whole->begin + (int64_t)(count_turns(whole->begin, whole->end) / 2);
+    int64_t middle = middle_of(whole);
     _Alignas(max_align_t) char room[value_room];
     bool fits = reduction->size <= sizeof room;
     struct span left = *whole;
@@ -158,8 +169,14 @@ static bool reduce_halves(const struct span *whole) {
     return true;
 }
 
+/* How many turns have to be left for a chunk that leaves some over: with a grain, so many that both
+ * parts have as much. */
+static uint64_t divisible_count(const struct span *rest) {
+    return rest->loop->grain != 0 ? 2 * rest->chunk : rest->chunk + 1;
+}
+
 static bool try_split(const struct span *rest) {
-    if (ati_forks_has_private(&ati_worker_current->forks))
+    if (rest->loop->may_not_fork || ati_forks_has_private(&ati_worker_current->forks))
         return false;
     if (rest->value)
         return reduce_halves(rest);
@@ -173,10 +190,11 @@ static void *run_span(void *argument) {
     int64_t began = ati_monotonic_ns();
     while (rest.begin < rest.end && !is_stopped(loop)) {
         uint64_t count = count_turns(rest.begin, rest.end);
-        if (count > rest.chunk && try_split(&rest))
-            return NULL;
-        if (count > rest.chunk)
+        if (count >= divisible_count(&rest)) {
+            if (try_split(&rest))
+                return NULL;
             count = rest.chunk;
+        }
         int64_t next = (int64_t)((uint64_t)rest.begin + count);
         run_chunk(loop, rest.begin, next, rest.value);
         rest.begin = next;
@@ -196,10 +214,13 @@ struct outside_loop {
     ati_waiter waiter;
 };
 
+/* The error that the caller has already is not the loop's, nor what a turn leaves that succeeds. */
 static at_status start_here(const struct span *whole) {
+    ati_frame_slot slot = ati_frame_put_slot_aside();
     if (whole->value)
         whole->loop->of.reduction->init(whole->value, whole->loop->context);
     run_span((void *)whole);
+    ati_frame_put_slot_back(slot);
     return AT_OK;
 }
 
@@ -261,6 +282,7 @@ static at_status run_loop(at_pool *pool, struct loop *loop, int64_t begin, int64
     at_status status = check_range(loop, begin, end);
     if (status != AT_OK)
         return status;
+    loop->may_not_fork = ati_frame_current()->may_not_wait;
     set_grain(pool, loop, count_turns(begin, end), grain);
     struct span whole = {.loop = loop,
                          .begin = begin,

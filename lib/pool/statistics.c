@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Every number is written by one thread, or under a short lock, and added up here. */
+/* Every number is written by one thread, or under a short lock, and added up here. In the child of
+ * a fork such a lock may be held for ever, so nothing is read there. */
 #include "pool/statistics.h"
 
 #include "base/check.h"
+#include "base/error.h"
 #include "pool/pool.h"
 
 #include <asynctools/pool_statistics.h>
@@ -45,7 +47,6 @@ static void add_threads(at_pool_statistics *result, at_pool *pool) {
 }
 
 static void read_counts(at_pool *pool, at_pool_statistics *result) {
-    *result = (at_pool_statistics){0};
     uint32_t count = ati_pool_worker_count(pool);
     for (uint32_t i = 0; i < count; i++)
         add_worker(result, pool->workers[i]);
@@ -97,6 +98,9 @@ static at_pool_times summarise(const ati_histogram_total *total) {
 void at_pool_get_statistics(at_pool *pool, at_pool_statistics *statistics) {
     ATI_CALLER_CHECK(pool && statistics, "at_pool_get_statistics",
                      "`pool` or `statistics` is NULL");
+    *statistics = (at_pool_statistics){0};
+    if (ati_pool_is_forked(pool))
+        return;
     ati_histogram_total total;
     read_counts(pool, statistics);
     merge(pool, choose_queue_wait, &total);
@@ -168,7 +172,7 @@ static void write_times(at_pool *pool, ati_json *json, const char *key, choose_f
 }
 
 void ati_statistics_write(at_pool *pool, ati_json *json, bool with_buckets) {
-    at_pool_statistics counts;
+    at_pool_statistics counts = {0};
     read_counts(pool, &counts);
     write_counts(&counts, json);
     write_times(pool, json, "queue_wait", choose_queue_wait, with_buckets);
@@ -178,6 +182,9 @@ void ati_statistics_write(at_pool *pool, ati_json *json, bool with_buckets) {
 
 at_status at_pool_get_statistics_json(at_pool *pool, char **text) {
     ATI_CALLER_CHECK(pool && text, "at_pool_get_statistics_json", "`pool` or `text` is NULL");
+    if (ati_pool_is_forked(pool))
+        return ati_fail(AT_ERROR_FORKED, "at_pool_get_statistics_json: the pool belongs to the "
+                                         "parent of this process");
     ati_json json = {0};
     ati_json_begin_object(&json, NULL);
     ati_json_text(&json, "pool", pool->name);

@@ -340,10 +340,12 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     waiter->context = ati_context_current;
     waiter->depth = worker->depth;
     waiter->lane = worker->lane;
+    const ati_lane *nested_lane = worker->nested_lane;
     ati_fork_stack forks;
     ati_fork_leave_stack(worker, &forks);
     ati_context_current = NULL;
     worker->depth = 0;
+    worker->nested_lane = NULL;
     ati_worker_end_quiet(worker);
     if (waiter->lane == ATI_LANE_LOW)
         ati_lane_leave_low(worker->pool);
@@ -354,6 +356,7 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     ati_context_current = waiter->context;
     worker->depth = waiter->depth;
     worker->lane = waiter->lane;
+    worker->nested_lane = nested_lane;
     ati_fork_enter_stack(worker, &forks);
     worker->turn_began = 0;
     atomic_store_explicit(&worker->site, site, memory_order_relaxed);

@@ -55,16 +55,17 @@ typedef struct ati_worker {
     at_pool *pool;
     uint32_t index; /* in pool->workers */
     bool is_spare;
-    uint32_t pick_count; /* picks, for fairness */
-    bool owes_fairness;  /* the next pick is a fair one */
-    bool puts_off;       /* a task of low priority that is ready was passed by */
-    bool owes_low;       /* the next pick looks at low priorities first */
-    ati_lane lane;       /* of the running task, and of what it starts */
-    bool ended;          /* the loop is over */
-    bool kept_time;      /* nobody may be keeping the next timer any more */
-    ati_quiet quiet;     /* whether its pushes wake others */
-    int cpu;             /* that its thread is pinned to, or -1 */
-    uint32_t *victims;   /* workers to steal from, the nearest first, or NULL: any */
+    uint32_t pick_count;         /* picks, for fairness */
+    bool owes_fairness;          /* the next pick is a fair one */
+    bool owes_low;               /* the next pick looks at low priorities first */
+    bool puts_off;               /* a task of low priority that is ready was passed by */
+    ati_lane lane;               /* of the running stack: of the task that began it */
+    const ati_lane *nested_lane; /* of the task that a wait runs in place there; NULL: none */
+    bool ended;                  /* the loop is over */
+    bool kept_time;              /* nobody may be keeping the next timer any more */
+    ati_quiet quiet;             /* whether its pushes wake others */
+    int cpu;                     /* that its thread is pinned to, or -1 */
+    uint32_t *victims;           /* workers to steal from, the nearest first, or NULL: any */
     uint32_t victim_ends[ATI_CPU_DISTANCES]; /* where those of each distance end in `victims` */
     uint32_t next_shard;                     /* of the injector, to be looked at first */
     size_t size_before;                      /* of the deque, at the fair pick before */

@@ -6,6 +6,8 @@
 
 #include <asynctools/asynctools.h>
 
+#include <stdatomic.h>
+#include <string.h>
 #include <sys/wait.h>
 
 static int drops;
@@ -142,6 +144,44 @@ static void check_start_afresh(void) {
     at_pool_destroy(pool);
 }
 
+/* Timers come and go, so that their lock may be held at the fork. */
+static void *sleep_until(void *stop) {
+    while (!atomic_load((atomic_bool *)stop))
+        AT_TRY(at_sleep(AT_MILLISECONDS(1)));
+    return NULL;
+}
+
+static int run_child_with_statistics(at_pool *pool) {
+    alarm(30);
+    at_pool_statistics none = {0};
+    at_pool_statistics statistics = {.executed = 1};
+    at_pool_get_statistics(pool, &statistics);
+    plain_check(memcmp(&statistics, &none, sizeof none) == 0);
+    char *text = NULL;
+    plain_check(at_pool_get_statistics_json(pool, &text) == AT_ERROR_FORKED && !text);
+    plain_check(at_error_status(at_error_last()) == AT_ERROR_FORKED);
+    at_pool_destroy(pool);
+    return 0;
+}
+
+static void check_statistics(void) {
+    at_pool *pool = NULL;
+    atomic_bool stop = false;
+    plain_check(at_pool_create(&pool, &(at_pool_options){.thread_count = 2}) == AT_OK);
+    for (int i = 0; i < 50; i++)
+        plain_check(at_pool_start(pool, sleep_until, &stop) == AT_OK);
+    fflush(NULL);
+    for (int i = 0; i < 20; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(run_child_with_statistics(pool));
+        wait_for_child(child);
+    }
+    atomic_store(&stop, true);
+    plain_check(at_pool_shutdown(pool, at_after(AT_SECONDS(20))) == AT_OK);
+    at_pool_destroy(pool);
+}
+
 /* In a task that forked, the child is a plain thread: what waits sleeps. */
 static void *fork_and_wait(void *unused) {
     pid_t child = fork();
@@ -189,6 +229,7 @@ int main(void) {
     (void)check_start_afresh;
 #endif
     check_fork_in_task();
+    check_statistics();
     /* The parent has noticed nothing. */
     at_future *future = at_pool_submit(parent.pool, give, NULL);
     plain_check(at_future_wait(future, at_after(AT_SECONDS(20)), NULL) == AT_OK);

@@ -72,6 +72,32 @@ Test(block_cache, a_thread_that_ends_leaves_its_blocks) {
     ati_block_release(block);
 }
 
+enum { crowd = 400, empty_max = 256 };
+
+/* Each has an empty magazine when all have one. */
+static void *use_with_others(void *barrier) {
+    void *block;
+    fill(&block, 1);
+    ati_block_release(block);
+    block = ati_block_allocate();
+    pthread_barrier_wait(barrier);
+    free(block);
+    return NULL;
+}
+
+Test(block_cache, keeps_no_more_empty_magazines_than_its_bound) {
+    static pthread_t threads[crowd];
+    pthread_barrier_t barrier;
+    cr_assert_eq(pthread_barrier_init(&barrier, NULL, crowd), 0);
+    for (int i = 0; i < crowd; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, use_with_others, &barrier), 0);
+    for (int i = 0; i < crowd; i++)
+        cr_assert_eq(pthread_join(threads[i], NULL), 0);
+    pthread_barrier_destroy(&barrier);
+    cr_expect_geq(ati_block_cache_empty_magazines(), empty_max / 2);
+    cr_expect_leq(ati_block_cache_empty_magazines(), empty_max);
+}
+
 /* What is released on one thread is allocated on another. */
 static void *release_all(void *blocks) {
     empty(blocks, 2000);

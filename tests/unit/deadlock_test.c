@@ -8,6 +8,8 @@
 #include <asynctools/sleep.h>
 #include <asynctools/virtual_clock.h>
 
+#include "future/future.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -358,4 +360,43 @@ Test(deadlock, a_promise_is_never_proven) {
     char *lines = take_lines();
     cr_expect_null(strstr(lines, "task.deadlock"));
     at_logger_memory_release(lines);
+}
+
+/* -- The look before a wait -- */
+
+enum { fan = 16 };
+
+static void *pass_on(void *value, void *context) {
+    (void)context;
+    return value;
+}
+
+/* A wait looks at a bounded number of futures, however many follow. */
+Test(deadlock, look_has_an_end) {
+    at_future *source;
+    at_future *followers[fan][fan];
+    at_pool *pool = create_pool(1);
+    at_promise *promise = create_promise(pool, &source);
+    for (int i = 0; i < fan; i++) {
+        at_future *follower = at_future_then(at_future_retain(source), pass_on, NULL);
+        for (int j = 0; j < fan; j++)
+            followers[i][j] = at_future_then(at_future_retain(follower), pass_on, NULL);
+        at_future_release(follower);
+    }
+    at_future *other = at_future_then(at_future_retain(source), pass_on, NULL);
+    int looks_left = ATI_LOOK_LIMIT;
+    cr_expect_not(ati_future_waits_for(other, source, &looks_left), "one too many to be seen");
+    cr_expect_eq(looks_left, 0);
+    cr_expect_not(ati_future_waits_for(followers[0][0], source, &looks_left));
+    looks_left = ATI_LOOK_LIMIT;
+    cr_expect(ati_future_waits_for(followers[0][fan - 1], source, &looks_left));
+    cr_expect_eq(looks_left, ATI_LOOK_LIMIT - 2);
+    cr_assert_eq(at_promise_set(promise, NULL, NULL), AT_OK);
+    at_promise_destroy(promise);
+    for (int i = 0; i < fan; i++)
+        for (int j = 0; j < fan; j++)
+            at_future_release(followers[i][j]);
+    at_future_release(other);
+    at_future_release(source);
+    destroy_pool(pool);
 }

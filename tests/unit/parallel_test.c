@@ -9,6 +9,7 @@
 
 #include "pool/pool.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,30 +62,54 @@ Test(parallel, every_turn_is_made_once) {
 
 /* -- Grain -- */
 
-static void *check_grain(int64_t begin, int64_t end, void *smallest) {
+/* What a loop over `begin` to `end` was cut into. */
+struct cut {
+    int64_t begin, end, grain;
+    _Atomic int64_t turns;
+};
+
+static void *check_grain(int64_t begin, int64_t end, void *context) {
+    struct cut *cut = context;
     int64_t count = end - begin;
-    int64_t before = atomic_load((_Atomic int64_t *)smallest);
-    while (count < before &&
-           !atomic_compare_exchange_weak((_Atomic int64_t *)smallest, &before, count))
-        ;
-    return make_turns(begin, end, NULL);
+    cr_expect_eq((begin - cut->begin) % cut->grain, 0, "cut at a multiple of the grain");
+    if (cut->end - cut->begin >= cut->grain)
+        cr_expect_geq(count, cut->grain);
+    cr_expect_lt(count, 2 * cut->grain);
+    if (end != cut->end)
+        cr_expect_eq(count, cut->grain, "only the last part is longer");
+    cut->turns += count;
+    return NULL;
 }
 
 Test(parallel, grain_is_the_least_number_of_turns_in_a_row) {
+    static const int64_t lengths[] = {1, 99, 100, 101, 199, 200, 201, 1234, length};
+    for (int threads = 1; threads <= 3; threads++) {
+        at_pool *pool = create_pool(threads);
+        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+            struct cut cut = {.begin = -7, .end = lengths[i] - 7, .grain = 100};
+            at_parallel_options options = {.grain = cut.grain};
+            cr_expect_eq(
+                at_parallel_for_ranges(pool, cut.begin, cut.end, check_grain, &cut, &options),
+                AT_OK);
+            cr_expect_eq(cut.turns, lengths[i]);
+        }
+        destroy_pool(pool);
+    }
+}
+
+static void *count_call(int64_t begin, int64_t end, void *calls) {
+    atomic_fetch_add((_Atomic int *)calls, 1);
+    cr_expect_eq(end - begin, length);
+    return NULL;
+}
+
+Test(parallel, grain_as_long_as_the_loop) {
     at_pool *pool = create_pool(3);
-    _Atomic int64_t smallest = INT64_MAX;
-    reset_turns();
-    cr_expect_eq(at_parallel_for_ranges(pool, 0, length, check_grain, &smallest,
-                                        &(at_parallel_options){.grain = 64}),
-                 AT_OK);
-    cr_expect(each_made(length));
-    cr_expect_geq(smallest, 1); /* the last of a half may be shorter */
-    _Atomic int64_t whole = INT64_MAX;
-    reset_turns();
-    cr_expect_eq(at_parallel_for_ranges(pool, 0, length, check_grain, &whole,
+    _Atomic int calls = 0;
+    cr_expect_eq(at_parallel_for_ranges(pool, 0, length, count_call, &calls,
                                         &(at_parallel_options){.grain = INT64_MAX}),
                  AT_OK);
-    cr_expect_eq(whole, length, "a grain as long as the loop is the loop");
+    cr_expect_eq(calls, 1);
     destroy_pool(pool);
 }
 
@@ -312,6 +337,89 @@ Test(parallel, error_of_a_loop_is_the_error_of_its_task) {
     at_future *future = at_pool_submit(pool, fail_loop, pool);
     expect_outcome(future, AT_ERROR_IO);
     at_future_release(future);
+    destroy_pool(pool);
+}
+
+static void *fail_and_go_on(int64_t index, void *context) {
+    (void)index;
+    (void)at_fail(AT_ERROR_IO, "overcome");
+    return context;
+}
+
+/* Rule H0: a loop that fails has an error of its own, and one that does not leaves the slot. */
+static void *loop_with_older_error(void *pool) {
+    at_status status = at_fail_status(AT_ERROR_TIMED_OUT, "own");
+    const at_error *own = at_error_last();
+    cr_expect_eq(at_parallel_for(pool, 0, 1000, fail_and_go_on, NULL, NULL), AT_OK);
+    cr_expect_eq(at_error_last(), own);
+    cr_expect_eq(at_parallel_for(pool, 5, 5, fail_and_go_on, NULL, NULL), AT_OK);
+    cr_expect_eq(at_error_last(), own);
+    cr_expect_str_eq(at_error_text(at_error_last()), "own");
+    cr_expect_eq(at_parallel_for(pool, 0, 10, fail_silently, NULL, NULL), AT_ERROR_FAILED);
+    cr_expect_eq(at_error_status(at_error_last()), AT_ERROR_FAILED);
+    at_error_clear();
+    return status == AT_ERROR_TIMED_OUT ? pool : NULL;
+}
+
+Test(parallel, older_error_of_the_caller, .description = "H0, L6") {
+    for (int threads = 1; threads <= 3; threads++) {
+        at_pool *pool = create_pool(threads);
+        at_future *future = at_pool_submit(pool, loop_with_older_error, pool);
+        cr_expect_eq(wait_value(future), pool);
+        at_future_release(future);
+        cr_expect_eq(loop_with_older_error(pool), pool, "and outside");
+        destroy_pool(pool);
+    }
+}
+
+/* -- Where nothing may wait -- */
+
+struct here {
+    at_pool *pool;
+    pthread_t thread;
+    int64_t turns; /* by one thread */
+};
+
+static void *turn_here(int64_t index, void *context) {
+    (void)index;
+    struct here *here = context;
+    cr_expect(pthread_equal(pthread_self(), here->thread));
+    here->turns++;
+    return NULL;
+}
+
+static void *loop_inline(void *value, void *context) {
+    struct here *here = context;
+    here->thread = pthread_self();
+    at_status inside = at_pool_current() ? AT_OK : AT_ERROR_DEADLOCK;
+    at_parallel_options options = {.grain = 1};
+    cr_expect_eq(at_parallel_for(here->pool, 0, length, turn_here, here, &options), inside);
+    at_error_clear();
+    return value;
+}
+
+static void *set_promise(void *promise) {
+    cr_expect_eq(at_promise_set(promise, NULL, NULL), AT_OK);
+    return NULL;
+}
+
+Test(parallel, inline_continuation_makes_all_turns) {
+    at_pool *pool = create_pool(3);
+    for (int inside = 0; inside <= 1; inside++) {
+        struct here here = {.pool = pool};
+        at_future *source;
+        at_promise *promise = create_promise(pool, &source);
+        at_continuation_options options = {.context = &here, .executor = at_executor_inline()};
+        at_future *then = at_future_then_with(source, loop_inline, &options);
+        if (inside)
+            cr_assert_eq(at_pool_start(pool, set_promise, promise), AT_OK);
+        else
+            set_promise(promise);
+        wait_value(then);
+        cr_expect_eq(here.turns, inside ? length : 0);
+        at_future_release(then);
+        at_promise_destroy(promise);
+    }
     destroy_pool(pool);
 }
 

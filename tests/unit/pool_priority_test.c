@@ -7,6 +7,8 @@
 #include <asynctools/error.h>
 #include <asynctools/sleep.h>
 
+#include "pool/pool.h"
+
 #include <string.h>
 
 TestSuite(pool_priority, .timeout = 60);
@@ -195,6 +197,52 @@ Test(pool_priority, continuations_have_that_of_their_maker) {
     at_future_release(source);
     cr_assert_eq(record.count, 11);
     cr_expect_eq(record.kinds[0], 'h');
+}
+
+static void *inherit(void *pool) {
+    cr_assert_eq(at_pool_start(pool, note, &low), AT_OK); /* inherits */
+    return NULL;
+}
+
+static void *inherit_after_sleep(void *pool) {
+    cr_assert_eq(at_sleep(AT_MILLISECONDS(1)), AT_OK);
+    return inherit(pool);
+}
+
+/* A task of high priority that waits for queued ones of low priority, and so runs them itself. */
+static void *run_low_ones(void *pool) {
+    const at_run_fn runs[] = {inherit, inherit_after_sleep};
+    for (size_t i = 0; i < 2; i++) {
+        at_task_options options = {.run = runs[i], .argument = pool, .priority = AT_PRIORITY_LOW};
+        at_future *future = at_pool_submit_with(pool, &options);
+        AT_TRY(at_future_wait(future, AT_FOREVER, NULL));
+        at_future_release(future);
+    }
+    cr_assert_eq(at_pool_start(pool, note, &high), AT_OK); /* as before */
+    start(pool, &normal, 5);
+    return pool;
+}
+
+/* Rule S4: what a task starts has its priority, also if a wait of another one runs it. */
+Test(pool_priority, of_a_task_that_a_wait_runs) {
+    at_pool *pool = create_pool(1);
+    record.count = 0;
+    at_task_options options = {.run = run_low_ones, .argument = pool, .priority = AT_PRIORITY_HIGH};
+    at_future *future = at_pool_submit_with(pool, &options);
+    cr_expect_eq(wait_value(future), pool);
+    at_future_release(future);
+    struct gate gate = GATE_CLOSED;
+    at_task_options last = {.run = gate_pass, .argument = &gate, .priority = AT_PRIORITY_LOW};
+    cr_assert_eq(at_pool_start_with(pool, &last), AT_OK);
+    gate_await(&gate, 1);
+    cr_expect_eq(pool->low_count, 1, "the ones run in place took no place among the low ones");
+    gate_open(&gate);
+    destroy_pool(pool);
+    cr_assert_eq(record.count, 8);
+    record.kinds[8] = 0;
+    cr_expect(position('l', 0) < record_max);
+    cr_expect_lt(position('h', 0), position('n', 0));
+    cr_expect_eq(record.kinds[7], 'l');
 }
 
 Test(pool_priority, unknown_ones_are_refused) {
