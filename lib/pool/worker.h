@@ -146,6 +146,7 @@ typedef struct ati_task_run {
     ati_frame frame;
     ati_context *outer_context;
     size_t fork_count; /* unjoined on this stack when it began */
+    ati_fork_owner outer_owner;
 } ati_task_run;
 
 /* Gives the name that the program gave the task, else that of its function, else "unnamed". */
