@@ -258,16 +258,6 @@ void ati_sample_deinit(ati_worker *worker) {
     (void)worker;
 }
 
-void ati_view_show_named(ati_worker *worker, const ati_frame *frame) {
-    (void)worker;
-    (void)frame;
-}
-
-void ati_view_hide_named(ati_worker *worker, const ati_frame *frame) {
-    (void)worker;
-    (void)frame;
-}
-
 void ati_registry_add(ati_registry_entry *entry) {
     (void)entry;
 }
