@@ -53,6 +53,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/process_fork.h"
 #include "pool/pool.h"
 
 #include <asynctools/inline/fork.h>
@@ -294,9 +295,10 @@ void *at_inline_fork_join(struct at_inline_worker *line, struct at_inline_call *
 
 void *at_inline_fork_run(struct at_inline_worker *line, struct at_inline_call *call,
                          void *(*run)(void *argument), void *argument) {
-    (void)line;
     ATI_CALLER_CHECK(call != AT_INLINE_JOINED, "at_fork_join",
                      "the fork was joined before; join each fork once");
+    if (!line && call && ati_process_fork_count() > 0)
+        ati_task_end_forked_process();
     ATI_CALLER_CHECK(!call, "at_fork_join",
                      "another fork was started after this one and is not joined; join the last one "
                      "first, in the task that started it");

@@ -159,6 +159,8 @@ static bool reduce_halves(const struct span *whole) {
 }
 
 static bool try_split(const struct span *rest) {
+    if (!ati_worker_current)
+        ati_task_end_forked_process();
     if (ati_forks_has_private(&ati_worker_current->forks))
         return false;
     if (rest->value)
