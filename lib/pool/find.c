@@ -109,9 +109,10 @@ static bool steal_from(ati_worker *worker, ati_worker *victim, ati_work *work) {
     do
         result = ati_deque_steal(&victim->deque, work);
     while (result == ATI_STEAL_LOST);
-    if (result == ATI_STEAL_DONE)
-        ati_counter_add(&worker->counts.stolen, 1);
-    return result == ATI_STEAL_DONE;
+    if (result != ATI_STEAL_DONE)
+        return false;
+    ati_counter_add(&worker->counts.stolen, 1);
+    return ati_lane_admit(worker, work);
 }
 
 /* Steals from one of `count` victims, from a random one on. */
@@ -160,7 +161,7 @@ static bool steal(ati_worker *worker, ati_work *work) {
         uint32_t index = start + i < count ? start + i : start + i - count;
         ati_worker *victim = pool->workers[index];
         if (victim != worker && ati_fork_steal(worker, victim, now, work))
-            return true;
+            return ati_lane_admit(worker, work);
     }
     return false;
 }
@@ -168,7 +169,14 @@ static bool steal(ati_worker *worker, ati_work *work) {
 /* -- In which order -- */
 
 static bool take_oldest(ati_worker *worker, ati_work *work) {
-    return ati_deque_steal(&worker->deque, work) == ATI_STEAL_DONE;
+    return ati_deque_steal(&worker->deque, work) == ATI_STEAL_DONE && ati_lane_admit(worker, work);
+}
+
+static bool take_newest(ati_worker *worker, ati_work *work) {
+    while (ati_deque_pop(&worker->deque, work))
+        if (ati_lane_admit(worker, work))
+            return true;
+    return false;
 }
 
 static bool take_outside(ati_worker *worker, ati_work *work) {
@@ -248,7 +256,7 @@ static bool pick(ati_worker *worker, ati_work *work) {
     if (fair ? pick_fairly(worker, work)
              : (!puts_ready_off(worker) && take_ready(worker, work)) || take_high(worker, work))
         return true;
-    if (ati_deque_pop(&worker->deque, work))
+    if (take_newest(worker, work))
         return true;
     worker->has_own = false;
     if (take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work))
@@ -263,7 +271,7 @@ static bool search(ati_worker *worker, ati_work *work) {
     int rounds = worker->forks.watch_began != 0 ? nap_rounds : search_rounds;
     for (int round = 0; round < rounds || worker->forks.awaits_answer; round++) {
         worker->forks.awaits_answer = false;
-        if (ati_worker_fire_timers(worker, false) && ati_deque_pop(&worker->deque, work))
+        if (ati_worker_fire_timers(worker, false) && take_newest(worker, work))
             return true;
         if (take_ready(worker, work) || take_high(worker, work) ||
             take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work) ||

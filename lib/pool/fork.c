@@ -53,6 +53,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/process_fork.h"
 #include "pool/pool.h"
 
 #include <asynctools/inline/fork.h>
@@ -208,7 +209,13 @@ void ati_fork_share_all(ati_worker *worker) {
         ati_idle_notify(worker->pool, &worker->pool->idle);
 }
 
-/* Gives a call to whoever wants one. */
+/* Whether no other worker may run a call of this one's task now. */
+static bool is_barred(ati_worker *worker) {
+    return atomic_load_explicit(&worker->forks.is_low, memory_order_relaxed) &&
+           !ati_lane_has_place(worker->pool);
+}
+
+/* Gives a call to whoever wants one, and may have it. */
 static void answer(ati_worker *worker) {
     ati_forks *forks = &worker->forks;
     ati_fork_market *market = &worker->pool->fork_market;
@@ -224,7 +231,8 @@ static void answer(ati_worker *worker) {
      * Pairs with: seq_cst in ati_fork_needs_watch() and ati_fork_watch(). If release: all sleep,
      * and nobody watches. */
     atomic_store_explicit(&market->has_answer, true, memory_order_seq_cst);
-    share_one(worker, false);
+    if (!is_barred(worker))
+        share_one(worker, false);
     ati_idle_notify(worker->pool, &worker->pool->idle);
 }
 
@@ -287,9 +295,10 @@ void *at_inline_fork_join(struct at_inline_worker *line, struct at_inline_call *
 
 void *at_inline_fork_run(struct at_inline_worker *line, struct at_inline_call *call,
                          void *(*run)(void *argument), void *argument) {
-    (void)line;
     ATI_CALLER_CHECK(call != AT_INLINE_JOINED, "at_fork_join",
                      "the fork was joined before; join each fork once");
+    if (!line && call && ati_process_fork_count() > 0)
+        ati_task_end_forked_process();
     ATI_CALLER_CHECK(!call, "at_fork_join",
                      "another fork was started after this one and is not joined; join the last one "
                      "first, in the task that started it");
@@ -298,10 +307,16 @@ void *at_inline_fork_run(struct at_inline_worker *line, struct at_inline_call *c
 
 /* -- Stacks and contexts -- */
 
+static void set_owner(ati_worker *worker, const ati_fork_owner *owner) {
+    worker->forks.owner = *owner;
+    atomic_store_explicit(&worker->forks.is_low, worker->lane == ATI_LANE_LOW,
+                          memory_order_relaxed);
+}
+
 void ati_fork_set_owner(ati_worker *worker, const ati_fork_owner *owner) {
     if (ati_forks_count(&worker->forks) > 0)
         ati_fork_share_all(worker);
-    worker->forks.owner = *owner;
+    set_owner(worker, owner);
 }
 
 void ati_fork_leave_stack(ati_worker *worker, ati_fork_stack *stack) {
@@ -318,7 +333,7 @@ void ati_fork_leave_stack(ati_worker *worker, ati_fork_stack *stack) {
 
 void ati_fork_enter_stack(ati_worker *worker, const ati_fork_stack *stack) {
     ati_forks *forks = &worker->forks;
-    forks->owner = stack->owner;
+    set_owner(worker, &stack->owner);
     if (!stack->array)
         return;
     ATI_ASSERT(ati_forks_count(forks) == 0);
@@ -338,7 +353,7 @@ bool ati_pool_has_forks(at_pool *pool) {
      * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
     for (uint32_t i = 0; i < count; i++)
-        if (ati_forks_has_private(&pool->workers[i]->forks))
+        if (ati_forks_has_private(&pool->workers[i]->forks) && !is_barred(pool->workers[i]))
             return true;
     return false;
 }
@@ -409,7 +424,7 @@ static bool ask(ati_forks *forks, int64_t now) {
 bool ati_fork_steal(ati_worker *thief, ati_worker *victim, int64_t now, ati_work *work) {
     ati_forks *forks = &victim->forks;
     bool too_soon = now < atomic_load_explicit(&forks->next_look, memory_order_relaxed);
-    if ((too_soon && !is_wanted(forks)) || !ati_forks_has_private(forks) ||
+    if ((too_soon && !is_wanted(forks)) || !ati_forks_has_private(forks) || is_barred(victim) ||
         !ati_lock_try(&forks->lock))
         return false;
     atomic_store_explicit(&forks->next_look, now + interval_of(forks), memory_order_relaxed);

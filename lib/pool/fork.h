@@ -36,6 +36,7 @@ typedef struct ati_forks {
     bool is_unequal;                        /* barriers are; written before the worker starts */
     _Atomic bool wanted;                    /* somebody wants a call; read by all */
     int64_t wanted_since;                   /* CLOCK_MONOTONIC */
+    _Atomic bool is_low;                    /* the owner's task is of low priority; a hint */
 
     /* Hints. */
     _Atomic uint32_t vain;     /* calls handed out in vain since one was taken */
@@ -103,7 +104,7 @@ void ati_fork_set_owner(struct ati_worker *worker, const ati_fork_owner *owner);
 bool ati_fork_steal(struct ati_worker *thief, struct ati_worker *victim, int64_t now,
                     ati_work *work);
 
-/* Whether a call can be seen that its owner keeps to itself. */
+/* Whether a call can be seen that its owner keeps to itself, and that others may make. */
 bool ati_pool_has_forks(struct at_pool *pool);
 
 /* Asks every worker of the pool for a call: the one that forks next wakes somebody. Afterwards

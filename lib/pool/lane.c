@@ -4,7 +4,8 @@
  * hardly ever written.
  *
  * Works of low priority run on all workers but one, so that a flood of long ones leaves a worker
- * for the others. A worker takes its place (low_count) before it takes such a work.
+ * for the others. A worker takes its place (low_count) before it takes such a work. Forks of such
+ * tasks are in the deques; whoever meets one there and finds no place puts it into the queue.
  *
  * Invariants
  *   1. `queued` is raised before a work can be taken and lowered after it was: a worker that finds
@@ -12,6 +13,9 @@
  *   2. A worker that finds all places taken may fall asleep on works of low priority. Who leaves a
  *      place wakes one if works are left: it lowers low_count (seq_cst) before it looks at `queued`
  *      and at the sleepers, who look at low_count (seq_cst) after they have announced themselves.
+ *
+ *   3. Who has found no place, puts a work into the queue (seq_cst) and looks at low_count again
+ *      (seq_cst): either it sees the place that was left, or who has left it sees the work.
  *
  * Checked by: tests/unit/pool_priority_test.c, tests/stress/pool_priority_test.c. */
 #include "pool/pool.h"
@@ -67,6 +71,39 @@ bool ati_lane_enter_low(at_pool *pool) {
         if (atomic_compare_exchange_weak_explicit(&pool->low_count, &count, count + 1,
                                                   memory_order_relaxed, memory_order_relaxed))
             return true;
+    return false;
+}
+
+/* It was not started again: the injector counts it once more. False: no memory. */
+static bool put_back(ati_worker *worker, const ati_work *work) {
+    at_pool *pool = worker->pool;
+    ati_injector *injector = &pool->low.injector;
+    ati_injector_shard *shard = ati_injector_open(injector);
+    bool reserved = ati_injector_reserve(shard, 1);
+    if (reserved) {
+        ati_counter_add(&worker->counts.accepted, (uint64_t)-1);
+        if (pool->options.queue_bound != AT_UNLIMITED)
+            atomic_fetch_add_explicit(&pool->bounded_count, 1, memory_order_relaxed);
+        /* ORDER lane.queued: seq_cst. Comes before the look at low_count.
+         * Pairs with: seq_cst in is_queued(). If relaxed: as invariant 3. */
+        atomic_fetch_add_explicit(&pool->low.queued, 1, memory_order_seq_cst);
+        ati_injector_write(shard, work);
+        (void)ati_injector_publish(shard, 1);
+    }
+    ati_injector_close(injector, shard);
+    return reserved;
+}
+
+bool ati_lane_admit(ati_worker *worker, const ati_work *work) {
+    at_pool *pool = worker->pool;
+    if (ati_work_lane(work) != ATI_LANE_LOW || ati_lane_enter_low(pool))
+        return true;
+    if (!put_back(worker, work)) {
+        ati_lane_return_to_low(pool); /* rather one too many than none */
+        return true;
+    }
+    if (ati_lane_has_work(pool))
+        ati_idle_notify(pool, &pool->idle);
     return false;
 }
 

@@ -176,6 +176,8 @@ static uint64_t divisible_count(const struct span *rest) {
 }
 
 static bool try_split(const struct span *rest) {
+    if (!ati_worker_current)
+        ati_task_end_forked_process();
     if (rest->loop->may_not_fork || ati_forks_has_private(&ati_worker_current->forks))
         return false;
     if (rest->value)

@@ -153,6 +153,16 @@ bool ati_lane_has_work(at_pool *pool);
 bool ati_lane_enter_low(at_pool *pool);
 void ati_lane_leave_low(at_pool *pool);
 
+/* Whether one more worker may; a hint. */
+static inline bool ati_lane_has_place(const at_pool *pool) {
+    return atomic_load_explicit(&((at_pool *)pool)->low_count, memory_order_relaxed) <
+           pool->low_limit;
+}
+
+/* Before a worker runs what it has found in a deque, a fork of low priority perhaps: finds it a
+ * place, or puts it with the others that wait for one. True: the worker is to run it. */
+bool ati_lane_admit(ati_worker *worker, const ati_work *work);
+
 /* A task of low priority goes on after a wait. */
 static inline void ati_lane_return_to_low(at_pool *pool) {
     atomic_fetch_add_explicit(&pool->low_count, 1, memory_order_relaxed);

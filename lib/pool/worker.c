@@ -77,6 +77,8 @@ void ati_worker_end_quiet(ati_worker *worker) {
     worker->quiet = ATI_QUIET_NO;
 }
 
+/* What runs inline or drops a value is in the middle of a task. The forks of that stay its own: the
+ * short way ends here, as in a plain thread, and calls forked meanwhile are made by their joins. */
 void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
     if (worker)
         ati_counter_add_after(&worker->counts.running, 1);
@@ -86,7 +88,11 @@ void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context)
         ati_worker_end_quiet(current);
         run->fork_count = ati_forks_count(&current->forks);
         run->outer_owner = current->forks.owner;
-        ati_fork_set_owner(current, &(ati_fork_owner){&run->frame, context});
+        run->outer_line = at_inline_worker_current;
+        if (!worker && run->fork_count > 0)
+            at_inline_worker_current = NULL;
+        else
+            ati_fork_set_owner(current, &(ati_fork_owner){&run->frame, context});
     }
     run->frame = (ati_frame){0};
     ati_frame_enter(&run->frame);
@@ -94,8 +100,8 @@ void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context)
     ati_context_current = context;
 }
 
-/* A task called process_fork and returned in the child, where the pool has no other thread. */
-_Noreturn static void end_forked_process(void) {
+/* In the child the pool has no other thread. */
+void ati_task_end_forked_process(void) {
     fputs("asynctools: task: a task that forked the process may not return in the child; call exec "
           "or _exit there\n",
           stderr);
@@ -122,14 +128,16 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
     ati_frame_leave(&run->frame);
     if (current) {
         hide(current, &run->frame);
-        ati_fork_set_owner(current, &run->outer_owner);
+        at_inline_worker_current = run->outer_line;
+        if (worker || run->fork_count == 0)
+            ati_fork_set_owner(current, &run->outer_owner);
     }
     if (!worker)
         return;
     ATI_CALLER_CHECK(worker->depth > 0 || worker->blocking_depth == 0, "at_blocking_begin",
                      "a task returned without at_blocking_end");
     if (ati_pool_is_forked(worker->pool))
-        end_forked_process();
+        ati_task_end_forked_process();
     ati_worker_counts *counts = &worker->counts;
     ati_counter_add(&counts->running, (uint64_t)-1);
     ati_counter_add_after(status == AT_OK                ? &counts->succeeded

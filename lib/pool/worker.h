@@ -147,6 +147,7 @@ typedef struct ati_task_run {
     ati_context *outer_context;
     size_t fork_count; /* unjoined on this stack when it began */
     ati_fork_owner outer_owner;
+    struct at_inline_worker *outer_line;
 } ati_task_run;
 
 /* Gives the name that the program gave the task, else that of its function, else "unnamed". */
@@ -175,6 +176,9 @@ static inline void ati_task_show(ati_task_run *run, const char *site, const char
     if (name && *name)
         ati_view_show_named(worker, &run->frame);
 }
+
+/* A task called process_fork and goes on in the child as if it were in its pool. */
+_Noreturn void ati_task_end_forked_process(void);
 
 /* Ends it; `status` says how. */
 void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status);

@@ -29,16 +29,6 @@ ati_frame *ati_frame_current(void) {
     return &frame;
 }
 
-void ati_view_show_named(ati_worker *worker, const ati_frame *frame) {
-    (void)worker;
-    (void)frame;
-}
-
-void ati_view_hide_named(ati_worker *worker, const ati_frame *frame) {
-    (void)worker;
-    (void)frame;
-}
-
 void ati_error_slot_put(at_error *error, bool in_flight) {
     (void)error;
     (void)in_flight;

@@ -2,7 +2,8 @@
  *
  * Rule Z2: a task that forks the process and returns in the child ends the child, with one sentence
  * and the exit code 70; the parent has noticed nothing. Until then it is in a plain thread: it
- * waits as one, and runs nothing that is the parent's. */
+ * waits as one, and runs nothing that is the parent's. The same holds for the turn of a loop, and
+ * between a fork and its join. */
 #include "support/plain.h"
 
 #include <asynctools/asynctools.h>
@@ -58,11 +59,40 @@ static void *fork_and_return(void *child) {
     return child;
 }
 
+static pid_t fork_process(void) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        alarm(30);
+        dup2(child_errors[1], STDERR_FILENO);
+    }
+    return pid;
+}
+
+static void *fork_before_a_join(void *child) {
+    at_fork join;
+    at_fork_start(&join, give, child);
+    *(pid_t *)child = fork_process();
+    return at_fork_join(&join, give);
+}
+
+static void *fork_in_turn(int64_t index, void *child) {
+    if (index == 0)
+        *(pid_t *)child = fork_process();
+    return NULL;
+}
+
+static void *fork_in_a_loop(void *child) {
+    at_parallel_options options = {.grain = 1};
+    AT_TRY(at_parallel_for(at_pool_current(), 0, 100, fork_in_turn, child, &options));
+    return child;
+}
+
 static void *sleep_a_while(void *unused) {
     at_sleep(AT_MILLISECONDS(300));
     return unused;
 }
 
+/* What the child says is read until it has ended. */
 static void expect_sentence(void) {
     static const char sentence[] = "a task that forked the process may not return in the child";
     char text[1024] = "";
@@ -83,20 +113,26 @@ static void expect_value(at_future *future, const void *expected) {
     at_future_release(future);
 }
 
-int main(void) {
-    at_pool *pool = NULL;
+static void expect_end_of_child(at_pool *pool, at_run_fn run) {
     pid_t child = -1;
     int status = 0;
     plain_check(pipe(child_errors) == 0);
-    plain_check(at_pool_create(&pool, &(at_pool_options){.thread_count = 2}) == AT_OK);
-    for (int i = 0; i < 10; i++)
-        plain_check(at_pool_start(pool, sleep_a_while, NULL) == AT_OK);
     fflush(NULL);
-    expect_value(at_pool_submit(pool, fork_and_return, &child), &child);
+    expect_value(at_pool_submit(pool, run, &child), &child);
     plain_check(child > 0);
     expect_sentence();
     plain_check(waitpid(child, &status, 0) == child);
     plain_check(WIFEXITED(status) && WEXITSTATUS(status) == 70);
+}
+
+int main(void) {
+    at_pool *pool = NULL;
+    plain_check(at_pool_create(&pool, &(at_pool_options){.thread_count = 2}) == AT_OK);
+    for (int i = 0; i < 10; i++)
+        plain_check(at_pool_start(pool, sleep_a_while, NULL) == AT_OK);
+    expect_end_of_child(pool, fork_and_return);
+    expect_end_of_child(pool, fork_before_a_join);
+    expect_end_of_child(pool, fork_in_a_loop);
     for (int i = 0; i < 100; i++)
         expect_value(at_pool_submit(pool, give, pool), pool);
     plain_check(at_pool_shutdown(pool, at_after(AT_SECONDS(20))) == AT_OK);

@@ -366,6 +366,44 @@ Test(fork, cycle_of_waits_through_a_taken_call_is_found, .description = "W2") {
     destroy_pool(pool);
 }
 
+/* -- A value is dropped: the forks of the task stay its own, and the drop may fork too -- */
+
+static ptrdiff_t count_private(void) {
+    ati_forks *forks = &ati_worker_current->forks;
+    return forks->line.head - atomic_load(&forks->split);
+}
+
+static void drop_with_forks(void *sum) {
+    *(intptr_t *)sum += (intptr_t)fibonacci((void *)10);
+}
+
+static void *return_sum(void *sum) {
+    return at_return(sum, drop_with_forks);
+}
+
+static void *drop_above_forks(void *sum) {
+    at_future *future = at_pool_submit(at_pool_current(), return_sum, sum);
+    AT_TRY(at_future_wait(future, AT_FOREVER, NULL));
+    at_fork forks[3];
+    for (int i = 0; i < 3; i++)
+        at_fork_start(&forks[i], fibonacci, (void *)10);
+    ptrdiff_t before = count_private();
+    at_future_release(future);
+    cr_expect_gt(before, 0);
+    cr_expect_eq(count_private(), before);
+    for (int i = 3; i-- > 0;)
+        *(intptr_t *)sum += (intptr_t)at_fork_join(&forks[i], fibonacci);
+    return sum;
+}
+
+Test(fork, drop_leaves_the_forks_of_the_task) {
+    intptr_t sum = 0;
+    at_pool *pool = create_pool(1);
+    (void)run(pool, drop_above_forks, &sum);
+    cr_expect_eq(sum, 4 * 55);
+    destroy_pool(pool);
+}
+
 /* -- Waiting with unjoined forks: they are handed out, and the task comes back to them -- */
 
 struct waiting {

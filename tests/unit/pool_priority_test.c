@@ -5,6 +5,7 @@
 #include "support/test.h"
 
 #include <asynctools/error.h>
+#include <asynctools/parallel.h>
 #include <asynctools/sleep.h>
 
 #include "pool/pool.h"
@@ -254,5 +255,124 @@ Test(pool_priority, unknown_ones_are_refused) {
     expect_outcome(future, AT_ERROR_INVALID);
     cr_expect_not_null(strstr(at_error_text(at_future_error(future)), "priority"));
     at_future_release(future);
+    destroy_pool(pool);
+}
+
+/* -- Forks are of the priority of their task (S4, L6) -- */
+
+static at_future *start_low(at_pool *pool, at_run_fn function, void *argument) {
+    at_task_options options = {.run = function, .argument = argument, .priority = AT_PRIORITY_LOW};
+    return at_pool_submit_with(pool, &options);
+}
+
+static void *pass_gate(int64_t index, void *gate) {
+    (void)index;
+    return gate_pass(gate);
+}
+
+static void *loop_through_gate(void *gate) {
+    at_parallel_options options = {.grain = 1};
+    AT_TRY(at_parallel_for(at_pool_current(), 0, 4, pass_gate, gate, &options));
+    return gate;
+}
+
+static int read_entered(struct gate *gate) {
+    pthread_mutex_lock(&gate->mutex);
+    int entered = gate->entered;
+    pthread_mutex_unlock(&gate->mutex);
+    return entered;
+}
+
+/* The sleep gives forks the time to be taken that should not be. */
+Test(pool_priority, forks_of_low_ones_leave_a_worker) {
+    struct gate gate = GATE_CLOSED;
+    struct tally tally = {0};
+    at_pool *pool = create_pool(2);
+    at_future *loop = start_low(pool, loop_through_gate, &gate);
+    gate_await(&gate, 1);
+    at_sleep(AT_MILLISECONDS(20));
+    cr_expect_eq(read_entered(&gate), 1);
+    at_future *future = at_pool_submit(pool, tally_run, &tally);
+    if (read_entered(&gate) == 1)
+        wait_value(future);
+    gate_open(&gate);
+    wait_value(loop);
+    at_future_release(future);
+    at_future_release(loop);
+    destroy_pool(pool);
+}
+
+struct low_fork {
+    _Atomic bool entered;
+    ati_lane lane; /* that the call runs in */
+};
+
+static void *enter_fork(void *argument) {
+    struct low_fork *low_fork = argument;
+    low_fork->lane = ati_worker_current->lane;
+    atomic_store(&low_fork->entered, true);
+    return argument;
+}
+
+static void *fork_and_spin(void *argument) {
+    struct low_fork *low_fork = argument;
+    at_fork fork;
+    at_fork_start(&fork, enter_fork, argument);
+    while (!atomic_load(&low_fork->entered))
+        ;
+    return at_fork_join(&fork, enter_fork);
+}
+
+Test(pool_priority, taken_forks_inherit) {
+    at_pool *pool = create_pool(3);
+    for (int i = 0; i < 50; i++) {
+        struct low_fork low_fork = {0};
+        at_future *future = start_low(pool, fork_and_spin, &low_fork);
+        wait_value(future);
+        at_future_release(future);
+        cr_expect_eq(low_fork.lane, ATI_LANE_LOW);
+    }
+    cr_expect_eq(atomic_load(&pool->low_count), 0);
+    destroy_pool(pool);
+}
+
+static void *set_promise(void *promise) {
+    cr_expect_eq(at_promise_set(promise, NULL, NULL), AT_OK);
+    return promise;
+}
+
+/* Waits for what only its fork does. */
+static void *fork_and_wait(void *promise) {
+    at_future *future = at_promise_future(promise);
+    at_fork fork;
+    at_fork_start(&fork, set_promise, promise);
+    at_status status = at_future_wait(future, AT_FOREVER, NULL);
+    at_fork_join(&fork, set_promise);
+    at_future_release(future);
+    AT_TRY(status);
+    return promise;
+}
+
+static void *yield_often(void *unused) {
+    for (int i = 0; i < 10; i++)
+        at_yield();
+    return unused;
+}
+
+/* Others take the place of the one that waits: its fork comes after them. */
+Test(pool_priority, fork_without_a_place_waits_for_one) {
+    at_pool *pool = create_pool(2);
+    for (int i = 0; i < 300; i++) {
+        at_future *unused;
+        at_promise *promise = create_promise(pool, &unused);
+        at_future *future = start_low(pool, fork_and_wait, promise);
+        at_task_options others = {.run = yield_often, .priority = AT_PRIORITY_LOW};
+        for (int j = 0; j < 3; j++)
+            cr_assert_eq(at_pool_start_with(pool, &others), AT_OK);
+        wait_value(future);
+        at_future_release(future);
+        at_future_release(unused);
+        at_promise_destroy(promise);
+    }
     destroy_pool(pool);
 }
