@@ -22,7 +22,8 @@ typedef enum at_priority {
     AT_PRIORITY_INHERITED = 0, /* that of the task which starts it; in a plain thread: normal */
     AT_PRIORITY_HIGH = 1,
     AT_PRIORITY_NORMAL = 2,
-    AT_PRIORITY_LOW = 3, /* one worker at least is kept free of these, if there are several */
+    AT_PRIORITY_LOW = 3, /* all workers but one may begin these, if there are several; one that goes
+                            on after a wait lets others go first in turns while too many run */
 } at_priority;
 
 /* How a task is to be started. `run` is required. */

@@ -16,7 +16,7 @@ AT_DECLARATIONS_BEGIN
 /* A task that is to start at a moment, in the caller's storage: setting it cannot fail for memory.
  * Prepared by at_timer_init, ended by at_timer_unregister; its members are private. */
 typedef struct at_timer {
-    uint64_t members[20];
+    uint64_t members[22];
 } at_timer;
 
 /** Prepares a timer that is to start `run(argument)` as a task of `pool`.

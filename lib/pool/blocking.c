@@ -338,6 +338,7 @@ void at_blocking_begin(void) {
     ati_worker *worker = ati_worker_current;
     if (!worker || worker->blocking_depth++ > 0)
         return;
+    ati_worker_hand_time_over(worker);
     atomic_store_explicit(&worker->blocks, true, memory_order_relaxed);
     worker->is_replaced = ati_pool_block_begin(worker);
 }

@@ -222,6 +222,13 @@ bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
     return count > 0;
 }
 
+/* The task that is ready next has low priority, and as many as may run such do: every other time
+ * something else has its turn first. */
+static bool puts_ready_off(ati_worker *worker) {
+    worker->puts_off = ati_worker_is_crowded(worker) && !worker->puts_off;
+    return worker->puts_off;
+}
+
 /* A task that was woken goes on before anything new is begun. */
 static bool take_ready(ati_worker *worker, ati_work *work) {
     *work = (ati_work){0};
@@ -238,7 +245,8 @@ static bool pick(ati_worker *worker, ati_work *work) {
         return true;
     bool fair = worker->owes_fairness;
     worker->owes_fairness = false;
-    if (fair ? pick_fairly(worker, work) : take_ready(worker, work) || take_high(worker, work))
+    if (fair ? pick_fairly(worker, work)
+             : (!puts_ready_off(worker) && take_ready(worker, work)) || take_high(worker, work))
         return true;
     if (ati_deque_pop(&worker->deque, work))
         return true;

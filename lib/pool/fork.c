@@ -34,9 +34,9 @@
  *      start raises head, light barrier, reads limit. So it is seen, or it answers.
  *   4. Without unequal barriers, start and join always take the lock after they have changed head.
  *      The thief decides, and asks, under the lock: the same holds.
- *   5. All private calls were forked under `context`: what changes it hands them out first. A thief
- *      reads it when it has won a call and holds the lock still, which an owner with unjoined forks
- *      takes before it changes the context.
+ *   5. All private calls belong to `owner`, and to the lane of the worker: what changes these hands
+ *      them out first. A thief reads both when it has won a call and holds the lock still, which an
+ *      owner with unjoined forks takes before it changes them.
  *   6. While has_answer is false, every worker is asked, or is being asked: it is reset before the
  *      first is, and set after one has answered.
  *
@@ -125,11 +125,10 @@ static ati_fork_array *set_array(ati_forks *forks, ati_fork_array *array,
 }
 
 /* Gives a private call its record. */
-static void hand_out(ati_forks *forks, struct at_inline_call *call, ati_forked_call *record,
-                     bool is_taken) {
+static void hand_out(ati_forks *forks, struct at_inline_call *call, ati_forked_call *record) {
     ati_forked_call_fill(record, AT_INLINE_LOAD(&call->run, __ATOMIC_RELAXED),
-                         AT_INLINE_LOAD(&call->argument, __ATOMIC_RELAXED), forks->context,
-                         is_taken);
+                         AT_INLINE_LOAD(&call->argument, __ATOMIC_RELAXED), &forks->owner,
+                         worker_of(&forks->line)->lane);
     AT_INLINE_STORE(&call->argument, (void *)record, __ATOMIC_RELAXED);
 }
 
@@ -188,7 +187,7 @@ static bool share_one(ati_worker *worker, bool anyhow) {
     bool found = oldest < read_head(forks);
     bool handed_out = found && record;
     if (handed_out)
-        hand_out(forks, oldest, record, false);
+        hand_out(forks, oldest, record);
     else if (found && anyhow)
         AT_INLINE_STORE(&oldest->argument, NULL, __ATOMIC_RELAXED);
     if (handed_out || (found && anyhow))
@@ -299,15 +298,15 @@ void *at_inline_fork_run(struct at_inline_worker *line, struct at_inline_call *c
 
 /* -- Stacks and contexts -- */
 
-void ati_fork_set_context(ati_worker *worker, ati_context *context) {
+void ati_fork_set_owner(ati_worker *worker, const ati_fork_owner *owner) {
     if (ati_forks_count(&worker->forks) > 0)
         ati_fork_share_all(worker);
-    worker->forks.context = context;
+    worker->forks.owner = *owner;
 }
 
 void ati_fork_leave_stack(ati_worker *worker, ati_fork_stack *stack) {
     ati_forks *forks = &worker->forks;
-    *stack = (ati_fork_stack){.context = forks->context};
+    *stack = (ati_fork_stack){.owner = forks->owner};
     if (ati_forks_count(forks) == 0)
         return;
     ati_fork_share_all(worker);
@@ -319,7 +318,7 @@ void ati_fork_leave_stack(ati_worker *worker, ati_fork_stack *stack) {
 
 void ati_fork_enter_stack(ati_worker *worker, const ati_fork_stack *stack) {
     ati_forks *forks = &worker->forks;
-    forks->context = stack->context;
+    forks->owner = stack->owner;
     if (!stack->array)
         return;
     ATI_ASSERT(ati_forks_count(forks) == 0);
@@ -344,7 +343,7 @@ bool ati_pool_has_forks(at_pool *pool) {
     return false;
 }
 
-/* Takes the oldest private call of an owner that runs on. */
+/* Hands out the oldest private call of an owner that runs on. */
 static bool take_by_force(ati_forks *forks, ati_forked_call *record) {
     ati_lock_acquire(&forks->lock);
     struct at_inline_call *oldest = read_split(forks);
@@ -358,7 +357,7 @@ static bool take_by_force(ati_forks *forks, ati_forked_call *record) {
          * call. */
         taken = AT_INLINE_LOAD(&forks->line.head, __ATOMIC_ACQUIRE) > oldest;
         if (taken)
-            hand_out(forks, oldest, record, true);
+            hand_out(forks, oldest, record);
         else
             set_split(forks, oldest);
         forks->wanted_since = ati_monotonic_ns();
@@ -377,10 +376,12 @@ static bool force(ati_worker *thief, ati_forks *forks, int64_t now, ati_work *wo
         ati_forked_call *record = ati_forked_call_create();
         market->last_force = now;
         taken = record && take_by_force(forks, record);
-        if (taken)
-            *work = ati_forked_call_taken_work(record);
-        else if (record)
+        if (taken) {
+            ati_counter_add(&thief->counts.claimed, 1);
+            *work = ati_forked_call_work(record);
+        } else if (record) {
             ati_forked_call_discard(record);
+        }
     }
     ati_try_lock_release(&market->force_lock);
     if (taken)

@@ -16,6 +16,12 @@ struct at_pool;
 
 typedef struct ati_fork_array ati_fork_array;
 
+/* The task that a call belongs to. */
+typedef struct ati_fork_owner {
+    const ati_frame *frame;
+    ati_context *context;
+} ati_fork_owner;
+
 /* Of one worker. */
 typedef struct ati_forks {
     _Alignas(ATI_CACHE_LINE) struct at_inline_worker line; /* first: public code has its address */
@@ -26,7 +32,7 @@ typedef struct ati_forks {
     _Atomic(struct at_inline_call *) split; /* calls below were handed out; read by all */
     ati_fork_array *array;                  /* NULL: base is line.place */
     ati_fork_array *spare;                  /* one that no stack uses, or NULL */
-    ati_context *context;                   /* of what the owner runs */
+    ati_fork_owner owner;                   /* of the private calls */
     bool is_unequal;                        /* barriers are; written before the worker starts */
     _Atomic bool wanted;                    /* somebody wants a call; read by all */
     int64_t wanted_since;                   /* CLOCK_MONOTONIC */
@@ -50,7 +56,7 @@ typedef struct ati_forks {
 typedef struct ati_fork_stack {
     ati_fork_array *array; /* NULL: it has no unjoined forks */
     struct at_inline_call *head;
-    ati_context *context;
+    ati_fork_owner owner;
 } ati_fork_stack;
 
 /* What the forks of a pool share. */
@@ -87,13 +93,13 @@ void ati_fork_share_all(struct ati_worker *worker);
 void ati_fork_leave_stack(struct ati_worker *worker, ati_fork_stack *stack);
 void ati_fork_enter_stack(struct ati_worker *worker, const ati_fork_stack *stack);
 
-/* From now on the worker runs under another context. */
-void ati_fork_set_context(struct ati_worker *worker, ati_context *context);
+/* From now on the worker runs another task, or the same under another context. */
+void ati_fork_set_owner(struct ati_worker *worker, const ati_fork_owner *owner);
 
 /* -- Thieves -- */
 
-/* Looks at the calls that `victim` keeps to itself: asks for one, or, when that was in vain, takes
- * the oldest. True: `work` is one to be run. */
+/* Looks at the calls that `victim` keeps to itself: asks for one, or, when that was in vain, gets
+ * the oldest. True: `work` is the one that makes it, unless its owner does. */
 bool ati_fork_steal(struct ati_worker *thief, struct ati_worker *victim, int64_t now,
                     ati_work *work);
 

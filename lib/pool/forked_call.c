@@ -9,7 +9,7 @@
  *   TAKEN, AWAITED -make_call-> DONE
  *
  * Fields
- *   run, argument, context   written before the record is handed out.
+ *   run, argument, owner, lane   written before the record is handed out.
  *   waiter                   on the owner's stack; written by the owner before AWAITED.
  *   value, is_short, frame   written by the one who makes the call before DONE.
  *   holders                  the owner, and the queued work or the one who makes the call; the last
@@ -19,7 +19,9 @@
  *   1. One compare-and-swap takes the call; whoever loses it makes no call. A work that finds its
  *      call taken is a tombstone and only lets go.
  *   2. The owner does not leave its join before DONE, if another one has taken the call: what the
- *      call uses of the owner's stack and operation lives on.
+ *      call uses of the owner's stack and operation lives on, and with it the frames of its task.
+ *   3. A call made elsewhere runs in a copy of its task's frame, below which lies what lies below
+ *      that. So it is seen by those who look for cycles of waits as if its task made it.
  *
  * Checked by: tests/model/fork_model.c, tests/stress/fork_test.c. */
 #include "pool/forked_call.h"
@@ -39,7 +41,8 @@ struct ati_forked_call {
     _Atomic uint32_t holders;
     void *(*run)(void *argument);
     void *argument;
-    ati_context *context; /* owned, or NULL */
+    ati_fork_owner owner; /* the context is retained */
+    ati_lane lane;
     ati_waiter *waiter;
     void *value;
     bool is_short;   /* took less time than handing it over */
@@ -57,13 +60,14 @@ void ati_forked_call_discard(ati_forked_call *call) {
 }
 
 void ati_forked_call_fill(ati_forked_call *call, void *(*run)(void *argument), void *argument,
-                          ati_context *context, bool is_taken) {
-    atomic_init(&call->state, is_taken ? TAKEN : OPEN);
+                          const ati_fork_owner *owner, ati_lane lane) {
+    atomic_init(&call->state, OPEN);
     atomic_init(&call->holders, 2);
     call->run = run;
     call->argument = argument;
-    call->context = context;
-    ati_context_retain(context);
+    call->owner = *owner;
+    call->lane = lane;
+    ati_context_retain(owner->context);
 }
 
 void ati_forked_call_release(ati_forked_call *call) {
@@ -72,7 +76,7 @@ void ati_forked_call_release(ati_forked_call *call) {
      * looks. */
     if (atomic_fetch_sub_explicit(&call->holders, 1, memory_order_acq_rel) != 1)
         return;
-    ati_context_release(call->context);
+    ati_context_release(call->owner.context);
     ati_release(call, sizeof *call);
 }
 
@@ -85,18 +89,37 @@ static bool take(ati_forked_call *call) {
                                                    memory_order_relaxed);
 }
 
+/* Begins the call as a part of its task. Gives the frame below on this stack. */
+static ati_frame *begin_call(ati_task_run *run, const ati_fork_owner *owner) {
+    const ati_frame *task = owner->frame;
+    ati_task_begin(NULL, run, owner->context);
+    ati_frame *below = run->frame.outer;
+    run->frame.identity = task->identity;
+    run->frame.may_not_wait = task->may_not_wait;
+    run->frame.outer = task->outer;
+    ati_task_show(run, task->site, task->name);
+    return below;
+}
+
+/* Takes over what the call leaves. */
+static void end_call(ati_worker *worker, ati_task_run *run, ati_frame *below, ati_frame *left) {
+    run->frame.outer = below;
+    if (worker->named) /* it may be one of another stack, which a nested task has ended above */
+        ati_view_hide_named(worker, &run->frame);
+    *left = run->frame;
+    run->frame.error = NULL;
+    run->frame.next_future = NULL;
+    ati_task_end(NULL, run, AT_OK);
+}
+
 static void make_call(ati_worker *worker, ati_forked_call *call) {
     ati_task_run run;
     ati_counter_add(&worker->forks.taken, 1);
-    ati_task_begin(NULL, &run, call->context);
-    ati_task_show(&run, AT_SITE("a forked call"), NULL);
+    ati_frame *below = begin_call(&run, &call->owner);
     int64_t began = ati_monotonic_ns();
     call->value = call->run(call->argument);
     call->is_short = ati_monotonic_ns() - began < short_time;
-    call->frame = run.frame;
-    run.frame.error = NULL;
-    run.frame.next_future = NULL;
-    ati_task_end(NULL, &run, AT_OK);
+    end_call(worker, &run, below, &call->frame);
     /* ORDER forked_call.state: acq_rel. Publishes what the call has done, and sees who waits.
      * Pairs with: acquire in is_done(), release in wait_until_done(). If relaxed: the owner reads
      * an unwritten value. */
@@ -116,17 +139,9 @@ static void *run_queued(void *argument) {
     return NULL;
 }
 
-static void *run_taken(void *argument) {
-    make_call(ati_worker_current, argument);
-    return NULL;
-}
-
 ati_work ati_forked_call_work(ati_forked_call *call) {
-    return (ati_work){.run = run_queued, .argument = call};
-}
-
-ati_work ati_forked_call_taken_work(ati_forked_call *call) {
-    return (ati_work){.run = run_taken, .argument = call};
+    void *context = ati_context_in_lane(NULL, call->lane);
+    return (ati_work){.run = run_queued, .argument = call, .context = context};
 }
 
 /* -- Joining -- */

@@ -10,24 +10,22 @@
 
 #include <stdbool.h>
 
+struct ati_fork_owner;
 struct ati_worker;
 
 typedef struct ati_forked_call ati_forked_call;
 
-/* Makes one for a call that its owner is to join, under `context`. NULL: no memory. It is held
- * twice: by the one who joins, and by the work or thief that is to make the call. */
+/* Makes one for a call that its owner is to join. NULL: no memory. It is held twice: by the one who
+ * joins, and by the work that is to make the call. */
 ati_forked_call *ati_forked_call_create(void);
 void ati_forked_call_fill(ati_forked_call *call, void *(*run)(void *argument), void *argument,
-                          ati_context *context, bool is_taken);
+                          const struct ati_fork_owner *owner, ati_lane lane);
 
 /* Nobody has seen it. */
 void ati_forked_call_discard(ati_forked_call *call);
 
 /* The work that makes the call, unless its owner has begun to. */
 ati_work ati_forked_call_work(ati_forked_call *call);
-
-/* The one that makes it if it was created as taken. */
-ati_work ati_forked_call_taken_work(ati_forked_call *call);
 
 /* No work is queued for it. */
 void ati_forked_call_release(ati_forked_call *call);

@@ -51,6 +51,25 @@ static void push_top(ati_idle *idle, ati_worker *worker) {
     idle->top = worker;
 }
 
+/* Tasks wait on this worker: below all those that have none, because whoever is woken for new work
+ * may be kept from them. */
+static void push_below_free(ati_idle *idle, ati_worker *worker) {
+    ati_worker *below = idle->top;
+    while (below && below->sleeps_until == AT_FOREVER &&
+           ati_counter_read(&below->suspended_count) == 0)
+        below = below->below;
+    worker->below = below;
+    worker->above = below ? below->above : idle->bottom;
+    if (worker->above)
+        worker->above->below = worker;
+    else
+        idle->top = worker;
+    if (below)
+        below->above = worker;
+    else
+        idle->bottom = worker;
+}
+
 static void push_bottom(ati_idle *idle, ati_worker *worker) {
     worker->below = NULL;
     worker->above = idle->bottom;
@@ -196,6 +215,8 @@ static void enter_sleep(ati_worker *worker, bool searching) {
     worker->sleeps_until = keeps ? next : AT_FOREVER;
     if (keeps)
         push_bottom(idle, worker);
+    else if (ati_counter_read(&worker->suspended_count) > 0)
+        push_below_free(idle, worker);
     else
         push_top(idle, worker);
     update_kept(idle);

@@ -175,6 +175,15 @@ void ati_pool_block_end(ati_worker *worker);
 bool ati_spare_park(ati_worker *worker);
 void ati_spare_wake_all(at_pool *pool);
 
+/* A worker that had to look at the timers is about to run something that may last: somebody else
+ * keeps the time from now on. */
+static inline void ati_worker_hand_time_over(ati_worker *worker) {
+    if (!worker->kept_time)
+        return;
+    worker->kept_time = false;
+    ati_idle_keep_time(worker->pool);
+}
+
 /* -- References (references.c) -- */
 
 void ati_pool_init_references(at_pool *pool); /* the owner's */

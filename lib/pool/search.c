@@ -79,8 +79,10 @@ void ati_search_expire(ati_pool_timer *timer) {
             (void)search(pool->workers[i], moment);
         remain |= has_unsearched(pool->workers[i]);
     }
-    if (remain)
+    if (remain) {
         ati_search_plan(ati_worker_current);
+        ati_worker_hand_time_over(ati_worker_current);
+    }
 }
 
 bool ati_search_take(ati_worker *worker, int64_t moment,

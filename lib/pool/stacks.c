@@ -398,10 +398,13 @@ void ati_stacks_init(ati_stacks *stacks, size_t stack_bytes, uint32_t warm_limit
     };
 }
 
+/* All but the one that this code runs on, if it does. */
 static void destroy_slabs(ati_stacks *stacks, ati_stack_slab *slab) {
+    const char *here = __builtin_frame_address(0);
     while (slab) {
         ati_stack_slab *next = slab->next;
-        destroy_slab(stacks, slab);
+        if (here < slab->mapping || here >= slab->mapping + slab->mapping_bytes)
+            destroy_slab(stacks, slab);
         slab = next;
     }
 }
@@ -410,7 +413,8 @@ void ati_stacks_abandon(ati_stacks *stacks) {
     destroy_slabs(stacks, stacks->partial);
     destroy_slabs(stacks, stacks->full);
     if (stacks->unused)
-        destroy_slab(stacks, stacks->unused);
+        stacks->unused->next = NULL;
+    destroy_slabs(stacks, stacks->unused);
     *stacks = (ati_stacks){
         .stride = stacks->stride,
         .page_bytes = stacks->page_bytes,

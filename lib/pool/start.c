@@ -86,6 +86,8 @@ bool ati_overflow_take(at_pool *pool, ati_work *work) {
             overflow->last = NULL;
         *work = node->work;
         ati_pool_uncount_bounded(pool, 1);
+        if (ati_work_lane(work) == ATI_LANE_LOW)
+            ati_lane_return_to_low(pool); /* its runner gives the place back */
         uint64_t taken = atomic_load_explicit(&overflow->taken, memory_order_relaxed);
         atomic_store_explicit(&overflow->taken, taken + 1, memory_order_relaxed);
     }

@@ -209,6 +209,12 @@ bool ati_worker_has_ready(ati_worker *worker) {
     return worker->ready.first;
 }
 
+bool ati_worker_is_crowded(ati_worker *worker) {
+    at_pool *pool = worker->pool;
+    return ati_worker_has_ready(worker) && worker->ready.first->lane == ATI_LANE_LOW &&
+           atomic_load_explicit(&pool->low_count, memory_order_relaxed) >= pool->low_limit;
+}
+
 static ati_waiter *take_ready(ati_worker *worker) {
     empty_inbox(worker);
     return take_first(&worker->ready);
@@ -219,6 +225,7 @@ bool ati_worker_resume_next(ati_worker *worker) {
     if (!waiter)
         return false;
     ati_worker_note_clock(worker, ati_coarse_ns());
+    ati_worker_end_quiet(worker);
     if (worker->free_count == free_limit && worker->fiber != &worker->thread_fiber)
         exit_to(worker, waiter->fiber);
     push_free(worker, worker->fiber);
@@ -293,13 +300,19 @@ static void leave_list(ati_worker *worker, ati_waiter *waiter) {
 static ati_fiber *choose_next(ati_worker *worker, ati_waiter **ready) {
     /* Now and then the loop has a look, so that tasks that wake each other starve nobody. */
     ati_worker_count_pick(worker);
-    if (!worker->owes_fairness && !worker->owes_low) {
+    if (!worker->owes_fairness && !worker->owes_low && !ati_worker_is_crowded(worker)) {
         *ready = take_ready(worker);
         if (*ready)
             return (*ready)->fiber;
     }
     ati_fiber *fiber = pop_free(worker);
-    return fiber ? fiber : create_fiber(worker);
+    if (!fiber)
+        fiber = create_fiber(worker);
+    if (!fiber) {
+        *ready = take_ready(worker); /* better out of turn than not at all */
+        fiber = *ready ? (*ready)->fiber : NULL;
+    }
+    return fiber;
 }
 
 static void put_back(ati_worker *worker, ati_fiber *fiber, ati_waiter *ready) {
@@ -406,6 +419,8 @@ bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline dead
         ati_search_plan(worker);
     if (deadline != AT_FOREVER)
         set_timer(worker, waiter, deadline);
+    if (ready)
+        ati_worker_hand_time_over(worker); /* the loop, which would, has no turn */
     leave_task(worker, waiter, next);
     note_delay(worker, waiter);
     leave_list(worker, waiter);
@@ -419,7 +434,8 @@ bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline dead
 /* The task is in a section that blocks its thread, or the library has something to finish below it.
  */
 static bool keeps_thread(const ati_worker *worker) {
-    return worker->blocking_depth > 0 || ati_frame_current()->keeps_thread;
+    const ati_frame *frame = ati_frame_current();
+    return worker->blocking_depth > 0 || frame->keeps_thread || frame->may_not_wait;
 }
 
 void ati_worker_yield(ati_worker *worker) {
@@ -439,6 +455,8 @@ void ati_worker_yield(ati_worker *worker) {
         return;
     ati_worker_note_clock(worker, ati_coarse_ns());
     append(others_are_ready ? &worker->ready : &worker->yielded, &waiter);
+    if (ready)
+        ati_worker_hand_time_over(worker);
     leave_task(worker, &waiter, next);
 }
 

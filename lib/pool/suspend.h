@@ -23,6 +23,9 @@ void ati_worker_resume(ati_waiter *waiter);
 /* For the worker's loop: whether a task is ready to go on. */
 bool ati_worker_has_ready(ati_worker *worker);
 
+/* Whether the task that is ready next has low priority, and no worker is free of such. */
+bool ati_worker_is_crowded(ati_worker *worker);
+
 /* For the worker's loop: goes on with the task that was woken first. False: there is none. When it
  * returns true, the loop has got a stack to go on with. */
 bool ati_worker_resume_next(ati_worker *worker);

@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/process_fork.h"
 #include "pool/pool.h"
 #include "pool/report.h"
 #include "pool/waiter.h"
@@ -49,9 +50,10 @@ typedef struct task_timer {
     ati_pool_timer timer; /* first */
     at_pool *pool;        /* read as it expires: close to the timer */
     ati_lock lock;
-    uint8_t state; /* timer_state */
-    uint8_t lane;  /* ati_lane of the last start */
-    bool is_own;   /* allocated by at_pool_start_later */
+    uint8_t state;       /* timer_state */
+    uint8_t lane;        /* ati_lane of the last start */
+    bool is_own;         /* allocated by at_pool_start_later */
+    uint32_t fork_count; /* of the process that it is set in */
     ati_task_node node;
     at_run_fn run;
     void *argument;
@@ -64,6 +66,9 @@ typedef struct task_timer {
 
 _Static_assert(sizeof(task_timer) <= sizeof(at_timer), "at_timer is too small");
 _Static_assert(_Alignof(task_timer) <= _Alignof(at_timer), "at_timer is not aligned enough");
+
+static void expire(ati_pool_timer *timer);
+static void *run_timer(void *argument);
 
 /* -- Setting -- */
 
@@ -130,6 +135,27 @@ static at_status set(task_timer *timer, int64_t moment) {
     return AT_OK;
 }
 
+static void init(task_timer *timer, const char *site, at_pool *pool, at_run_fn run,
+                 void *argument) {
+    *timer = (task_timer){.timer.fire = expire,
+                          .fork_count = (uint32_t)ati_process_fork_count(),
+                          .node.work = {.run = run_timer, .argument = timer},
+                          .pool = pool,
+                          .run = run,
+                          .argument = argument,
+                          .site = site};
+}
+
+/* In the child of a fork a timer of the parent is one that was never set, if the pool can be used
+ * there at all; its lock may have been held. */
+static at_status enter_process(task_timer *timer) {
+    at_pool *pool = timer->pool;
+    at_status status = ati_pool_is_forked(pool) ? ati_pool_start_afresh(pool) : AT_OK;
+    if (status == AT_OK && timer->fork_count != (uint32_t)ati_process_fork_count())
+        init(timer, timer->site, pool, timer->run, timer->argument);
+    return status;
+}
+
 static at_status refuse(const task_timer *timer, const char *call, at_status status) {
     if (status == AT_ERROR_INVALID)
         return ati_fail(status, "%s: `moment` is AT_FOREVER, which never comes", call);
@@ -141,7 +167,7 @@ static at_status refuse(const task_timer *timer, const char *call, at_status sta
 static at_status start_timer(task_timer *timer, const char *call, int64_t moment) {
     if (moment == AT_FOREVER)
         return refuse(timer, call, AT_ERROR_INVALID);
-    if (ati_pool_is_forked(timer->pool))
+    if (enter_process(timer) != AT_OK)
         return refuse(timer, call, AT_ERROR_FORKED);
     ati_context *context = ati_context_current;
     ati_context_retain(context);
@@ -267,16 +293,6 @@ static void *run_timer(void *argument) {
 
 /* -- The calls -- */
 
-static void init(task_timer *timer, const char *site, at_pool *pool, at_run_fn run,
-                 void *argument) {
-    *timer = (task_timer){.timer.fire = expire,
-                          .node.work = {.run = run_timer, .argument = timer},
-                          .pool = pool,
-                          .run = run,
-                          .argument = argument,
-                          .site = site};
-}
-
 void at_timer_init_at(const char *site, at_timer *timer, at_pool *pool, at_run_fn run,
                       void *argument) {
     ATI_CALLER_CHECK(timer, "at_timer_init", "`timer` is NULL");
@@ -293,7 +309,7 @@ at_status at_timer_start(at_timer *timer, at_deadline moment) {
 bool at_timer_cancel(at_timer *timer) {
     ATI_CALLER_CHECK(timer, "at_timer_cancel", "`timer` is NULL");
     task_timer *it = (task_timer *)timer;
-    if (ati_pool_is_forked(it->pool))
+    if (enter_process(it) != AT_OK)
         return false;
     ati_context *context = NULL;
     ati_lock_acquire(&it->lock);
@@ -324,7 +340,7 @@ void at_timer_unregister(at_timer *timer) {
     ATI_CALLER_CHECK(!ati_frame_current()->may_not_wait, "at_timer_unregister",
                      "an inline continuation may not wait; call it in a task");
     task_timer *it = (task_timer *)timer;
-    if (ati_pool_is_forked(it->pool))
+    if (enter_process(it) != AT_OK)
         return;
     (void)at_timer_cancel(timer);
     ati_waiter waiter;

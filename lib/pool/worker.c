@@ -85,7 +85,8 @@ void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context)
         current->depth++;
         ati_worker_end_quiet(current);
         run->fork_count = ati_forks_count(&current->forks);
-        ati_fork_set_context(current, context);
+        run->outer_owner = current->forks.owner;
+        ati_fork_set_owner(current, &(ati_fork_owner){&run->frame, context});
     }
     run->frame = (ati_frame){0};
     ati_frame_enter(&run->frame);
@@ -121,7 +122,7 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
     ati_frame_leave(&run->frame);
     if (current) {
         hide(current, &run->frame);
-        ati_fork_set_context(current, run->outer_context);
+        ati_fork_set_owner(current, &run->outer_owner);
     }
     if (!worker)
         return;
@@ -193,10 +194,7 @@ static void run_work(ati_worker *worker, const ati_work *work) {
 void ati_worker_loop(ati_worker *worker) {
     ati_work work;
     while (!worker->ended && ati_worker_find_work(worker, &work)) {
-        if (worker->kept_time) {
-            worker->kept_time = false;
-            ati_idle_keep_time(worker->pool);
-        }
+        ati_worker_hand_time_over(worker);
         run_work(worker, &work);
     }
     worker->ended = true;

@@ -58,6 +58,7 @@ typedef struct ati_worker {
     uint32_t pick_count;         /* picks, for fairness */
     bool owes_fairness;          /* the next pick is a fair one */
     bool owes_low;               /* the next pick looks at low priorities first */
+    bool puts_off;               /* a task of low priority that is ready was passed by */
     ati_lane lane;               /* of the running stack: of the task that began it */
     const ati_lane *nested_lane; /* of the task that a wait runs in place there; NULL: none */
     bool ended;                  /* the loop is over */
@@ -145,6 +146,7 @@ typedef struct ati_task_run {
     ati_frame frame;
     ati_context *outer_context;
     size_t fork_count; /* unjoined on this stack when it began */
+    ati_fork_owner outer_owner;
 } ati_task_run;
 
 /* Gives the name that the program gave the task, else that of its function, else "unnamed". */

@@ -80,6 +80,7 @@ static void set_up(bool is_unequal, size_t places, bool wanted) {
     ati_worker *owner = pool->workers[owner_index];
     model_check(ati_deque_reserve(&owner->deque, 8));
     model_check(find_array(owner));
+    owner->forks.owner.frame = ati_frame_current();
     AT_INLINE_STORE(&owner->forks.line.head, owner->forks.base, __ATOMIC_RELAXED);
     set_wanted(&owner->forks, wanted);
     atomic_init(&pool->worker_count, 1);
@@ -225,7 +226,7 @@ static void fork_and_change_context(void) {
     ati_worker *owner = work_as(owner_index);
     at_fork fork;
     fork_one(&fork);
-    ati_fork_set_context(owner, NULL);
+    ati_fork_set_owner(owner, &owner->forks.owner);
     join_one(&fork, 0);
 }
 

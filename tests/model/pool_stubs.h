@@ -121,6 +121,11 @@ bool ati_inbox_is_empty(const ati_worker *worker) {
     return true;
 }
 
+bool ati_worker_is_crowded(ati_worker *worker) {
+    (void)worker;
+    return false;
+}
+
 bool ati_worker_has_ready(ati_worker *worker) {
     (void)worker;
     return false;
@@ -251,16 +256,6 @@ void ati_sample_discard(const ati_work *probe) {
 
 void ati_sample_deinit(ati_worker *worker) {
     (void)worker;
-}
-
-void ati_view_show_named(ati_worker *worker, const ati_frame *frame) {
-    (void)worker;
-    (void)frame;
-}
-
-void ati_view_hide_named(ati_worker *worker, const ati_frame *frame) {
-    (void)worker;
-    (void)frame;
 }
 
 void ati_registry_add(ati_registry_entry *entry) {

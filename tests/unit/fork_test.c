@@ -278,10 +278,11 @@ Test(fork, task_continues_with_the_future_of_a_taken_call) {
 static void *fork_under_a_context(void *argument) {
     ati_context *outer = ati_context_current;
     ati_context *context = ati_context_create(NULL, "operation", AT_FOREVER, NULL, 0);
-    ati_fork_set_context(ati_worker_current, context);
+    ati_fork_owner before = ati_worker_current->forks.owner;
+    ati_fork_set_owner(ati_worker_current, &(ati_fork_owner){before.frame, context});
     ati_context_current = context;
     fork_and_spin(argument);
-    ati_fork_set_context(ati_worker_current, outer);
+    ati_fork_set_owner(ati_worker_current, &before);
     ati_context_current = outer;
     bool same = ((struct meeting *)argument)->context == context;
     ati_context_release(context);
@@ -294,6 +295,74 @@ Test(fork, taken_call_runs_under_the_context_of_its_task, .description = "L6") {
         struct meeting meeting = {0};
         cr_expect_eq(run(pool, fork_under_a_context, &meeting), &meeting);
     }
+    destroy_pool(pool);
+}
+
+/* -- A taken call is a part of its task -- */
+
+struct own_wait {
+    struct meeting meeting;
+    at_future *future; /* of the task that forks */
+    at_future *target; /* what the taken call waits for */
+    at_status status;  /* that its wait gave */
+    char *name;        /* of the running task, as the pool shows it */
+    struct gate gate;  /* holds the other worker until `future` is written */
+};
+
+#define OWN_WAIT(function)                                                                         \
+    { .meeting.run = function, .gate = GATE_CLOSED }
+
+static void *wait_in_the_call(void *argument) {
+    struct own_wait *own = argument;
+    own->name = strdup(ati_task_name_of(ati_frame_current()));
+    own->status = at_future_wait(own->future, AT_FOREVER, NULL);
+    at_error_clear();
+    return NULL;
+}
+
+static void fork_elsewhere(at_pool *pool, struct own_wait *own) {
+    at_task_options options = {.run = fork_and_spin, .argument = own, .name = "parent"};
+    cr_assert_eq(at_pool_start(pool, gate_pass, &own->gate), AT_OK);
+    gate_await(&own->gate, 1);
+    own->future = at_pool_submit_with(pool, &options);
+    gate_open(&own->gate);
+    (void)wait_value(own->future);
+}
+
+Test(fork, taken_call_does_not_wait_for_its_own_task, .description = "W2") {
+    at_pool *pool = create_pool(2);
+    struct own_wait own = OWN_WAIT(wait_in_the_call);
+    fork_elsewhere(pool, &own);
+    cr_expect_eq(own.status, AT_ERROR_DEADLOCK);
+    cr_expect_str_eq(own.name, "parent");
+    free(own.name);
+    at_future_release(own.future);
+    destroy_pool(pool);
+}
+
+static void *wait_for_parent(void *argument) {
+    struct own_wait *own = argument;
+    at_status status = at_future_wait(own->future, AT_FOREVER, NULL);
+    at_error_clear();
+    return (void *)(intptr_t)status;
+}
+
+static void *wait_for_one_that_waits(void *argument) {
+    struct own_wait *own = argument;
+    own->target = at_pool_submit(at_pool_current(), wait_for_parent, own);
+    own->status = at_future_wait(own->target, at_after(AT_SECONDS(40)), NULL);
+    at_error_clear();
+    return NULL;
+}
+
+Test(fork, cycle_of_waits_through_a_taken_call_is_found, .description = "W2") {
+    at_pool *pool = create_pool(2);
+    struct own_wait own = OWN_WAIT(wait_for_one_that_waits);
+    fork_elsewhere(pool, &own);
+    intptr_t other = (intptr_t)wait_value(own.target);
+    cr_expect((own.status == AT_ERROR_DEADLOCK) != (other == AT_ERROR_DEADLOCK));
+    at_future_release(own.target);
+    at_future_release(own.future);
     destroy_pool(pool);
 }
 
