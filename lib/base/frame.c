@@ -76,6 +76,22 @@ at_status at_error_put_in_flight(at_status status) {
     return status;
 }
 
+void ati_frame_take_over(const ati_frame *from) {
+    ati_frame *frame = ati_frame_current();
+    if (from->error)
+        ati_error_slot_put(from->error, from->in_flight);
+    if (from->returned) {
+        frame->returned = from->returned;
+        frame->returned_drop = from->returned_drop;
+    }
+    if (from->next_future) {
+        if (frame->next_future)
+            frame->next_release(frame->next_future);
+        frame->next_future = from->next_future;
+        frame->next_release = from->next_release;
+    }
+}
+
 ati_frame_slot ati_frame_put_slot_aside(void) {
     bool in_flight = ati_frame_current()->in_flight;
     return (ati_frame_slot){.error = at_error_take(), .in_flight = in_flight};

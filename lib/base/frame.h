@@ -39,6 +39,10 @@ void ati_frame_leave(ati_frame *frame);
  * it had. NULL: the thread's own frame. */
 ati_frame *ati_frame_exchange(ati_frame *frame);
 
+/* What a call on another stack has left in its frame becomes the current frame's own, as if it had
+ * been a direct call. */
+void ati_frame_take_over(const ati_frame *from);
+
 /* Puts the error slot aside, while what others leave there is not to be mixed up with it; and back,
  * in the same frame, over what they have left. */
 typedef struct ati_frame_slot {

@@ -15,7 +15,6 @@
 #include "pool/blocking.h"
 
 #include "base/check.h"
-#include "base/error.h"
 #include "base/memory.h"
 #include "pool/pool.h"
 #include "pool/suspend.h"
@@ -321,24 +320,6 @@ static void *call_in_place(at_run_fn run, void *argument) {
     return returned;
 }
 
-/* What the call left in its frame becomes the task's own. */
-static void *take_result(blocking_call *call) {
-    ati_frame *frame = ati_frame_current();
-    if (call->frame.error)
-        ati_error_slot_put(call->frame.error, call->frame.in_flight);
-    if (call->frame.returned) {
-        frame->returned = call->frame.returned;
-        frame->returned_drop = call->frame.returned_drop;
-    }
-    if (call->frame.next_future) {
-        if (frame->next_future)
-            frame->next_release(frame->next_future);
-        frame->next_future = call->frame.next_future;
-        frame->next_release = call->frame.next_release;
-    }
-    return call->returned;
-}
-
 void *at_blocking_call(at_run_fn run, void *argument) {
     ATI_CALLER_CHECK(run, "at_blocking_call", "`run` is NULL");
     ati_worker *worker = ati_worker_current;
@@ -349,7 +330,8 @@ void *at_blocking_call(at_run_fn run, void *argument) {
     if (!hand_over(worker->pool, &call))
         return call_in_place(run, argument);
     (void)ati_waiter_wait(&call.waiter, AT_FOREVER);
-    return take_result(&call);
+    ati_frame_take_over(&call.frame);
+    return call.returned;
 }
 
 void at_blocking_begin(void) {

@@ -27,7 +27,6 @@
 #include "pool/forked_call.h"
 
 #include "base/clock.h"
-#include "base/error.h"
 #include "base/memory.h"
 #include "pool/pool.h"
 
@@ -171,23 +170,6 @@ static void wait_until_done(ati_forked_call *call) {
     (void)is_done(call);
 }
 
-/* What a direct call would have left in the frame of its caller. */
-static void take_over_frame(const ati_frame *from) {
-    ati_frame *frame = ati_frame_current();
-    if (from->error)
-        ati_error_slot_put(from->error, from->in_flight);
-    if (from->returned_drop) {
-        frame->returned = from->returned;
-        frame->returned_drop = from->returned_drop;
-    }
-    if (from->next_future) {
-        if (frame->next_future)
-            frame->next_release(frame->next_future);
-        frame->next_future = from->next_future;
-        frame->next_release = from->next_release;
-    }
-}
-
 /* The work of a call that its owner makes is taken out of the queue if it is the last there. */
 static void leave_queue(ati_worker *worker, ati_forked_call *call) {
     if (!ati_worker_take_back(worker, run_queued, call))
@@ -205,7 +187,7 @@ void *ati_forked_call_join(ati_worker *worker, ati_forked_call *call, void *(*ru
         return run(argument);
     }
     wait_until_done(call);
-    take_over_frame(&call->frame);
+    ati_frame_take_over(&call->frame);
     void *value = call->value;
     *in_vain = call->is_short;
     ati_forked_call_release(call);

@@ -72,16 +72,6 @@ _Noreturn void ati_task_end_forked_process(void) {
     model_fail("there is one process");
 }
 
-void ati_view_show_named(ati_worker *worker, const ati_frame *frame) {
-    (void)worker;
-    (void)frame;
-}
-
-void ati_view_hide_named(ati_worker *worker, const ati_frame *frame) {
-    (void)worker;
-    (void)frame;
-}
-
 /* -- Setup -- */
 
 static void set_up(bool is_unequal, size_t places, bool wanted) {
