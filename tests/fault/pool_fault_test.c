@@ -156,6 +156,31 @@ Test(pool_fault, memory_in_start_with) {
     cr_expect_geq(fault_each(fault_memory, start_with_some, NULL), start_count);
 }
 
+/* What finds no memory for its place among those of low priority waits elsewhere, and takes its
+ * place when it runs: later ones run too. */
+static void start_low_some(void *unused) {
+    (void)unused;
+    struct tally tally = {0};
+    at_task_options options = {.run = tally_run, .argument = &tally, .priority = AT_PRIORITY_LOW};
+    at_pool *pool = try_create(&(at_pool_options){.thread_count = 2}, AT_ERROR_NO_MEMORY);
+    if (!pool)
+        return;
+    int accepted = 0;
+    for (int i = 0; i < 20; i++) {
+        at_status status = at_pool_start_with(pool, &options);
+        cr_assert(status == AT_OK || (status == AT_ERROR_NO_MEMORY && fault_count() > 0));
+        accepted += status == AT_OK;
+        while (tally_runs(&tally) < accepted)
+            sched_yield();
+    }
+    end_pool(pool, (uint64_t)accepted);
+    cr_assert_geq(accepted, 19);
+}
+
+Test(pool_fault, memory_in_starts_of_low_priority) {
+    fault_each(fault_memory, start_low_some, NULL);
+}
+
 /* All are accepted or none. */
 static void start_many_some(void *unused) {
     (void)unused;

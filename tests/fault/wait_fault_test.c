@@ -2,6 +2,7 @@
  *
  * Rules W1, B1 and H0: no memory for a stack, no thread for a blocking call, no spares at all. A
  * wait then holds its thread, and a call is made in place; neither fails. */
+#include "pool/waiter.h"
 #include "support/fault.h"
 #include "support/tasks.h"
 #include "support/test.h"
@@ -9,6 +10,7 @@
 #include <asynctools/blocking.h>
 #include <asynctools/sleep.h>
 
+#include <sched.h>
 #include <stdint.h>
 
 FAULT_INSTALL;
@@ -88,6 +90,76 @@ Test(wait_fault, no_memory_for_a_sleep) {
     run_task(pool, sleep_and_yield_without_memory, &tally);
     destroy_pool(pool);
     cr_expect_eq(tally_runs(&tally), 1);
+}
+
+/* Two that wake each other, while others wait. */
+enum { round_count = 200 };
+
+struct rounds {
+    ati_waiter waiters[2][round_count];
+    ati_waiter others[80];
+    int other_count;
+    struct tally waiting;
+};
+
+static void *answer(void *argument) {
+    struct rounds *rounds = argument;
+    tally_run(&rounds->waiting);
+    for (int i = 0; i < round_count; i++) {
+        ati_waiter_wait(&rounds->waiters[1][i], AT_FOREVER);
+        ati_waiter_wake(&rounds->waiters[0][i]);
+    }
+    return NULL;
+}
+
+static void *wait_beside(void *argument) {
+    struct rounds *rounds = argument;
+    int index = tally_runs(&rounds->waiting) - 1;
+    tally_run(&rounds->waiting);
+    ati_waiter_wait(&rounds->others[index], AT_FOREVER);
+    return NULL;
+}
+
+static void *ask_without_memory(void *argument) {
+    struct rounds *rounds = argument;
+    fault_arm_from(fault_memory, 1);
+    for (int i = 0; i < round_count; i++) {
+        ati_waiter_wake(&rounds->waiters[1][i]);
+        ati_waiter_wait(&rounds->waiters[0][i], AT_FOREVER);
+    }
+    fault_disarm();
+    for (int i = 0; i < rounds->other_count; i++)
+        ati_waiter_wake(&rounds->others[i]);
+    return NULL;
+}
+
+static void wait_beside_others(struct rounds *rounds, int other_count) {
+    at_pool *pool = NULL;
+    at_pool_options options = {.thread_count = 1, .max_spares = AT_NONE};
+    *rounds = (struct rounds){.other_count = other_count};
+    for (int i = 0; i < round_count; i++) {
+        ati_waiter_init(&rounds->waiters[0][i], "test", NULL);
+        ati_waiter_init(&rounds->waiters[1][i], "test", NULL);
+    }
+    for (int i = 0; i < other_count; i++)
+        ati_waiter_init(&rounds->others[i], "test", NULL);
+    cr_assert_eq(at_pool_create(&pool, &options), AT_OK);
+    cr_assert_eq(at_pool_start(pool, answer, rounds), AT_OK);
+    for (int i = 0; i < other_count; i++)
+        cr_assert_eq(at_pool_start(pool, wait_beside, rounds), AT_OK);
+    while (tally_runs(&rounds->waiting) < 1 + other_count)
+        sched_yield();
+    cr_assert_eq(at_pool_start(pool, ask_without_memory, rounds), AT_OK);
+    destroy_pool(pool);
+}
+
+/* A worker without a stack to spare goes on with a task that is ready, even where something else
+ * should have its turn: that task may be the one that ends the wait. Stacks are made many at a
+ * time, so the number of those in use decides whether the next one needs memory. */
+Test(wait_fault, no_memory_while_another_is_ready) {
+    static struct rounds rounds;
+    for (int count = 0; count < 80; count++)
+        wait_beside_others(&rounds, count);
 }
 
 /* -- Many waits while memory comes and goes --------------------------------------------------- */

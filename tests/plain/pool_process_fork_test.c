@@ -182,6 +182,40 @@ static void check_statistics(void) {
     at_pool_destroy(pool);
 }
 
+/* What the parent has set is not set in a child that starts afresh, and may be set there. */
+static int run_child_with_timer(at_pool *pool, at_timer *timer) {
+    alarm(30);
+    use_pool(pool);
+    plain_check(!at_timer_cancel(timer));
+    at_timer_unregister(timer);
+    plain_check(at_timer_start(timer, at_after(AT_HOURS(1))) == AT_OK);
+    plain_check(at_timer_cancel(timer));
+    plain_check(at_timer_start(timer, at_after(AT_MILLISECONDS(1))) == AT_OK);
+    plain_check(at_pool_shutdown(pool, at_after(AT_SECONDS(20))) == AT_OK);
+    at_pool_audit_result audit;
+    at_pool_audit(pool, &audit);
+    plain_check(audit.balanced && audit.succeeded == 101);
+    at_pool_destroy(pool);
+    return 0;
+}
+
+static void check_timer_of_parent(void) {
+    at_pool *pool = NULL;
+    at_timer timer;
+    at_pool_options options = {.thread_count = 2, .process_fork = AT_PROCESS_FORK_START_AFRESH};
+    plain_check(at_pool_create(&pool, &options) == AT_OK);
+    at_timer_init(&timer, pool, give, NULL);
+    plain_check(at_timer_start(&timer, at_after(AT_HOURS(1))) == AT_OK);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(run_child_with_timer(pool, &timer));
+    wait_for_child(child);
+    plain_check(at_timer_cancel(&timer));
+    at_timer_unregister(&timer);
+    at_pool_destroy(pool);
+}
+
 /* In a task that forked, the child is a plain thread: what waits sleeps. */
 static void *fork_and_wait(void *unused) {
     pid_t child = fork();
@@ -206,6 +240,40 @@ static void check_fork_in_task(void) {
     at_pool_destroy(pool);
 }
 
+static void *fork_and_destroy(void *pool) {
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(30);
+        at_pool_destroy(pool);
+        _exit(0);
+    }
+    wait_for_child(child);
+    return NULL;
+}
+
+/* The child goes on on the stack of the task that forked, which the destroyed pool had made: while
+ * another task waits on the thread's own stack, everything runs on such. No future refers to the
+ * pool, so that nothing of it is left. */
+static void check_destroy_in_task(at_process_fork_policy process_fork) {
+    at_pool *pool = NULL;
+    at_promise *promise = NULL;
+    at_pool_options options = {.thread_count = 1, .process_fork = process_fork};
+    plain_check(at_pool_create(&pool, &options) == AT_OK);
+    plain_check(at_promise_create(&promise, at_executor_inline()) == AT_OK);
+    at_future *future = at_promise_future(promise);
+    plain_check(at_pool_start(pool, wait_for, future) == AT_OK);
+    plain_check(at_pool_start(pool, fork_and_destroy, pool) == AT_OK);
+    at_pool_audit_result audit = {0};
+    while (audit.succeeded == 0)
+        at_pool_audit(pool, &audit);
+    plain_check(at_promise_set(promise, NULL, NULL) == AT_OK);
+    at_promise_destroy(promise);
+    plain_check(at_pool_shutdown(pool, at_after(AT_SECONDS(20))) == AT_OK);
+    at_future_release(future);
+    at_pool_destroy(pool);
+}
+
 int main(void) {
     struct parent parent;
     plain_check(at_pool_create(&parent.pool, &(at_pool_options){.thread_count = 3}) == AT_OK);
@@ -224,12 +292,16 @@ int main(void) {
         _exit(run_child_with_own_pool());
     wait_for_child(child);
     check_start_afresh();
+    check_timer_of_parent();
+    check_destroy_in_task(AT_PROCESS_FORK_START_AFRESH);
 #else
     (void)run_child_with_own_pool;
     (void)check_start_afresh;
+    (void)check_timer_of_parent;
 #endif
     check_fork_in_task();
     check_statistics();
+    check_destroy_in_task(AT_PROCESS_FORK_FAIL);
     /* The parent has noticed nothing. */
     at_future *future = at_pool_submit(parent.pool, give, NULL);
     plain_check(at_future_wait(future, at_after(AT_SECONDS(20)), NULL) == AT_OK);

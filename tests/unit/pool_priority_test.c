@@ -10,6 +10,7 @@
 
 #include "pool/pool.h"
 
+#include <sched.h>
 #include <string.h>
 
 TestSuite(pool_priority, .timeout = 60);
@@ -165,6 +166,62 @@ Test(pool_priority, waiting_low_ones_make_room) {
     at_promise_destroy(promise);
     destroy_pool(pool);
     at_future_release(future);
+}
+
+struct crowd {
+    at_future *future;
+    struct tally entered;
+    struct tally ended;
+    int ended_before; /* the task of normal priority */
+};
+
+static void *wait_in_crowd(void *argument) {
+    struct crowd *crowd = argument;
+    tally_run(&crowd->entered);
+    AT_TRY(at_future_wait(crowd->future, AT_FOREVER, NULL));
+    return tally_run(&crowd->ended);
+}
+
+static void *note_ended(void *argument) {
+    struct crowd *crowd = argument;
+    crowd->ended_before = tally_runs(&crowd->ended);
+    return NULL;
+}
+
+static void hold_worker(at_pool *pool, struct gate *gate, at_priority priority) {
+    at_task_options options = {.run = gate_pass, .argument = gate, .priority = priority};
+    cr_assert_eq(at_pool_start_with(pool, &options), AT_OK);
+    gate_await(gate, 1);
+}
+
+/* Many on one worker go on together while another runs on the second: they do not hold both. */
+Test(pool_priority, low_ones_that_go_on_let_others_run) {
+    enum { count = 50 };
+    struct gate first = GATE_CLOSED, second = GATE_CLOSED, gate = GATE_CLOSED;
+    struct crowd crowd = {.ended_before = count};
+    at_pool *pool = create_pool(2);
+    at_promise *promise = create_promise(pool, &crowd.future);
+    at_task_options options = {
+        .run = wait_in_crowd, .argument = &crowd, .priority = AT_PRIORITY_LOW};
+    hold_worker(pool, &first, AT_PRIORITY_NORMAL);
+    for (int i = 0; i < count; i++)
+        cr_assert_eq(at_pool_start_with(pool, &options), AT_OK);
+    while (tally_runs(&crowd.entered) < count)
+        sched_yield();
+    hold_worker(pool, &second, AT_PRIORITY_NORMAL); /* that of the crowd */
+    gate_open(&first);
+    hold_worker(pool, &gate, AT_PRIORITY_LOW);
+    cr_assert_eq(at_promise_set(promise, NULL, NULL), AT_OK);
+    at_future *normal_one = at_pool_submit(pool, note_ended, &crowd);
+    gate_open(&second);
+    wait_value(normal_one);
+    cr_expect_leq(crowd.ended_before, 2, "%d", crowd.ended_before);
+    gate_open(&gate);
+    at_future_release(normal_one);
+    at_promise_destroy(promise);
+    destroy_pool(pool);
+    at_future_release(crowd.future);
+    cr_expect_eq(tally_runs(&crowd.ended), count);
 }
 
 static void *note_value(void *value, void *context) {

@@ -385,6 +385,68 @@ Test(pool_suspend, no_turn_is_given_in_a_read_section) {
     destroy_pool(pool);
 }
 
+struct inlined {
+    at_promise *promise;
+    at_future *source;
+    at_future *done;
+    bool is_inside;
+    bool stop;
+    int others_inside;
+};
+
+static void *look_and_yield(void *argument) {
+    struct inlined *inlined = argument;
+    while (!inlined->stop) {
+        inlined->others_inside += inlined->is_inside;
+        at_yield();
+    }
+    return NULL;
+}
+
+static void *wait_inline(void *value, void *argument) {
+    struct inlined *inlined = argument;
+    (void)value;
+    inlined->is_inside = true;
+    at_status status = AT_OK;
+    for (int i = 0; i < 3 && status == AT_OK; i++) {
+        compute_until(at_after(AT_MILLISECONDS(2)));
+        status = at_future_wait(inlined->done, AT_FOREVER, NULL);
+    }
+    inlined->is_inside = false;
+    AT_TRY(status);
+    return NULL;
+}
+
+static void *complete_beside_others(void *argument) {
+    struct inlined *inlined = argument;
+    AT_TRY(at_pool_start(at_pool_current(), look_and_yield, inlined));
+    for (int i = 0; i < 3; i++)
+        at_yield();
+    at_status status = at_promise_set(inlined->promise, NULL, NULL);
+    inlined->stop = true;
+    AT_TRY(status);
+    return NULL;
+}
+
+/* Rule C1: no other task of the worker comes between, however long an inline continuation takes,
+ * and though it looks at futures that are done. */
+Test(pool_suspend, no_turn_is_given_in_an_inline_continuation) {
+    struct inlined inlined = {0};
+    at_pool *pool = create_pool(1);
+    inlined.promise = create_promise(pool, &inlined.source);
+    inlined.done = at_pool_submit(pool, give, NULL);
+    wait_value(inlined.done);
+    at_continuation_options options = {.executor = at_executor_inline(), .context = &inlined};
+    at_future *chained = at_future_then_with(inlined.source, wait_inline, &options);
+    run_task(pool, complete_beside_others, &inlined);
+    wait_value(chained);
+    cr_expect_eq(inlined.others_inside, 0);
+    at_promise_destroy(inlined.promise);
+    at_future_release(chained);
+    at_future_release(inlined.done);
+    destroy_pool(pool);
+}
+
 /* -- Drop functions and hooks ---------------------------------------------------------------- */
 
 struct dropped {
