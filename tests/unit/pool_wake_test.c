@@ -43,6 +43,9 @@ struct after_wait {
 
 static void *release_other_worker(void *argument) {
     struct after_wait *wait = argument;
+    at_deadline moment = at_after(AT_MILLISECONDS(150));
+    while (at_clock_now(at_clock_real()) < moment)
+        ; /* no timer of the pool is to wake the other one by chance */
     gate_open(&wait->gate);
     await_sleepers(wait->pool, 1);
     return NULL;
