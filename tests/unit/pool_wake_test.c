@@ -43,6 +43,9 @@ struct after_wait {
 
 static void *release_other_worker(void *argument) {
     struct after_wait *wait = argument;
+    at_deadline moment = at_after(AT_MILLISECONDS(150));
+    while (at_clock_now(at_clock_real()) < moment)
+        ; /* no timer of the pool is to wake the other one by chance */
     gate_open(&wait->gate);
     await_sleepers(wait->pool, 1);
     return NULL;
@@ -51,7 +54,7 @@ static void *release_other_worker(void *argument) {
 static void *submit_after_wait(void *argument) {
     struct after_wait *wait = argument;
     at_future *first = at_pool_submit(wait->pool, release_other_worker, wait);
-    at_status status = at_future_wait(first, AT_FOREVER, NULL);
+    at_status status = at_future_wait(first, PATIENCE, NULL);
     at_future_release(first);
     AT_TRY(status);
     AT_TRY(at_pool_start(wait->pool, tally_run, &wait->other));
@@ -67,14 +70,15 @@ static void *wait_beside_continuation(void *argument) {
     struct after_wait *wait = argument;
     at_future *first = at_pool_submit(wait->pool, release_other_worker, wait);
     at_future *second = at_future_then(at_future_retain(first), run_second, &wait->other);
-    at_status status = at_future_wait(first, AT_FOREVER, NULL);
+    at_status status = at_future_wait(first, PATIENCE, NULL);
     at_future_release(first);
     at_future_release(second);
     AT_TRY(status);
     return compute_until_run(&wait->other) ? NULL : never_run();
 }
 
-/* While one worker is held, everything is on the other; it falls asleep before the wait ends. */
+/* While one worker is held, everything is on the other; it falls asleep before the wait ends. Who
+ * waits with a deadline does not run the first task itself. */
 static void run_after_wait(at_run_fn run) {
     struct after_wait wait = {.gate = GATE_CLOSED};
     wait.pool = create_pool(2);
