@@ -286,7 +286,9 @@ int main(void) {
     if (child == 0)
         _exit(run_child(&parent));
     wait_for_child(child);
-#if !defined(__SANITIZE_THREAD__) /* which has no threads in such a child */
+/* ThreadSanitizer has no threads in such a child, and AddressSanitizer an allocator that may be
+ * locked for ever. */
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
     child = fork();
     if (child == 0)
         _exit(run_child_with_own_pool());
