@@ -134,6 +134,9 @@ static void check_small_forks(at_pool *pool) {
 }
 
 int main(void) {
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    plain_skip("a sanitizer has threads of its own that take time");
+#endif
     at_pool *pool = NULL;
     plain_check(at_pool_create(&pool, &(at_pool_options){.thread_count = 2}) == AT_OK);
     run(pool, find_forks, (void *)0);
