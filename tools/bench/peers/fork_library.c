@@ -64,7 +64,7 @@ static void *pack_leaves(int64_t first, int64_t level) {
     return as_pointer(first << SKYNET_LEVEL_BITS | level);
 }
 
-static inline void *add_leaves(void *argument);
+static inline __attribute__((always_inline)) void *add_leaves(void *argument);
 
 /* A node with children; on its own, so that a leaf needs no frame. */
 static __attribute__((noinline)) void *add_children(int64_t first, int64_t level) {
