@@ -4,20 +4,18 @@
  * signal goes on to what was there before. Each case is a run of this program. */
 #include "pool/crash.h"
 #include "pool/fiber_tools.h"
-#include "support/plain.h"
+#include "support/apart.h"
 
 #include <asynctools/asynctools.h>
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 extern char **environ;
 
@@ -291,34 +289,9 @@ static bool ended_as(const struct test_case *it, int status) {
            WEXITSTATUS(status) != exit_through;
 }
 
-static int run_apart(const char *name, char *output, size_t capacity) {
-    int ends[2];
-    plain_check(pipe(ends) == 0);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-    posix_spawn_file_actions_addclose(&actions, ends[0]);
-    posix_spawn_file_actions_addclose(&actions, ends[1]);
-    char *arguments[] = {(char *)"crash_handler_test", (char *)name, NULL};
-    pid_t child;
-    plain_check(posix_spawn(&child, "/proc/self/exe", &actions, NULL, arguments, environ) == 0);
-    posix_spawn_file_actions_destroy(&actions);
-    close(ends[1]);
-    size_t length = 0;
-    ssize_t count;
-    while (length < capacity - 1 &&
-           (count = read(ends[0], output + length, capacity - 1 - length)) > 0)
-        length += (size_t)count;
-    output[length] = '\0';
-    close(ends[0]);
-    int status;
-    plain_check(waitpid(child, &status, 0) == child);
-    return status;
-}
-
 static bool check_case(const struct test_case *it) {
     static char output[65536];
-    int status = run_apart(it->name, output, sizeof output);
+    int status = apart_run(it->name, output, sizeof output);
     const char *sentence = strstr(output, "asynctools: ");
     bool named = sentence && strncmp(sentence, sentence_begin, sizeof sentence_begin - 1) == 0 &&
                  strstr(sentence, sentence_end);

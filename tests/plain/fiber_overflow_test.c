@@ -3,7 +3,7 @@
  * A task stack that overflows ends the process (rule W5): by SIGSEGV where there is a guard page,
  * else by abort at the next switch, with a sentence. */
 #include "pool/fiber.h"
-#include "support/plain.h"
+#include "support/apart.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -66,16 +66,7 @@ static int run_child(ati_stack_guard guard, char *output, size_t capacity) {
         be_child(guard);
     }
     close(ends[1]);
-    size_t length = 0;
-    ssize_t count;
-    while (length < capacity - 1 &&
-           (count = read(ends[0], output + length, capacity - 1 - length)) > 0)
-        length += (size_t)count;
-    output[length] = '\0';
-    close(ends[0]);
-    int status;
-    plain_check(waitpid(child, &status, 0) == child);
-    return status;
+    return apart_collect(child, ends[0], output, capacity);
 }
 
 /* Sanitizers catch the signal and leave with a status of their own. */

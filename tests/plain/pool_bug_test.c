@@ -2,17 +2,15 @@
  *
  * Rule H00: what only the program text can make wrong aborts with one sentence, in every build.
  * Each case runs in a process of its own, a fresh run of this program. */
-#include "support/plain.h"
+#include "support/apart.h"
 
 #include <asynctools/asynctools.h>
 
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <urcu/urcu-bp.h>
 
 extern char **environ;
@@ -489,37 +487,11 @@ static int run_case(const char *name) {
     return 0; /* it went through, which is wrong */
 }
 
-/* Starts this program again for one case; gives how it ended and what it wrote to stderr. */
-static int run_apart(const char *name, char *output, size_t capacity) {
-    int ends[2];
-    plain_check(pipe(ends) == 0);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-    posix_spawn_file_actions_addclose(&actions, ends[0]);
-    posix_spawn_file_actions_addclose(&actions, ends[1]);
-    char *arguments[] = {(char *)"pool_bug_test", (char *)name, NULL};
-    pid_t child;
-    plain_check(posix_spawn(&child, "/proc/self/exe", &actions, NULL, arguments, environ) == 0);
-    posix_spawn_file_actions_destroy(&actions);
-    close(ends[1]);
-    size_t length = 0;
-    ssize_t count;
-    while (length < capacity - 1 &&
-           (count = read(ends[0], output + length, capacity - 1 - length)) > 0)
-        length += (size_t)count;
-    output[length] = '\0';
-    close(ends[0]);
-    int status;
-    plain_check(waitpid(child, &status, 0) == child);
-    return status;
-}
-
 /* "asynctools: at_pool_start: `run` is NULL": one line, with the call and the reason. */
 static bool check_case(int i) {
     char output[8192];
     char begins[100];
-    int status = run_apart(cases[i].name, output, sizeof output);
+    int status = apart_run(cases[i].name, output, sizeof output);
     snprintf(begins, sizeof begins, "asynctools: %s: ", cases[i].call);
     const char *sentence = strstr(output, begins);
     bool well = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && sentence &&
