@@ -94,9 +94,9 @@ static bool put_back(ati_worker *worker, const ati_work *work) {
     return reserved;
 }
 
-bool ati_lane_admit(ati_worker *worker, const ati_work *work) {
+bool ati_lane_admit_low(ati_worker *worker, const ati_work *work) {
     at_pool *pool = worker->pool;
-    if (ati_work_lane(work) != ATI_LANE_LOW || ati_lane_enter_low(pool))
+    if (ati_lane_enter_low(pool))
         return true;
     if (!put_back(worker, work)) {
         ati_lane_return_to_low(pool); /* rather one too many than none */
