@@ -243,29 +243,28 @@ static bool take_ready(ati_worker *worker, ati_work *work) {
     return ati_worker_has_ready(worker);
 }
 
+/* The same, unless it is put off. */
+static bool take_woken(ati_worker *worker, ati_work *work) {
+    return ati_worker_may_have_ready(worker) && !puts_ready_off(worker) && take_ready(worker, work);
+}
+
 void ati_worker_begin_turn(ati_worker *worker) {
     worker->picks_left = ATI_TURN_INTERVAL - 1;
     worker->owes |= ++worker->turn_count % 2 ? ATI_TURN_LOW : ATI_TURN_FAIR;
-}
-
-/* A pick of another kind than the usual, if there is something for it. */
-static bool pick_in_turn(ati_worker *worker, ati_work *work) {
-    uint32_t owes = worker->owes;
-    worker->owes = 0;
-    if ((owes & ATI_TURN_LOW) && take_low(worker, work))
-        return true;
-    return (owes & ATI_TURN_FAIR) && pick_fairly(worker, work);
 }
 
 /* Takes what is at hand, without looking at other workers. */
 static bool pick(ati_worker *worker, ati_work *work) {
     (void)ati_worker_fire_timers(worker, true);
     ati_worker_count_pick(worker);
-    if (worker->owes != 0 && pick_in_turn(worker, work))
+    uint32_t owes = worker->owes;
+    worker->owes = 0;
+    if ((owes & ATI_TURN_LOW) && take_low(worker, work))
         return true;
-    if (ati_worker_may_have_ready(worker) && !puts_ready_off(worker) && take_ready(worker, work))
+    if (owes & ATI_TURN_FAIR ? pick_fairly(worker, work)
+                             : take_woken(worker, work) || take_high(worker, work))
         return true;
-    if (take_high(worker, work) || take_newest(worker, work))
+    if (take_newest(worker, work))
         return true;
     worker->has_own = false;
     if (take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work))

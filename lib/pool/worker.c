@@ -38,6 +38,7 @@ ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
     worker->index = index;
     worker->is_spare = is_spare;
     worker->cpu = -1;
+    worker->picks_left = ATI_TURN_INTERVAL;
     worker->random = ati_random_next();
     ati_forks_init(&worker->forks, ati_barrier_is_unequal());
     return worker;
