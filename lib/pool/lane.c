@@ -22,12 +22,6 @@
 
 enum { lane_shards = 4 };
 
-static ati_lane inherit(const ati_worker *worker) {
-    if (!worker)
-        return ATI_LANE_NORMAL;
-    return worker->nested_lane ? *worker->nested_lane : worker->lane;
-}
-
 ati_lane ati_lane_of(at_priority priority) {
     switch (priority) {
     case AT_PRIORITY_HIGH:
@@ -37,7 +31,7 @@ ati_lane ati_lane_of(at_priority priority) {
     case AT_PRIORITY_NORMAL:
         return ATI_LANE_NORMAL;
     default:
-        return inherit(ati_worker_current);
+        return ati_lane_inherited();
     }
 }
 

@@ -138,6 +138,14 @@ typedef struct ati_worker {
 /* The worker of the calling thread, or NULL in a plain thread. */
 extern _Thread_local ati_worker *ati_worker_current;
 
+/* The priority that what the running task starts inherits. */
+static inline ati_lane ati_lane_inherited(void) {
+    const ati_worker *worker = ati_worker_current;
+    if (!worker)
+        return ATI_LANE_NORMAL;
+    return worker->nested_lane ? *worker->nested_lane : worker->lane;
+}
+
 /* A task in progress on a worker. */
 typedef struct ati_task_run {
     ati_frame frame;
