@@ -5,6 +5,7 @@
 /* The whole library. */
 #include <asynctools/attributes.h>
 #include <asynctools/blocking.h>
+#include <asynctools/cancel.h>
 #include <asynctools/clock.h>
 #include <asynctools/cpu.h>
 #include <asynctools/crash.h>

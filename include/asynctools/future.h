@@ -101,6 +101,17 @@ AT_API at_future *at_future_retain(at_future *future);
  *  Ownership: takes `future`; NULL is allowed. */
 AT_API void at_future_release(at_future *future);
 
+/** Cancels a pending future. One that has not begun never runs and is cancelled at once; a promise
+ *  is cancelled at once, and what is set later is dropped; a task that runs is asked to stop: its
+ *  waits and at_check say AT_ERROR_CANCELLED, and what it returns in the end counts. One that
+ *  depends on others takes its interest in them away, and those in which nobody is interested any
+ *  more are cancelled too: each continuation, combinator and wait in progress is an interest, a
+ *  reference that is merely held is not. A `finally` runs in any case: it passes the cancellation
+ *  on to its source.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: borrows `future` for the call. Drops the arguments of what will not run. */
+AT_API void at_future_cancel(at_future *future);
+
 /** Says that nobody will look at the error of this future: it is not logged when it is dropped.
  *  Threads:   any.      Blocks: never.
  *  Ownership: borrows `future` for the call. */

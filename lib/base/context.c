@@ -1,4 +1,25 @@
 /* SPDX-License-Identifier: MIT */
+/* Purpose: the records of operations, and how cancellation spreads over their tree.
+ *
+ * Fields. `cancelled` is written once, by a compare-and-swap from 0. A parent knows its children by
+ * borrowed pointers: a child whose last reference has gone takes itself out of the list, under the
+ * parent's lock, before its memory goes; who walks the list, under that lock, takes a reference
+ * unless the count has come to 0.
+ *
+ * Invariants
+ *   1. A child is put into the list under the parent's lock, where it sees `cancelled` of the
+ *      parent or is seen by the one who has cancelled it: no child of a cancelled operation is left
+ *      out, whenever it was made.
+ *   2. A wait is noted under the same lock, with the same argument. It is ended, and then taken out
+ *      of the ring, under the lock. The waiting code takes the lock too before it leaves, unless it
+ *      sees that the wait is in no ring, which is the last thing that is done to it.
+ *   3. Whoever has cancelled a record, alone, walks its children; so each is walked once, and
+ *      next_cancelled belongs to that thread.
+ *
+ * Progress: blocking, by short sections; those of a cancel are of batch_limit waits at most, or of
+ * as many steps as there are children. No recursion: what is to be walked is a list.
+ *
+ * Checked by: tests/unit/context_test.c, tests/unit/cancel_test.c, tests/stress/cancel_test.c. */
 #include "base/context.h"
 
 #include "base/memory.h"
@@ -6,8 +27,36 @@
 
 #include <string.h>
 
-ati_context *ati_context_create(ati_context *parent, const char *name, at_deadline deadline,
-                                const char *log_fields, size_t log_fields_length) {
+enum { batch_limit = 64 }; /* waits that are ended in one section */
+
+/* -- Records -- */
+
+static void enter_tree(ati_context *child) {
+    ati_context *parent = child->parent;
+    ati_lock_acquire(&parent->lock);
+    child->older_sibling = parent->children;
+    if (parent->children)
+        parent->children->newer_sibling = child;
+    parent->children = child;
+    if (!child->is_shielded && ati_context_reason(parent) != AT_CANCEL_NONE)
+        atomic_init(&child->cancelled, AT_CANCEL_PARENT);
+    ati_lock_release(&parent->lock);
+}
+
+static void leave_tree(ati_context *child) {
+    ati_context *parent = child->parent;
+    ati_lock_acquire(&parent->lock);
+    if (child->newer_sibling)
+        child->newer_sibling->older_sibling = child->older_sibling;
+    else
+        parent->children = child->older_sibling;
+    if (child->older_sibling)
+        child->older_sibling->newer_sibling = child->newer_sibling;
+    ati_lock_release(&parent->lock);
+}
+
+static ati_context *create(ati_context *parent, const char *name, at_deadline deadline,
+                           const char *log_fields, size_t log_fields_length, bool is_shielded) {
     size_t name_size = strlen(name) + 1;
     size_t size = sizeof(ati_context) + name_size + log_fields_length;
     ati_context *context = ati_allocate_zeroed(size);
@@ -17,7 +66,9 @@ ati_context *ati_context_create(ati_context *parent, const char *name, at_deadli
     atomic_init(&context->references, 1);
     ati_context_retain(parent);
     context->parent = parent;
-    context->deadline = parent && parent->deadline < deadline ? parent->deadline : deadline;
+    context->is_shielded = is_shielded;
+    context->deadline =
+        parent && !is_shielded && parent->deadline < deadline ? parent->deadline : deadline;
     do
         context->id = ati_random_next();
     while (context->id == 0);
@@ -33,12 +84,34 @@ ati_context *ati_context_create(ati_context *parent, const char *name, at_deadli
         memcpy(context->bytes + name_size, log_fields, log_fields_length);
     context->log_fields = context->bytes + name_size;
     context->log_fields_length = log_fields_length;
+    if (parent)
+        enter_tree(context);
     return context;
+}
+
+ati_context *ati_context_create(ati_context *parent, const char *name, at_deadline deadline,
+                                const char *log_fields, size_t log_fields_length) {
+    return create(parent, name, deadline, log_fields, log_fields_length, false);
+}
+
+ati_context *ati_context_create_shielded(ati_context *parent, const char *name,
+                                         at_deadline deadline) {
+    return create(parent, name, deadline, NULL, 0, true);
 }
 
 void ati_context_retain(ati_context *context) {
     if (context)
         atomic_fetch_add_explicit(&context->references, 1, memory_order_relaxed);
+}
+
+/* False: the last reference has gone. */
+static bool retain_if_alive(ati_context *context) {
+    uint32_t count = atomic_load_explicit(&context->references, memory_order_relaxed);
+    while (count != 0)
+        if (atomic_compare_exchange_weak_explicit(&context->references, &count, count + 1,
+                                                  memory_order_relaxed, memory_order_relaxed))
+            return true;
+    return false;
 }
 
 void ati_context_release(ati_context *context) {
@@ -47,7 +120,124 @@ void ati_context_release(ati_context *context) {
     while (context &&
            atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) == 1) {
         ati_context *parent = context->parent;
+        if (parent)
+            leave_tree(context);
         ati_release(context, context->size);
         context = parent;
     }
+}
+
+/* -- Rings -- */
+
+void ati_cancel_link_add(ati_cancel_link **last, ati_cancel_link *link) {
+    if (*last) {
+        link->previous = *last;
+        link->next = (*last)->next;
+        link->next->previous = link;
+        (*last)->next = link;
+    } else {
+        link->next = link;
+        link->previous = link;
+    }
+    *last = link;
+}
+
+void ati_cancel_link_remove(ati_cancel_link **last, ati_cancel_link *link) {
+    if (link->next == link) {
+        *last = NULL;
+    } else {
+        link->next->previous = link->previous;
+        link->previous->next = link->next;
+        if (*last == link)
+            *last = link->previous;
+    }
+    link->previous = NULL;
+}
+
+/* -- Waits -- */
+
+static bool is_listed(ati_cancel_wait *wait) {
+    /* ORDER cancel_wait.is_listed: acquire. Whoever has ended the wait is through with it.
+     * Pairs with: release in end_some_waits(). If relaxed: the waiting code leaves a link that is
+     * still written. */
+    return atomic_load_explicit(&wait->is_listed, memory_order_acquire);
+}
+
+bool ati_context_add_wait(ati_context *context, ati_cancel_wait *wait) {
+    ati_lock_acquire(&context->lock);
+    bool goes_on = ati_context_reason(context) == AT_CANCEL_NONE;
+    if (goes_on)
+        ati_cancel_link_add(&context->waits, &wait->link);
+    atomic_store_explicit(&wait->is_listed, goes_on, memory_order_relaxed);
+    ati_lock_release(&context->lock);
+    return goes_on;
+}
+
+void ati_context_remove_wait(ati_context *context, ati_cancel_wait *wait) {
+    if (!is_listed(wait))
+        return;
+    ati_lock_acquire(&context->lock);
+    if (is_listed(wait))
+        ati_cancel_link_remove(&context->waits, &wait->link);
+    ati_lock_release(&context->lock);
+}
+
+/* Ends some waits; false: none is left. Under the lock. */
+static bool end_some_waits(ati_context *context) {
+    for (int i = 0; i < batch_limit; i++) {
+        if (!context->waits)
+            return false;
+        ati_cancel_wait *wait = (ati_cancel_wait *)context->waits->next;
+        ati_cancel_link_remove(&context->waits, &wait->link);
+        wait->end(wait);
+        /* ORDER cancel_wait.is_listed: release. The last access to the link.
+         * Pairs with: acquire in is_listed(). If relaxed: as there. */
+        atomic_store_explicit(&wait->is_listed, false, memory_order_release);
+    }
+    return true;
+}
+
+static void end_waits(ati_context *context) {
+    bool some_left;
+    do {
+        ati_lock_acquire(&context->lock);
+        some_left = end_some_waits(context);
+        ati_lock_release(&context->lock);
+    } while (some_left);
+}
+
+/* -- Spreading -- */
+
+/* True: this call has cancelled it. */
+static bool set_reason(ati_context *context, at_cancel_reason reason) {
+    uint32_t none = AT_CANCEL_NONE;
+    return atomic_compare_exchange_strong_explicit(&context->cancelled, &none, (uint32_t)reason,
+                                                   memory_order_relaxed, memory_order_relaxed);
+}
+
+/* Appends the children that it cancels to the list that ends at `last`. Gives its new end. */
+static ati_context *cancel_children(ati_context *context, ati_context *last) {
+    ati_lock_acquire(&context->lock);
+    for (ati_context *child = context->children; child; child = child->older_sibling) {
+        if (child->is_shielded || !set_reason(child, AT_CANCEL_PARENT) || !retain_if_alive(child))
+            continue;
+        child->next_cancelled = NULL;
+        last->next_cancelled = child;
+        last = child;
+    }
+    ati_lock_release(&context->lock);
+    return last;
+}
+
+ati_context *ati_context_cancel(ati_context *context, at_cancel_reason reason) {
+    if (!set_reason(context, reason))
+        return NULL;
+    ati_context_retain(context);
+    context->next_cancelled = NULL;
+    ati_context *last = context;
+    for (ati_context *walked = context; walked; walked = walked->next_cancelled) {
+        last = cancel_children(walked, last);
+        end_waits(walked);
+    }
+    return context;
 }

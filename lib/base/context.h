@@ -2,27 +2,59 @@
 #ifndef ASYNCTOOLS_BASE_CONTEXT_H
 #define ASYNCTOOLS_BASE_CONTEXT_H
 
-/* One record per operation: what is being done and for whom. Reference-counted; immutable but for
- * its cancellation word. Every floor reads it: the pool captures and restores the pointer to the
- * current one, waits read deadline and cancellation, the logger copies the encoded fields. */
+/* One record per operation: what is being done and for whom. Reference-counted; its ids, deadline,
+ * name and fields do not change. Every floor reads it: the pool captures and restores the pointer
+ * to the current one, waits read deadline and cancellation, the logger copies the encoded fields.
+ *
+ * The records are a tree, along which cancellation spreads; see context.c for the argument. */
 #include "base/atomic.h"
 #include "base/frame.h"
+#include "base/lock.h"
 
+#include <asynctools/cancel.h>
 #include <asynctools/clock.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+/* What is to be told that an operation is cancelled: in a ring, under the operation's lock. */
+typedef struct ati_cancel_link {
+    struct ati_cancel_link *next;
+    struct ati_cancel_link *previous; /* NULL: in no ring */
+} ati_cancel_link;
+
+/* A wait of the library, which ends when its operation is cancelled. `end` is called once, under
+ * the lock; it touches nothing of the link after it has let the waiting code go on. */
+typedef struct ati_cancel_wait {
+    ati_cancel_link link;   /* first */
+    _Atomic bool is_listed; /* cleared as the last thing that is done to it */
+    void (*end)(struct ati_cancel_wait *wait);
+} ati_cancel_wait;
+
 typedef struct ati_context {
     _Atomic uint32_t references;
-    _Atomic uint32_t cancelled; /* the first reason, an at_status without its sign; 0: no */
+    _Atomic uint32_t cancelled; /* the first reason, at_cancel_reason; 0: no */
     struct ati_context *parent; /* kept by a reference of its own, or NULL */
     at_deadline deadline;       /* effective: the minimum over the parents */
+    bool is_shielded;           /* neither cancellation nor deadline of the parent count */
     uint64_t id;                /* of the operation, never 0 */
     uint64_t trace_id[2];       /* inherited from the parent, else new */
     const char *name;           /* in `bytes` */
     const char *log_fields;     /* encoded JSON members, each with a leading comma, in `bytes` */
     size_t log_fields_length;
+    _Atomic(const ati_frame *) owner; /* whose scope it is, or NULL */
+
+    ati_lock lock;                 /* guards what follows; that of a child is taken inside */
+    struct ati_context *children;  /* the newest first; borrowed */
+    ati_cancel_link *waits;        /* the last, or NULL */
+    ati_cancel_link *callbacks;    /* the user's, the last, or NULL; see lib/future/cancel.c */
+    struct ati_cancel_call *calls; /* those that are being called */
+
+    struct ati_context *older_sibling; /* under the lock of the parent */
+    struct ati_context *newer_sibling;
+    struct ati_context *next_cancelled; /* of the thread that cancels it */
+
     size_t size; /* of this allocation */
     char bytes[];
 } ati_context;
@@ -30,6 +62,11 @@ typedef struct ati_context {
 /* Makes a child of `parent` (NULL: a root); copies name and fields. NULL: out of memory. */
 ati_context *ati_context_create(ati_context *parent, const char *name, at_deadline deadline,
                                 const char *log_fields, size_t log_fields_length);
+
+/* The same, but neither cancellation nor deadline of the parent count for it. */
+ati_context *ati_context_create_shielded(ati_context *parent, const char *name,
+                                         at_deadline deadline);
+
 void ati_context_retain(ati_context *context);  /* NULL is allowed */
 void ati_context_release(ati_context *context); /* NULL is allowed; iterative over the parents */
 
@@ -46,10 +83,42 @@ static inline ati_context *ati_context_exchange(ati_context *context) {
     return before;
 }
 
+/* The frame whose scope it is, as long as that lasts, or NULL. */
+static inline const ati_frame *ati_context_owner(const ati_context *context) {
+    return atomic_load_explicit(&((ati_context *)context)->owner, memory_order_relaxed);
+}
+static inline void ati_context_set_owner(ati_context *context, const ati_frame *owner) {
+    atomic_store_explicit(&context->owner, owner, memory_order_relaxed);
+}
+
 /* The deadline of a wait under the current operation. */
 static inline at_deadline ati_context_limit(at_deadline deadline) {
     const ati_context *context = ati_context_current();
     return context && context->deadline < deadline ? context->deadline : deadline;
 }
+
+/* -- Cancelling -- */
+
+/* Why it is cancelled; AT_CANCEL_NONE: it is not. A deadline that has passed is another matter. */
+static inline at_cancel_reason ati_context_reason(const ati_context *context) {
+    return (at_cancel_reason)atomic_load_explicit(&((ati_context *)context)->cancelled,
+                                                  memory_order_relaxed);
+}
+
+/* Cancels an operation and all below it, those that are shielded excepted; ends their waits. The
+ * caller keeps it. Gives the list (by next_cancelled, each retained for the caller) of those that
+ * this call has cancelled: their callbacks are to be called. */
+ati_context *ati_context_cancel(ati_context *context, at_cancel_reason reason);
+
+/* Notes a wait. False: the operation is cancelled already, the wait must not begin. */
+bool ati_context_add_wait(ati_context *context, ati_cancel_wait *wait);
+
+/* Takes it back, ended or not; then nobody touches it any more. */
+void ati_context_remove_wait(ati_context *context, ati_cancel_wait *wait);
+
+/* Puts a link at the end of a ring, of which `*last` is the last; or takes it out. Under the lock.
+ */
+void ati_cancel_link_add(ati_cancel_link **last, ati_cancel_link *link);
+void ati_cancel_link_remove(ati_cancel_link **last, ati_cancel_link *link);
 
 #endif

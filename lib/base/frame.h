@@ -15,6 +15,9 @@
 typedef struct ati_frame {
     struct ati_frame *outer;     /* the frame below on this stack */
     struct ati_context *context; /* the operation, borrowed, or NULL */
+    /* Gives the task an operation of its own, which is cancelled with it alone, and makes it the
+     * frame's; NULL: it has one, or nobody can cancel it alone. */
+    void (*own_context)(struct ati_frame *frame);
     const void *identity;        /* of the task: its future, or NULL */
     const char *site;            /* where the task was started, or NULL */
     const char *name;            /* that the program gave it, or "" or NULL */
@@ -48,6 +51,7 @@ static inline void ati_frame_enter(ati_frame *frame, struct ati_context *context
     ati_frame *outer = ati_frame_current();
     frame->outer = outer;
     frame->context = context;
+    frame->own_context = NULL;
     frame->identity = NULL;
     frame->site = site;
     frame->name = name;

@@ -6,7 +6,9 @@
  * each entry that is registered, and the one that detaches the losers. When it reaches zero the
  * sources that the value does not need are released; the memory goes with the value.
  *
- * Decisions are made under `lock`, completions outside it. */
+ * Decisions are made under `lock`, completions outside it. When the outcome is decided, those that
+ * can make no difference any more lose our interest, which may cancel them: that is noted in the
+ * list of completions and done once what is being fired has been fired, so that nothing recurses. */
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -20,7 +22,7 @@ typedef enum combine_kind {
     COMBINE_FIRST,
 } combine_kind;
 
-typedef struct combination combination;
+typedef struct ati_combination combination;
 
 typedef struct entry {
     ati_registration registration;
@@ -28,7 +30,7 @@ typedef struct entry {
     at_future *source; /* retained */
 } entry;
 
-struct combination {
+struct ati_combination {
     combine_kind kind;
     size_t count;
     at_future *result;              /* retained until it is complete */
@@ -37,8 +39,10 @@ struct combination {
     ati_lock lock;                  /* guards the following; inside no other lock */
     size_t remaining;               /* sources that are not complete, and the building call */
     size_t first_failed;            /* index of the first failure in time, or count */
-    bool decided;                   /* any, first: there is a winner */
+    bool decided;                   /* any, first: there is a winner; or it was cancelled */
+    bool is_stopping;               /* what is left makes no difference */
     at_winner winner;               /* the value of any and first */
+    combination *next_stopping;     /* in a list of completions */
     struct outcome_array *outcomes; /* the value of all and all_settled: behind the entries */
     entry entries[];
 };
@@ -148,15 +152,11 @@ static void finish(combination *combine, ati_completions *list) {
     complete_with_value(combine, combine->outcomes->outcomes, drop_outcomes, list);
 }
 
-static void detach_losers(combination *combine) {
-    for (size_t i = 0; i < combine->count; i++) {
-        entry *loser = &combine->entries[i];
-        if (i == combine->winner.index)
-            continue;
-        ati_future_mark_passed(loser->source);
-        if (ati_future_detach(loser->source, &loser->registration))
-            release_user(combine);
-    }
+/* To be done once what is being fired has been fired. */
+static void plan_stop(combination *combine, ati_completions *list) {
+    atomic_fetch_add_explicit(&combine->users, 1, memory_order_relaxed);
+    combine->next_stopping = list->stopping;
+    list->stopping = combine;
 }
 
 static void win(combination *combine, at_future *source, ati_completions *list) {
@@ -166,7 +166,42 @@ static void win(combination *combine, at_future *source, ati_completions *list) 
         complete(combine, &(ati_result){.error = at_error_retain(source->error)}, list);
     else
         complete_with_value(combine, &combine->winner, drop_winner, list);
-    detach_losers(combine);
+    plan_stop(combine, list);
+}
+
+/* One that has failed for all together needs no more than to be told of the others. */
+static bool leave(combination *combine, entry *left) {
+    bool is_unwanted = false;
+    if (combine->kind == COMBINE_ALL && !combine->decided)
+        return ati_future_lose_interest(left->source, &left->registration);
+    ati_future_mark_passed(left->source);
+    if (ati_future_leave(left->source, &left->registration, &is_unwanted))
+        release_user(combine);
+    return is_unwanted;
+}
+
+/* Takes our interest in the rest away. */
+static void stop(combination *combine, ati_unwanted *list) {
+    for (size_t i = 0; i < combine->count; i++) {
+        entry *left = &combine->entries[i];
+        if (combine->decided && i == combine->winner.index)
+            continue;
+        if (leave(combine, left)) {
+            ati_future_retain_inside(left->source);
+            ati_unwanted_add(list, left->source);
+        }
+    }
+    release_user(combine);
+}
+
+void ati_completions_stop(ati_completions *list) {
+    ati_unwanted unwanted = {.count = 0};
+    while (list->stopping) {
+        combination *combine = list->stopping;
+        list->stopping = combine->next_stopping;
+        stop(combine, &unwanted);
+    }
+    ati_unwanted_cancel(&unwanted);
 }
 
 /* -- The sources -- */
@@ -190,9 +225,14 @@ static void settle(combination *combine, size_t index, at_future *source, ati_co
     if (source->error)
         note_failure(combine, index, source->error);
     bool finishes = --combine->remaining == 0 && !combine->decided;
+    bool stops = combine->kind == COMBINE_ALL && source->error && !finishes &&
+                 !combine->decided && !combine->is_stopping;
+    combine->is_stopping |= stops;
     ati_lock_release(&combine->lock);
     if (wins)
         win(combine, source, list);
+    if (stops)
+        plan_stop(combine, list);
     if (finishes)
         finish(combine, list);
 }
@@ -204,8 +244,13 @@ static void fire_entry(ati_registration *registration, at_future *source, ati_co
     release_user(combine);
 }
 
+void ati_fire_indifferent(ati_registration *registration, at_future *source,
+                          ati_completions *list) {
+    fire_entry(registration, source, list);
+}
+
 at_future *ati_combination_of(const ati_registration *registration) {
-    if (registration->fire != fire_entry)
+    if (registration->fire != fire_entry && registration->fire != ati_fire_indifferent)
         return NULL;
     const combination *combine = ((const entry *)registration)->combine;
     bool needs_all = combine->kind == COMBINE_ALL || combine->kind == COMBINE_ALL_SETTLED;
@@ -219,7 +264,7 @@ static bool is_decided(combination *combine) {
     return decided;
 }
 
-/* Attaches to the sources in argument order, as long as none has won. */
+/* Attaches to the sources in argument order, as long as nothing is decided. */
 static void attach_entries(combination *combine, ati_completions *list) {
     for (size_t i = 0; i < combine->count; i++) {
         entry *next = &combine->entries[i];
@@ -229,15 +274,36 @@ static void attach_entries(combination *combine, ati_completions *list) {
         }
         atomic_fetch_add_explicit(&combine->users, 1, memory_order_relaxed);
         ati_future_attach(next->source, &next->registration, list);
-        /* The winner may have looked for this entry before it was there. */
-        if (is_decided(combine) && ati_future_detach(next->source, &next->registration))
-            release_user(combine);
+        /* Who has decided may have looked for this entry before it was there. */
+        if (is_decided(combine) && leave(combine, next))
+            at_future_cancel(next->source);
     }
     ati_lock_acquire(&combine->lock);
     bool finishes = --combine->remaining == 0 && !combine->decided;
     ati_lock_release(&combine->lock);
     if (finishes)
         finish(combine, list);
+}
+
+void ati_combination_cancel(at_future *result, ati_unwanted *list) {
+    combination *combine = result->node.work.argument;
+    atomic_fetch_add_explicit(&combine->users, 1, memory_order_relaxed);
+    ati_future_unlock(result, 0);
+    ati_lock_acquire(&combine->lock);
+    bool is_late = combine->decided || combine->remaining == 0;
+    if (!is_late) {
+        combine->decided = true;
+        combine->winner.index = combine->count;
+    }
+    ati_lock_release(&combine->lock);
+    if (is_late) {
+        release_user(combine);
+        return;
+    }
+    ati_completions completions = {0};
+    complete(combine, &(ati_result){.error = ati_error_static(AT_ERROR_CANCELLED)}, &completions);
+    stop(combine, list);
+    ati_completions_run(&completions);
 }
 
 /* -- Building -- */
@@ -266,6 +332,7 @@ static combination *create(combine_kind kind, at_future *const *sources, size_t 
         ati_release(made, combine_size(count));
         return NULL;
     }
+    made->result->node.work.argument = made;
     made->kind = kind;
     made->count = count;
     atomic_init(&made->users, 1);

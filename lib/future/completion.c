@@ -71,7 +71,7 @@ static void append(ati_completions *list, at_future *future) {
 enum { look_count = 40 }; /* before it sleeps: its holder was preempted */
 
 /* Looks some times whether the future is unlocked, then sleeps until it is. */
-static void wait_unlocked(at_future *future) {
+void ati_future_wait_unlocked(at_future *future) {
     for (int i = 0; i < look_count; i++) {
         if (!(atomic_load_explicit(&future->state, memory_order_relaxed) & ATI_STATE_LOCKED))
             return;
@@ -90,15 +90,15 @@ static void wait_unlocked(at_future *future) {
 }
 
 /* Gives the state before. */
-static uint32_t lock(at_future *future) {
+uint32_t ati_future_lock(at_future *future) {
     uint32_t state = atomic_load_explicit(&future->state, memory_order_relaxed);
     for (;;) {
         if (state & ATI_STATE_LOCKED) {
-            wait_unlocked(future);
+            ati_future_wait_unlocked(future);
             state = atomic_load_explicit(&future->state, memory_order_relaxed);
         } else if (
             /* ORDER future.lock: acquire. Sees the ring as the last holder left it.
-             * Pairs with: release in unlock() and ati_future_attach_alone(). If relaxed: the ring
+             * Pairs with: release in unlock() and ati_future_unlock() and ati_future_attach_alone(). If relaxed: the ring
              * breaks. */
             atomic_compare_exchange_weak_explicit(&future->state, &state, state | ATI_STATE_LOCKED,
                                                   memory_order_acquire, memory_order_relaxed)) {
@@ -121,10 +121,31 @@ static void unlock(at_future *future, bool listed) {
                                    ATI_STATE_ALONE);
         next |= listed ? ATI_STATE_LISTED : 0;
         /* ORDER future.lock: release. Publishes the ring.
-         * Pairs with: acquire in lock() and publish(). If relaxed: the next holder follows
+         * Pairs with: acquire in ati_future_lock() and publish(). If relaxed: the next holder follows
          * unwritten links. */
     } while (!atomic_compare_exchange_weak_explicit(&future->state, &state, next,
                                                     memory_order_release, memory_order_relaxed));
+    wake(future, state & ATI_STATE_LOCK_WAITED);
+}
+
+bool ati_future_try_lock(at_future *future, uint32_t state) {
+    /* ORDER future.lock: acquire. As in ati_future_lock(). */
+    return !(state & ATI_STATE_LOCKED) &&
+           atomic_compare_exchange_strong_explicit(&future->state, &state, state | ATI_STATE_LOCKED,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+void ati_future_unlock(at_future *future, uint32_t set) {
+    uint32_t state = atomic_load_explicit(&future->state, memory_order_relaxed);
+    uint32_t next;
+    do
+        next = (state & ~(uint32_t)(ATI_STATE_LOCKED | ATI_STATE_LOCK_WAITED | ATI_STATE_ALONE)) |
+               set;
+    /* ORDER future.lock: release. Publishes what was done under it.
+     * Pairs with: acquire in ati_future_lock() and ati_future_leave_waiting(). If relaxed: the next
+     * holder reads stale data. */
+    while (!atomic_compare_exchange_weak_explicit(&future->state, &state, next,
+                                                  memory_order_release, memory_order_relaxed));
     wake(future, state & ATI_STATE_LOCK_WAITED);
 }
 
@@ -181,11 +202,11 @@ static void publish(at_future *future, bool locked, ati_completions *list) {
         if (state & ATI_STATE_LISTED)
             next |= ATI_STATE_LISTED | ATI_STATE_FIRING;
         if (!locked && (state & ATI_STATE_LOCKED)) {
-            wait_unlocked(future);
+            ati_future_wait_unlocked(future);
             state = atomic_load_explicit(&future->state, memory_order_relaxed);
         } else if (
             /* ORDER future.state: acq_rel. Publishes the outcome, and sees the ring.
-             * Pairs with: acquire in ati_future_phase(), release in unlock(). If relaxed: a reader
+             * Pairs with: acquire in ati_future_phase(), release in unlock() and ati_future_unlock(). If relaxed: a reader
              * sees an unwritten outcome. */
             atomic_compare_exchange_weak_explicit(&future->state, &state, next,
                                                   memory_order_acq_rel, memory_order_relaxed)) {
@@ -200,7 +221,7 @@ static void publish(at_future *future, bool locked, ati_completions *list) {
 }
 
 bool ati_future_try_complete(at_future *future, const ati_result *result, ati_completions *list) {
-    uint32_t state = lock(future);
+    uint32_t state = ati_future_lock(future);
     if (ati_phase_is_done(state & ATI_PHASE_MASK)) {
         unlock(future, state & ATI_STATE_LISTED);
         drop_result(result);
@@ -215,8 +236,13 @@ bool ati_future_try_complete(at_future *future, const ati_result *result, ati_co
 
 void ati_future_complete(at_future *future, const ati_result *result, ati_completions *list) {
     ati_context *context = future->context;
+    /* Who cancels it may be looking at its operation. */
+    bool is_shared =
+        atomic_load_explicit(&future->state, memory_order_relaxed) & ATI_STATE_OWN;
+    if (is_shared)
+        (void)ati_future_lock(future);
     write_outcome(future, result);
-    publish(future, false, list);
+    publish(future, is_shared, list);
     ati_context_release(context);
 }
 
@@ -248,7 +274,7 @@ static void fire_registrations(at_future *future, ati_completions *list) {
     uint32_t state = atomic_load_explicit(&future->state, memory_order_relaxed);
     for (;;) {
         if (state & (ATI_STATE_LISTED | ATI_STATE_LOCKED)) {
-            state = lock(future);
+            state = ati_future_lock(future);
             ati_registration *first = NULL;
             bool left = false;
             if (state & ATI_STATE_LISTED) {
@@ -272,11 +298,13 @@ static void fire_registrations(at_future *future, ati_completions *list) {
 }
 
 void ati_completions_run(ati_completions *list) {
-    while (list->first || list->start_first) {
+    while (list->first || list->start_first || list->stopping) {
         ati_completions_start(list);
         at_future *future = list->first;
-        if (!future)
+        if (!future) {
+            ati_completions_stop(list);
             continue;
+        }
         list->first = future->link;
         if (!list->first)
             list->last = NULL;
@@ -288,7 +316,7 @@ void ati_completions_run(ati_completions *list) {
 /* -- Attaching -- */
 
 void ati_future_attach(at_future *source, ati_registration *registration, ati_completions *list) {
-    uint32_t state = lock(source);
+    uint32_t state = ati_future_lock(source);
     /* A done future that is still firing takes it at the end of its list, for the order's sake. */
     bool links = !ati_phase_is_done(state & ATI_PHASE_MASK) || (state & ATI_STATE_FIRING);
     if (links)
@@ -310,7 +338,7 @@ bool ati_future_attach_alone(at_future *source, ati_registration *registration) 
         link_last(source, registration, false);
         /* ORDER future.lock: release. Publishes the ring; nobody else can write it: it is empty, so
          * nobody who completes looks at it, and there is nobody else to attach.
-         * Pairs with: acquire in lock() and publish(). If relaxed: whoever completes follows
+         * Pairs with: acquire in ati_future_lock() and publish(). If relaxed: whoever completes follows
          * unwritten links. */
     } while (!atomic_compare_exchange_weak_explicit(&source->state, &state,
                                                     state | ATI_STATE_LISTED | ATI_STATE_ALONE,
@@ -319,17 +347,56 @@ bool ati_future_attach_alone(at_future *source, ati_registration *registration) 
 }
 
 bool ati_future_detach(at_future *source, ati_registration *registration) {
-    uint32_t state = lock(source);
+    uint32_t state = ati_future_lock(source);
     bool linked = registration->previous;
     bool left = linked ? unlink_one(source, registration) : state & ATI_STATE_LISTED;
     unlock(source, left);
     return linked;
 }
 
+/* Whether a registration in the ring wants its source to go on. */
+static bool is_wanted(const at_future *source, bool listed) {
+    const ati_registration *registration = source->last;
+    if (listed)
+        do {
+            registration = registration->next;
+            if (registration->fire != ati_fire_indifferent)
+                return true;
+        } while (registration != source->last);
+    return false;
+}
+
+bool ati_future_leave(at_future *source, ati_registration *registration, bool *is_unwanted) {
+    uint32_t state = ati_future_lock(source);
+    bool linked = registration->previous;
+    bool left = linked ? unlink_one(source, registration) : state & ATI_STATE_LISTED;
+    *is_unwanted = !ati_phase_is_done(state & ATI_PHASE_MASK) && !is_wanted(source, left);
+    unlock(source, left);
+    return linked;
+}
+
+bool ati_future_lose_interest(at_future *source, ati_registration *registration) {
+    uint32_t state = ati_future_lock(source);
+    bool is_unwanted = false;
+    if (registration->previous) {
+        registration->fire = ati_fire_indifferent;
+        is_unwanted = !is_wanted(source, true);
+    }
+    unlock(source, state & ATI_STATE_LISTED);
+    return is_unwanted;
+}
+
+bool ati_future_has_one_registration(at_future *source) {
+    uint32_t state = ati_future_lock(source);
+    bool has_one = (state & ATI_STATE_LISTED) && source->last->next == source->last;
+    unlock(source, state & ATI_STATE_LISTED);
+    return has_one;
+}
+
 void ati_future_visit(at_future *source,
                       ati_visit (*visit)(ati_registration *registration, void *context),
                       void *context) {
-    uint32_t state = lock(source);
+    uint32_t state = ati_future_lock(source);
     bool listed = state & ATI_STATE_LISTED;
     ati_visit wish = ATI_VISIT_STOP;
     ati_registration *registration = source->last;
@@ -346,7 +413,7 @@ void ati_future_visit(at_future *source,
 size_t ati_future_list_followers(at_future *source, at_future *(*follower_of)(ati_registration *),
                                  at_future **followers, size_t limit) {
     size_t count = 0;
-    bool listed = lock(source) & ATI_STATE_LISTED;
+    bool listed = ati_future_lock(source) & ATI_STATE_LISTED;
     ati_registration *registration = source->last;
     if (listed)
         do {

@@ -26,16 +26,22 @@ static bool wants(const at_future *future, const at_future *source) {
     }
 }
 
+/* The function is not called: the outcome of the source passes on. */
+static void pass_by(at_future *future, at_future *source, ati_completions *list) {
+    ati_future_drop_argument(future);
+    ati_result result = ati_result_of(source);
+    ati_future_complete(future, &result, list);
+}
+
 void ati_fire_continuation(ati_registration *registration, at_future *source,
                            ati_completions *list) {
     at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
     if (wants(future, source)) {
-        ati_future_start(future, list);
-        return;
+        if (ati_future_start(future, list))
+            return;
+    } else if (ati_future_leave_waiting(future, ATI_PHASE_RUNNING) != ATI_LEAVING_LATE) {
+        pass_by(future, source, list);
     }
-    ati_future_drop_argument(future);
-    ati_result result = ati_result_of(source);
-    ati_future_complete(future, &result, list);
     at_future_release(source); /* the reference of `future` */
     ati_future_release_inside(future);
 }
@@ -45,8 +51,9 @@ at_future *ati_continuation_claim(ati_registration *registration, at_future *sou
     if (future->executor != source->executor || future->lane != source->lane ||
         !wants(future, source))
         return NULL;
-    if (!ati_future_leave_waiting(future, ATI_PHASE_RUNNING))
-        return future;
+    ati_leaving left = ati_future_leave_waiting(future, ATI_PHASE_RUNNING);
+    if (left != ATI_LEAVING_ALONE)
+        return left == ATI_LEAVING_DONE ? future : NULL;
     /* Then what comes after it is next. */
     const char *after = (const char *)future->last - offsetof(at_future, registration);
     __builtin_prefetch(after, 1);

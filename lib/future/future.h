@@ -32,6 +32,9 @@ enum {
     ATI_STATE_LISTED = 64,      /* there are registrations */
     ATI_STATE_FIRING = 128,     /* it is done, and its registrations are being fired */
     ATI_STATE_ALONE = 256,      /* it is known to the one continuation in its list, and no other */
+    ATI_STATE_ASKED = 512,      /* its task is asked to stop */
+    ATI_STATE_OWN = 1024,       /* its task has an operation of its own */
+    ATI_STATE_FORWARD = 2048,   /* it goes on with another future, and is in the list of that */
 };
 
 /* What is to happen when a future completes: an element of its list. `fire` is called once, by the
@@ -188,6 +191,7 @@ struct ati_completions {
     at_future *last;
     ati_task_node *start_first;
     ati_task_node *start_last;
+    struct ati_combination *stopping; /* combinators whose sources are to lose their interest */
 };
 
 /* How a future ends: a value with its drop, the value of another future, or an error. */
@@ -233,23 +237,53 @@ bool ati_future_attach_alone(at_future *source, ati_registration *registration);
 /* Removes a registration. False: it is being fired, or has been. */
 bool ati_future_detach(at_future *source, ati_registration *registration);
 
-/* Makes a waiting future a queued or running one. True: it is known to nobody but the continuation
- * in its list. */
-static inline bool ati_future_leave_waiting(at_future *future, ati_phase phase) {
-    /* ORDER future.lock: acquire. Sees the ring.
-     * Pairs with: release in ati_future_attach_alone(). If relaxed: the caller follows unwritten
-     * links. */
+/* Takes a registration out of the list of its source. True: it was there. `*is_unwanted`: the source
+ * is pending, and nobody in its list wants it to go on. */
+bool ati_future_leave(at_future *source, ati_registration *registration, bool *is_unwanted);
+
+/* A registration of a combinator is still to be told, but does not want the source to go on. True:
+ * nobody in the list does now. */
+bool ati_future_lose_interest(at_future *source, ati_registration *registration);
+
+bool ati_future_has_one_registration(at_future *source);
+
+/* The lock: gives the state before. A queued future may become a running one even so; a waiting one
+ * does not, and is not completed. Unlocked, a future is not ALONE any more, and has the bits `set`
+ * in its state. */
+uint32_t ati_future_lock(at_future *future);
+bool ati_future_try_lock(at_future *future, uint32_t state); /* if that is its state */
+void ati_future_unlock(at_future *future, uint32_t set);
+void ati_future_wait_unlocked(at_future *future);
+
+typedef enum ati_leaving {
+    ATI_LEAVING_LATE,  /* it has been cancelled */
+    ATI_LEAVING_DONE,  /* it has left */
+    ATI_LEAVING_ALONE, /* and is known to nobody but the continuation in its list */
+} ati_leaving;
+
+/* Makes a waiting future a queued or running one. */
+static inline ati_leaving ati_future_leave_waiting(at_future *future, ati_phase phase) {
+    /* ORDER future.lock: acquire. Sees the ring, or what was done to a cancelled one.
+     * Pairs with: release in ati_future_attach_alone() and ati_future_unlock(). If relaxed: the
+     * caller follows unwritten links. */
     uint32_t state = atomic_load_explicit(&future->state, memory_order_acquire);
-    bool alone = state == (ATI_PHASE_WAITING | ATI_STATE_LISTED | ATI_STATE_ALONE);
-    /* Nobody else changes the phase of one that waits.
-     * ORDER future.claim: release. Publishes what is to be run.
-     * Pairs with: acquire in ati_future_claim(). If relaxed: a waiter that claims the task reads
-     * an unwritten function. */
-    if (alone)
-        atomic_store_explicit(&future->state, state + phase, memory_order_release);
-    else
-        atomic_fetch_add_explicit(&future->state, (uint32_t)phase, memory_order_release);
-    return alone;
+    for (;;) {
+        if (state & ATI_STATE_LOCKED) {
+            ati_future_wait_unlocked(future);
+            state = atomic_load_explicit(&future->state, memory_order_acquire);
+        } else if ((state & ATI_PHASE_MASK) != ATI_PHASE_WAITING) {
+            return ATI_LEAVING_LATE;
+        } else if (
+            /* ORDER future.claim: acq_rel. Publishes what is to be run; and as future.lock.
+             * Pairs with: acquire in ati_future_claim(), release in ati_future_unlock(). If
+             * relaxed: a waiter that claims the task reads an unwritten function. */
+            atomic_compare_exchange_weak_explicit(&future->state, &state, state | phase,
+                                                  memory_order_acq_rel, memory_order_acquire)) {
+            return state == (ATI_PHASE_WAITING | ATI_STATE_LISTED | ATI_STATE_ALONE)
+                       ? ATI_LEAVING_ALONE
+                       : ATI_LEAVING_DONE;
+        }
+    }
 }
 
 /* Makes the continuation of a done source a running one, if it runs where and how urgently the
@@ -260,6 +294,33 @@ at_future *ati_continuation_claim(ati_registration *registration, at_future *sou
 void ati_fire_continuation(ati_registration *registration, at_future *source,
                            ati_completions *list);
 void ati_fire_forward(ati_registration *registration, at_future *source, ati_completions *list);
+
+/* The same for the registration of a combinator that has lost its interest. */
+void ati_fire_indifferent(ati_registration *registration, at_future *source, ati_completions *list);
+
+/* -- Cancelling (cancel.c) -- */
+
+/* Prepares the frame of a task for being cancelled alone; its identity is the future. */
+void ati_future_prepare_cancel(ati_frame *frame);
+
+/* Futures in which nobody is interested any more, each kept by a reference held inside. */
+enum { ATI_UNWANTED_ROUND = 32 };
+typedef struct ati_unwanted {
+    at_future *futures[ATI_UNWANTED_ROUND];
+    size_t count;
+} ati_unwanted;
+
+/* Takes a reference held inside; cancels what is in the list first if there is no room. */
+void ati_unwanted_add(ati_unwanted *list, at_future *future);
+
+/* Cancels all, and what that leaves without interest. No lock is held. */
+void ati_unwanted_cancel(ati_unwanted *list);
+
+/* Cancels what is completed by a combinator; the future is locked, and unlocked here. */
+void ati_combination_cancel(at_future *result, ati_unwanted *list);
+
+/* Lets the sources of combinators go that make no difference any more. */
+void ati_completions_stop(ati_completions *list);
 
 /* Calls visit(registration, context) for each registration of a pending source, in order, as long
  * as it says NEXT; REMOVE takes the one it has seen off the list. The source is locked meanwhile.
@@ -286,8 +347,9 @@ bool ati_future_waits_for(const at_future *future, at_future *target, int *looks
 /* -- Running (task.c) -- */
 
 /* Marks a waiting future as queued and notes it in `list`, which starts it on its executor; takes
- * over one reference. If the executor refuses, the future is completed with the error. */
-void ati_future_start(at_future *future, ati_completions *list);
+ * over one reference. If the executor refuses, the future is completed with the error. False: it has
+ * been cancelled, and nothing was done. */
+bool ati_future_start(at_future *future, ati_completions *list);
 
 /* Starts what was noted, in order, all of one executor together. */
 void ati_completions_start(ati_completions *list);

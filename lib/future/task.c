@@ -4,9 +4,12 @@
 #include "base/error.h"
 #include "base/frame.h"
 #include "future/future.h"
+#include "pool/cancel.h"
 #include "pool/pool.h"
 
 enum { next_limit = 3 }; /* continuations run one after the other without a way through the deque */
+
+static const at_duration cleanup_grace = AT_SECONDS(5);
 
 const char *ati_future_task_name(const at_future *future) {
     return *future->name ? future->name : ati_site_name(future->site);
@@ -129,14 +132,16 @@ void ati_future_start_tasks(at_future *const *futures, size_t count) {
         start_alone(futures[i]);
 }
 
-void ati_future_start(at_future *future, ati_completions *list) {
-    prepare_node(future);
-    (void)ati_future_leave_waiting(future, ATI_PHASE_QUEUED);
+bool ati_future_start(at_future *future, ati_completions *list) {
+    if (ati_future_leave_waiting(future, ATI_PHASE_QUEUED) == ATI_LEAVING_LATE)
+        return false;
+    prepare_node(future); /* who claims it now finds it in no queue yet, and leaves it there */
     if (list->start_last)
         list->start_last->next = &future->node;
     else
         list->start_first = &future->node;
     list->start_last = &future->node;
+    return true;
 }
 
 /* Takes the nodes off `list` that run on the executor of its first and with its priority, in their
@@ -248,10 +253,31 @@ static at_future *finish_alone(at_future *future, const ati_result *result, ati_
     return next;
 }
 
+/* False: the future has been cancelled. */
+static bool leave_forward(at_future *future) {
+    /* ORDER future.lock: acquire. Sees what was done to a cancelled one.
+     * Pairs with: release in ati_future_unlock(). If relaxed: frees what is still read. */
+    uint32_t state = atomic_load_explicit(&future->state, memory_order_acquire);
+    for (;;) {
+        if (state & ATI_STATE_LOCKED) {
+            ati_future_wait_unlocked(future);
+            state = atomic_load_explicit(&future->state, memory_order_acquire);
+        } else if (!(state & ATI_STATE_FORWARD)) {
+            return false;
+        } else if (atomic_compare_exchange_weak_explicit(
+                       &future->state, &state, state & ~(uint32_t)ATI_STATE_FORWARD,
+                       memory_order_acquire, memory_order_acquire)) {
+            return true;
+        }
+    }
+}
+
 void ati_fire_forward(ati_registration *registration, at_future *source, ati_completions *list) {
     at_future *future = (at_future *)((char *)registration - offsetof(at_future, forward));
-    ati_result result = ati_result_of(source);
-    ati_future_complete(future, &result, list);
+    if (leave_forward(future)) {
+        ati_result result = ati_result_of(source);
+        ati_future_complete(future, &result, list);
+    }
     at_future_release(source); /* the reference of `future` */
     ati_future_release_inside(future);
 }
@@ -272,17 +298,54 @@ static void continue_with(at_future *future, at_future *next) {
     future->source = next;
     future->forward = (ati_registration){.fire = ati_fire_forward};
     ati_future_retain_inside(future); /* for the list of `next` */
+    ati_future_retain_inside(future); /* for this call */
+    /* ORDER future.lock: release. Publishes the source.
+     * Pairs with: acquire in ati_future_lock(). If relaxed: who cancels follows an unwritten
+     * pointer. */
+    uint32_t state =
+        atomic_fetch_or_explicit(&future->state, ATI_STATE_FORWARD, memory_order_release);
     ati_future_attach(next, &future->forward, &list);
     ati_completions_run(&list);
+    if (state & ATI_STATE_ASKED)
+        at_future_cancel(future);
+    ati_future_release_inside(future);
+}
+
+/* A function that cleans up runs in any case, shielded: its operation may be cancelled. */
+static ati_context *shield(const at_future *future) {
+    if (future->kind != ATI_FUTURE_FINALLY || !ati_is_cancelled(future->context))
+        return NULL;
+    return ati_context_create_shielded(future->context, future->context->name,
+                                       at_after(cleanup_grace));
+}
+
+/* Its operation is cancelled: it does not run. */
+static void pass_by(at_future *future, ati_worker *worker, ati_result *result) {
+    ati_task_run run;
+    ati_task_begin(worker, &run, NULL, future->site, future->name);
+    ati_future_drop_argument(future);
+    result->error = ati_error_static(AT_ERROR_CANCELLED);
+    ati_task_end(worker, &run, AT_ERROR_CANCELLED);
 }
 
 /* Calls the function of a claimed future. Gives the future that it goes on with, or NULL, and the
  * result is there. */
 static at_future *run_function(at_future *future, ati_worker *worker, ati_result *result) {
+    ati_context *context = future->context;
+    ati_context *shielded = NULL;
+    if (context) {
+        shielded = shield(future);
+        if (!shielded && future->kind != ATI_FUTURE_FINALLY && ati_is_cancelled(context)) {
+            pass_by(future, worker, result);
+            return NULL;
+        }
+    }
     ati_task_run run;
-    ati_task_begin(worker, &run, future->context, future->site, future->name);
+    ati_task_begin(worker, &run, shielded ? shielded : context, future->site, future->name);
     run.frame.identity = future;
     run.frame.may_not_wait |= !worker;
+    if (worker && future->kind != ATI_FUTURE_FINALLY)
+        ati_future_prepare_cancel(&run.frame);
     if (future->kind == ATI_FUTURE_THEN)
         run.frame.taken_from = future->source;
     void *returned = call_function(future);
@@ -301,6 +364,7 @@ static at_future *run_function(at_future *future, ati_worker *worker, ati_result
     ati_task_end(worker, &run, status);
     if (worker && worker->depth == 0)
         worker->quiet = ATI_QUIET_FIRST;
+    ati_context_release(shielded);
     return next;
 }
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/frame.h"
 #include "base/process_fork.h"
+#include "pool/cancel.h"
 #include "pool/pool.h"
 #include "pool/search.h"
 #include "pool/suspend.h"
@@ -82,6 +83,24 @@ static uint64_t next_number(void) {
     return ++number;
 }
 
+static at_status fail_timed_out(void) {
+    return ati_fail(AT_ERROR_TIMED_OUT, "at_future_wait: the deadline has passed");
+}
+
+/* The wait has ended before its target. One that was cancelled takes its interest with it; one whose
+ * own deadline has passed only stops waiting. */
+static at_status end_unserved(at_future *future, bool is_unwanted) {
+    at_status status = ati_cancel_check("at_future_wait");
+    if (status == AT_OK)
+        return fail_timed_out();
+    if (is_unwanted) {
+        ati_frame_slot slot = ati_frame_put_slot_aside();
+        at_future_cancel(future);
+        ati_frame_put_slot_back(slot);
+    }
+    return status;
+}
+
 /* Waits without a look at what the thread could do instead. */
 static at_status wait_for_completion(at_future *future, at_deadline deadline) {
     ati_future_wait wait = {
@@ -95,9 +114,10 @@ static at_status wait_for_completion(at_future *future, at_deadline deadline) {
         ati_search_install(ati_deadlock_search);
     ati_completions list = {0};
     ati_future_attach(future, &wait.registration, &list);
-    if (!ati_waiter_wait(&wait.waiter, deadline)) {
-        if (ati_future_detach(future, &wait.registration))
-            return AT_ERROR_TIMED_OUT;
+    if (!ati_waiter_wait_cancellable(&wait.waiter, deadline)) {
+        bool is_unwanted;
+        if (ati_future_leave(future, &wait.registration, &is_unwanted))
+            return end_unserved(future, is_unwanted);
         (void)ati_waiter_wait(&wait.waiter, AT_FOREVER); /* it is being fired */
     }
     return wait.is_deadlock ? fail_deadlock(future) : AT_OK;
@@ -116,12 +136,14 @@ static at_status check_wait(const at_future *future) {
 
 static at_status wait_until_done(at_future *future, at_deadline deadline) {
     if (deadline != AT_FOREVER && deadline <= at_clock_now(at_clock_current()))
-        return AT_ERROR_TIMED_OUT;
+        return fail_timed_out();
     at_status status = check_wait(future);
+    if (status == AT_OK)
+        status = ati_cancel_check("at_future_wait");
     if (status != AT_OK)
         return status;
     ati_worker *worker = ati_worker_current;
-    if (worker && run_in_place(worker, future, deadline))
+    if (worker && run_in_place(worker, future, ati_context_limit(deadline)))
         return AT_OK;
     return wait_for_completion(future, deadline);
 }
@@ -132,8 +154,6 @@ at_status at_future_wait(at_future *future, at_deadline deadline, void **value) 
         ati_worker_give_turn(ati_worker_current);
     if (!ati_phase_is_done(ati_future_phase(future))) {
         at_status status = wait_until_done(future, deadline);
-        if (status == AT_ERROR_TIMED_OUT)
-            return ati_fail(status, "at_future_wait: the deadline has passed");
         if (status != AT_OK)
             return status;
         (void)ati_future_phase(future); /* sees the outcome */

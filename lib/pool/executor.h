@@ -23,6 +23,7 @@ struct at_executor {
     at_status (*start)(at_executor *executor, ati_task_node *nodes, size_t count);
     void (*retain)(at_executor *executor);
     void (*release)(at_executor *executor);
+    at_pool *pool; /* whose workers run it in the end; NULL: it runs on other threads too */
 };
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "pool/cancel.h"
 #include "pool/pool.h"
 #include "pool/report.h"
 
@@ -12,6 +13,7 @@ typedef struct owned_task {
     ati_task_node node;
     at_run_fn run;
     void *argument;
+    at_drop_fn drop; /* of the argument, if `run` never runs; or NULL */
     ati_context *context; /* owned, or NULL */
     const char *site;
     size_t size; /* of this allocation */
@@ -22,14 +24,20 @@ static void *run_owned_task(void *argument) {
     owned_task *task = argument;
     ati_worker *worker = ati_worker_current;
     ati_task_run run;
+    bool is_cancelled = ati_is_cancelled(task->context);
     ati_task_begin(worker, &run, task->context, task->site, task->name);
-    void *returned = task->run(task->argument);
     at_error *error = NULL;
-    if (returned == AT_FAILED && run.frame.error && *task->name)
-        ati_error_set_task(run.frame.error, task->name, true, task->site);
-    at_status status = ati_task_outcome(&run.frame, returned, task->site, &error);
-    if (status == AT_OK)
-        ati_frame_drop_returned(&run.frame, returned);
+    at_status status = AT_ERROR_CANCELLED;
+    if (!is_cancelled) {
+        void *returned = task->run(task->argument);
+        if (returned == AT_FAILED && run.frame.error && *task->name)
+            ati_error_set_task(run.frame.error, task->name, true, task->site);
+        status = ati_task_outcome(&run.frame, returned, task->site, &error);
+        if (status == AT_OK)
+            ati_frame_drop_returned(&run.frame, returned);
+    } else if (task->drop) {
+        task->drop(task->argument);
+    }
     ati_task_end(worker, &run, status);
     if (error)
         ati_report_dropped_error(error);
@@ -55,6 +63,7 @@ at_status at_pool_start_with_at(const char *site, at_pool *pool, const at_task_o
     *task = (owned_task){.node.work = {.run = run_owned_task, .argument = task, .context = lane},
                          .run = options->run,
                          .argument = options->argument,
+                         .drop = options->drop,
                          .context = ati_context_current(),
                          .site = site,
                          .size = sizeof *task + name_size};

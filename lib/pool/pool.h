@@ -237,6 +237,12 @@ static inline void ati_pool_leave_clock(at_pool *pool) {
 /* Called when no worker is awake: a waiting at_pool_shutdown looks whether all is done. */
 void ati_pool_come_to_rest(at_pool *pool);
 
+/* Has every worker look, at its next at_check, whether its task is asked to stop. */
+void ati_pool_poke(at_pool *pool);
+
+/* A queued task has been cancelled, by any thread; its work is still in the queue. */
+void ati_pool_count_cancelled(at_pool *pool);
+
 /* Whether this process is a fork of the one that the pool's threads are in. */
 static inline bool ati_pool_is_forked(const at_pool *pool) {
     /* ORDER pool.fork_count: acquire. Sees what was built anew.

@@ -25,6 +25,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/process_fork.h"
+#include "pool/cancel.h"
 #include "pool/pool.h"
 #include "pool/report.h"
 #include "pool/waiter.h"
@@ -272,13 +273,17 @@ static void *run_timer(void *argument) {
     bool is_own = timer->is_own;
     ati_lock_release(&timer->lock);
 
+    bool is_cancelled = ati_is_cancelled(context);
     ati_task_begin(worker, &run.run, context, site, NULL);
     run.run.frame.identity = &run;
-    void *returned = timer->run(timer->argument);
     at_error *error = NULL;
-    at_status status = ati_task_outcome(&run.run.frame, returned, site, &error);
-    if (status == AT_OK)
-        ati_frame_drop_returned(&run.run.frame, returned);
+    at_status status = AT_ERROR_CANCELLED;
+    if (!is_cancelled) {
+        void *returned = timer->run(timer->argument);
+        status = ati_task_outcome(&run.run.frame, returned, site, &error);
+        if (status == AT_OK)
+            ati_frame_drop_returned(&run.run.frame, returned);
+    }
     if (is_own)
         ati_release(timer, sizeof *timer);
     else if (!run.is_released)

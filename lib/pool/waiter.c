@@ -6,6 +6,8 @@
  *   OPEN, TIMED_OUT -wait-> SUSPENDED, ASLEEP -wake-> WOKEN
  *   OPEN, TIMED_OUT -wake-> WOKEN
  *                           SUSPENDED, ASLEEP -time_out-> TIMED_OUT
+ *   OPEN, SUSPENDED, ASLEEP, TIMED_OUT -cancel-> CANCELLED -end of the cancellable wait-> OPEN
+ *   CANCELLED -wake-> WOKEN
  *
  * Invariants
  *   1. SUSPENDED or ASLEEP is left once, by the compare-and-swap of a wake or of the deadline:
@@ -32,7 +34,7 @@ enum { look_limit = 8 }; /* before a plain thread sleeps: some 4 microseconds */
 
 bool ati_waiter_begin(ati_waiter *waiter, ati_waiter_state waiting) {
     uint32_t state = atomic_load_explicit(&waiter->state, memory_order_relaxed);
-    while (state != ATI_WAITER_WOKEN)
+    while (state != ATI_WAITER_WOKEN && state != ATI_WAITER_CANCELLED)
         /* ORDER waiter.state: release. Publishes how the waiter goes on.
          * Pairs with: acquire and acq_rel in ati_waiter_wake(), acq_rel in
          * ati_waiter_time_out(). If relaxed: the waker reads an unwritten worker or clock. */
@@ -128,11 +130,14 @@ bool ati_waiter_wait(ati_waiter *waiter, at_deadline deadline) {
     return block_until_woken(worker, waiter, deadline);
 }
 
-void ati_waiter_wake(ati_waiter *waiter) {
+/* Ends the wait, with WOKEN or CANCELLED; a wake comes after a cancellation, not before one. */
+static void end(ati_waiter *waiter, ati_waiter_state ended) {
     /* ORDER waiter.state: acquire. Sees the clock of a thread.
      * Pairs with: release in ati_waiter_begin(). If relaxed: reads an unwritten clock. */
     uint32_t state = atomic_load_explicit(&waiter->state, memory_order_acquire);
     for (;;) {
+        if (state == ATI_WAITER_WOKEN)
+            return;
         at_clock *clock = state == ATI_WAITER_ASLEEP ? waiter->clock : NULL;
         if (clock)
             ati_clock_enter(clock);
@@ -141,7 +146,7 @@ void ati_waiter_wake(ati_waiter *waiter) {
          * Pairs with: release in ati_waiter_begin(), acquire in ati_waiter_is_woken() and
          * sleep_until(). If relaxed: the waiter reads stale data, or the waker an unwritten
          * worker. */
-        if (atomic_compare_exchange_strong_explicit(&waiter->state, &state, ATI_WAITER_WOKEN,
+        if (atomic_compare_exchange_strong_explicit(&waiter->state, &state, ended,
                                                     memory_order_acq_rel, memory_order_acquire))
             break;
         if (clock)
@@ -151,6 +156,37 @@ void ati_waiter_wake(ati_waiter *waiter) {
         ati_worker_resume(waiter);
     else if (state == ATI_WAITER_ASLEEP)
         ati_futex_wake(&waiter->state, 1);
+}
+
+void ati_waiter_wake(ati_waiter *waiter) {
+    end(waiter, ATI_WAITER_WOKEN);
+}
+
+static void end_cancelled(ati_cancel_wait *wait) {
+    end((ati_waiter *)((char *)wait - offsetof(ati_waiter, cancel)), ATI_WAITER_CANCELLED);
+}
+
+/* The next wait, which cannot be cancelled, is a wait again. */
+static void forget_cancellation(ati_waiter *waiter) {
+    uint32_t cancelled = ATI_WAITER_CANCELLED;
+    (void)atomic_compare_exchange_strong_explicit(&waiter->state, &cancelled, ATI_WAITER_OPEN,
+                                                  memory_order_relaxed, memory_order_relaxed);
+}
+
+bool ati_waiter_wait_cancellable(ati_waiter *waiter, at_deadline deadline) {
+    ati_frame *frame = ati_frame_current();
+    if (frame->own_context)
+        frame->own_context(frame);
+    ati_context *context = frame->context;
+    if (!context)
+        return ati_waiter_wait(waiter, deadline);
+    waiter->cancel.end = end_cancelled;
+    if (!ati_context_add_wait(context, &waiter->cancel))
+        return ati_waiter_is_woken(waiter);
+    (void)ati_waiter_wait(waiter, context->deadline < deadline ? context->deadline : deadline);
+    ati_context_remove_wait(context, &waiter->cancel);
+    forget_cancellation(waiter);
+    return ati_waiter_is_woken(waiter);
 }
 
 void ati_waiter_time_out(ati_pool_timer *timer) {

@@ -26,6 +26,7 @@ typedef enum ati_waiter_state {
     ATI_WAITER_ASLEEP = 2,    /* a thread waits; futex */
     ATI_WAITER_WOKEN = 3,     /* for good */
     ATI_WAITER_TIMED_OUT = 4, /* does not wait any more; may still be woken */
+    ATI_WAITER_CANCELLED = 5, /* is not to wait, or not any more; may still be woken */
 } ati_waiter_state;
 
 typedef struct ati_waiter {
@@ -53,6 +54,7 @@ typedef struct ati_waiter {
     int64_t woken_at; /* written by who ends the wait */
 
     ati_pool_timer timer; /* its deadline, if it has one */
+    ati_cancel_wait cancel; /* with the operation, if that may end the wait */
 } ati_waiter;
 
 /* Prepares a waiter; `what` is the name of the public call, `target` what it waits for. */
@@ -69,6 +71,10 @@ static inline void ati_waiter_init(ati_waiter *waiter, const char *what, const v
  * passed; the waiter may still be woken, so before it goes out of scope make sure that nobody can,
  * or wait again. */
 bool ati_waiter_wait(ati_waiter *waiter, at_deadline deadline);
+
+/* The same under the current operation: false also when that is cancelled or its deadline has
+ * passed, see ati_cancel_check(). */
+bool ati_waiter_wait_cancellable(ati_waiter *waiter, at_deadline deadline);
 
 /* The same, by a sleep of the thread, which is inside `clock`; and it gives up at `limit` of
  * CLOCK_MONOTONIC too. */

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "pool/cancel.h"
 #include "pool/crash.h"
 #include "pool/pool.h"
 #include "pool/report.h"
@@ -171,12 +172,16 @@ at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, a
 static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_run run;
     ati_context *context = ati_work_context(work);
+    bool is_cancelled = context && ati_is_cancelled(context);
     ati_task_begin(worker, &run, context, work->site, NULL);
-    void *returned = work->run(work->argument);
     at_error *error = NULL;
-    at_status status = ati_task_outcome(&run.frame, returned, work->site, &error);
-    if (status == AT_OK)
-        ati_frame_drop_returned(&run.frame, returned);
+    at_status status = AT_ERROR_CANCELLED;
+    if (!is_cancelled) {
+        void *returned = work->run(work->argument);
+        status = ati_task_outcome(&run.frame, returned, work->site, &error);
+        if (status == AT_OK)
+            ati_frame_drop_returned(&run.frame, returned);
+    }
     ati_task_end(worker, &run, status);
     if (error)
         ati_report_dropped_error(error);

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* Purpose: who is told that an operation is cancelled, and when. How cancellation spreads is in
+ * base/context.c.
+ *
+ * A callback is LISTED -cancel-> CALLED -> gone, or LISTED -remove-> gone. It is taken out of the
+ * ring under the operation's lock by who calls it, who then puts a note about the call into the
+ * operation's list of calls; who removes the callback meanwhile finds the note, and waits until it
+ * goes. No user code runs under a lock.
+ *
+ * A deadline. Nobody keeps a timer for a scope: each wait in it has its own. Whoever finds that the
+ * deadline has passed cancels the outermost operation that has it. Only callbacks, which nobody
+ * else would think of, have a timer.
+ *
+ * Checked by: tests/unit/cancel_test.c, tests/stress/cancel_test.c. */
+#include "pool/cancel.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "pool/pool.h"
+#include "pool/waiter.h"
+
+#include <asynctools/timer.h>
+
+/* What at_cancel_callback is. */
+typedef struct callback {
+    ati_cancel_link link; /* first */
+    ati_context *context; /* NULL: it was never added */
+    at_cancel_fn run;
+    void *argument;
+    bool has_timer;
+    at_timer timer;
+} callback;
+
+_Static_assert(sizeof(callback) <= sizeof(at_cancel_callback), "at_cancel_callback is too small");
+_Static_assert(_Alignof(callback) <= _Alignof(at_cancel_callback), "and not aligned");
+
+/* One that waits until a call is over. */
+typedef struct call_wait {
+    ati_waiter waiter;
+    struct call_wait *next;
+} call_wait;
+
+/* A call in progress, on the stack of who calls. */
+typedef struct ati_cancel_call {
+    const callback *called;
+    ati_frame frame; /* it runs in */
+    call_wait *waits;
+    struct ati_cancel_call *next;
+} callback_call;
+
+/* -- Calling -- */
+
+/* Takes the next one out of the ring and notes the call. NULL: there is none. */
+static callback *begin_call(ati_context *context, callback_call *noted) {
+    ati_lock_acquire(&context->lock);
+    callback *next = NULL;
+    if (context->callbacks) {
+        next = (callback *)context->callbacks->next;
+        ati_cancel_link_remove(&context->callbacks, &next->link);
+        *noted = (callback_call){.called = next, .next = context->calls};
+        context->calls = noted;
+    }
+    ati_lock_release(&context->lock);
+    return next;
+}
+
+static void end_call(ati_context *context, callback_call *noted) {
+    ati_lock_acquire(&context->lock);
+    callback_call **place = &context->calls;
+    while (*place != noted)
+        place = &(*place)->next;
+    *place = noted->next;
+    call_wait *wait = noted->waits;
+    ati_lock_release(&context->lock);
+    while (wait) {
+        call_wait *next = wait->next;
+        ati_waiter_wake(&wait->waiter);
+        wait = next;
+    }
+}
+
+/* In a frame of its own: what the callback leaves in the error slot is not the caller's. */
+static void make_call(callback_call *noted, at_cancel_fn run, void *argument) {
+    ati_frame_enter(&noted->frame, ati_context_current(), NULL, NULL);
+    run(argument);
+    ati_frame_leave(&noted->frame);
+}
+
+static void call_all(ati_context *context) {
+    callback_call noted;
+    callback *next;
+    while ((next = begin_call(context, &noted))) {
+        make_call(&noted, next->run, next->argument);
+        end_call(context, &noted);
+    }
+}
+
+bool ati_cancel(ati_context *context, at_cancel_reason reason) {
+    ati_context *cancelled = ati_context_cancel(context, reason);
+    bool is_first = cancelled;
+    while (cancelled) {
+        ati_context *next = cancelled->next_cancelled;
+        call_all(cancelled);
+        ati_context_release(cancelled);
+        cancelled = next;
+    }
+    return is_first;
+}
+
+/* -- Looking -- */
+
+/* The outermost operation whose deadline has passed. */
+static ati_context *find_late(ati_context *context, int64_t now) {
+    while (!context->is_shielded && context->parent && context->parent->deadline <= now)
+        context = context->parent;
+    return context;
+}
+
+bool ati_is_cancelled(ati_context *context) {
+    if (!context)
+        return false;
+    if (ati_context_reason(context) != AT_CANCEL_NONE)
+        return true;
+    if (context->deadline == AT_FOREVER)
+        return false;
+    int64_t now = at_clock_now(at_clock_current());
+    if (now < context->deadline)
+        return false;
+    (void)ati_cancel(find_late(context, now), AT_CANCEL_DEADLINE);
+    return true;
+}
+
+/* The operation that was not cancelled on account of another. */
+static const ati_context *find_cause(const ati_context *context) {
+    while (context->parent && ati_context_reason(context) == AT_CANCEL_PARENT)
+        context = context->parent;
+    return context;
+}
+
+static const char *describe(at_cancel_reason reason) {
+    switch (reason) {
+    case AT_CANCEL_DEADLINE:
+        return "its deadline has passed";
+    case AT_CANCEL_SIBLING:
+        return "another task has decided the outcome";
+    case AT_CANCEL_SHUTDOWN:
+        return "it is being shut down";
+    default:
+        return "it was cancelled";
+    }
+}
+
+at_status ati_cancel_check(const char *call) {
+    ati_context *context = ati_context_current();
+    if (!ati_is_cancelled(context))
+        return AT_OK;
+    const ati_context *cause = find_cause(context);
+    at_cancel_reason reason = ati_context_reason(cause);
+    bool is_own = reason == AT_CANCEL_DEADLINE && cause == context &&
+                  ati_context_owner(cause) == ati_frame_current();
+    const char *name = *cause->name ? cause->name : "scope";
+    return ati_fail(is_own ? AT_ERROR_TIMED_OUT : AT_ERROR_CANCELLED, "%s: %s: %s", call, name,
+                    describe(reason));
+}
+
+ati_context *ati_context_own(void) {
+    ati_frame *frame = ati_frame_current();
+    if (frame->own_context)
+        frame->own_context(frame);
+    return frame->context;
+}
+
+/* -- Callbacks -- */
+
+static callback *callback_of(at_cancel_callback *given) {
+    return (callback *)given;
+}
+
+static void *look(void *context) {
+    (void)ati_is_cancelled(context);
+    return NULL;
+}
+
+/* Without a pool nobody keeps the time, and where the pool refuses, it is ending. */
+static void set_timer(callback *added) {
+    at_pool *pool = at_pool_current();
+    at_deadline deadline = added->context->deadline;
+    if (!pool || deadline == AT_FOREVER)
+        return;
+    at_timer_init_at(AT_SITE("the deadline of a callback"), &added->timer, pool, look,
+                     added->context);
+    added->has_timer = true;
+    if (at_timer_start(&added->timer, deadline) != AT_OK)
+        at_error_clear();
+}
+
+void at_cancel_callback_add(at_cancel_callback *given, at_token *token, at_cancel_fn run,
+                            void *argument) {
+    ATI_CALLER_CHECK(given, "at_cancel_callback_add", "`callback` is NULL");
+    ATI_CALLER_CHECK(token, "at_cancel_callback_add", "`token` is NULL");
+    ATI_CALLER_CHECK(run, "at_cancel_callback_add", "`run` is NULL");
+    ati_context *context = (ati_context *)token;
+    callback *added = callback_of(given);
+    *added = (callback){.context = context, .run = run, .argument = argument};
+    bool is_cancelled = ati_is_cancelled(context);
+    ati_lock_acquire(&context->lock);
+    is_cancelled |= ati_context_reason(context) != AT_CANCEL_NONE;
+    if (!is_cancelled)
+        ati_cancel_link_add(&context->callbacks, &added->link);
+    ati_lock_release(&context->lock);
+    if (is_cancelled) {
+        callback_call unnoted;
+        make_call(&unnoted, run, argument);
+    } else {
+        set_timer(added);
+    }
+}
+
+static callback_call *find_call(const ati_context *context, const callback *called) {
+    callback_call *noted = context->calls;
+    while (noted && noted->called != called)
+        noted = noted->next;
+    return noted;
+}
+
+/* Whether the caller is inside that very call. */
+static bool is_inside(const callback_call *noted) {
+    const ati_frame *frame = ati_frame_current();
+    while (frame && frame != &noted->frame)
+        frame = frame->outer;
+    return frame;
+}
+
+void at_cancel_callback_remove(at_cancel_callback *given) {
+    ATI_CALLER_CHECK(given, "at_cancel_callback_remove", "`callback` is NULL");
+    callback *removed = callback_of(given);
+    ati_context *context = removed->context;
+    if (!context)
+        return;
+    call_wait wait;
+    bool must_wait = false;
+    ati_lock_acquire(&context->lock);
+    if (removed->link.previous) {
+        ati_cancel_link_remove(&context->callbacks, &removed->link);
+    } else {
+        callback_call *noted = find_call(context, removed);
+        must_wait = noted && !is_inside(noted);
+        if (must_wait) {
+            ati_waiter_init(&wait.waiter, "at_cancel_callback_remove", NULL);
+            wait.next = noted->waits;
+            noted->waits = &wait;
+        }
+    }
+    ati_lock_release(&context->lock);
+    if (must_wait)
+        (void)ati_waiter_wait(&wait.waiter, AT_FOREVER);
+    if (removed->has_timer)
+        at_timer_unregister(&removed->timer);
+    removed->context = NULL;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* Scopes and tokens: the public face of the tree of operations. A token is an operation; a scope
+ * puts the running code under one. */
+#include "base/check.h"
+#include "base/error.h"
+#include "pool/cancel.h"
+#include "pool/worker.h"
+
+#include <asynctools/cancel.h>
+
+static const at_duration default_grace = AT_SECONDS(5);
+
+static at_token *token_of(ati_context *context) {
+    return (at_token *)context;
+}
+
+static ati_context *context_of(const at_token *token) {
+    return (ati_context *)token;
+}
+
+/* -- Scopes -- */
+
+static at_deadline deadline_of(const at_scope_options *options) {
+    at_duration timeout = options->timeout;
+    if (timeout == 0)
+        timeout = options->is_shielded && options->deadline == 0 ? default_grace : AT_FOREVER;
+    at_deadline deadline = at_after(timeout);
+    return options->deadline != 0 && options->deadline < deadline ? options->deadline : deadline;
+}
+
+/* Forks started before belong to the operation around the scope. */
+static void put_under(ati_context *context) {
+    ati_worker *worker = ati_worker_current;
+    if (worker && ati_forks_count(&worker->forks) > 0)
+        ati_fork_share_all(worker);
+    (void)ati_context_exchange(context);
+}
+
+void at_scope_begin(at_scope *scope, const at_scope_options *options) {
+    static const at_scope_options no_options = {0};
+    ATI_CALLER_CHECK(scope, "at_scope_begin", "`scope` is NULL");
+    if (!options)
+        options = &no_options;
+    ATI_CALLER_CHECK(ati_all_zero(options->reserved, sizeof options->reserved), "at_scope_begin",
+                     "`reserved` is not zero");
+    ati_context *outer = ati_context_own();
+    ati_context *parent = options->token ? context_of(options->token) : outer;
+    const char *name = parent ? parent->name : "";
+    at_deadline deadline = deadline_of(options);
+    ati_context *context = options->is_shielded
+                               ? ati_context_create_shielded(parent, name, deadline)
+                               : ati_context_create(parent, name, deadline, NULL, 0);
+    *scope = (at_scope){
+        .context = context, .outer = outer, .frame = ati_frame_current(), .runs = true};
+    if (!context)
+        return;
+    ati_context_set_owner(context, ati_frame_current());
+    put_under(context);
+}
+
+at_status at_scope_end(at_scope *scope) {
+    ATI_CALLER_CHECK(scope, "at_scope_end", "`scope` is NULL");
+    ATI_CALLER_CHECK(scope->frame == ati_frame_current(), "at_scope_end",
+                     "a scope ends in the function that began it, once");
+    ati_context *context = scope->context;
+    scope->frame = NULL;
+    if (!context)
+        return AT_ERROR_NO_MEMORY;
+    ATI_CALLER_CHECK(ati_context_current() == context, "at_scope_end",
+                     "a scope that was begun after this one has not ended");
+    at_status status = AT_OK;
+    if (ati_is_cancelled(context))
+        status = ati_context_reason(context) == AT_CANCEL_DEADLINE ? AT_ERROR_TIMED_OUT
+                                                                   : AT_ERROR_CANCELLED;
+    ati_context_set_owner(context, NULL);
+    put_under(scope->outer);
+    ati_context_release(context);
+    return status;
+}
+
+at_token *at_scope_token(const at_scope *scope) {
+    ATI_CALLER_CHECK(scope, "at_scope_token", "`scope` is NULL");
+    return token_of(scope->context);
+}
+
+at_scope at_scope_enter(const at_scope_options *options) {
+    at_scope scope;
+    at_scope_begin(&scope, options);
+    return scope;
+}
+
+void at_scope_leave(at_scope *scope) {
+    (void)at_scope_end(scope);
+}
+
+/* -- Tokens -- */
+
+at_status at_token_create(at_token **token, at_token *parent) {
+    ATI_CALLER_CHECK(token, "at_token_create", "`token` is NULL");
+    ati_context *outer = parent ? context_of(parent) : ati_context_own();
+    ati_context *context =
+        ati_context_create(outer, outer ? outer->name : "", AT_FOREVER, NULL, 0);
+    if (!context)
+        return ati_fail(AT_ERROR_NO_MEMORY, "at_token_create: out of memory");
+    *token = token_of(context);
+    return AT_OK;
+}
+
+at_token *at_token_current(void) {
+    return token_of(ati_context_own());
+}
+
+at_token *at_token_retain(at_token *token) {
+    ATI_CALLER_CHECK(token, "at_token_retain", "`token` is NULL");
+    ati_context_retain(context_of(token));
+    return token;
+}
+
+void at_token_release(at_token *token) {
+    ati_context_release(context_of(token));
+}
+
+at_status at_token_cancel(at_token *token) {
+    ATI_CALLER_CHECK(token, "at_token_cancel", "`token` is NULL");
+    return ati_cancel(context_of(token), AT_CANCEL_EXPLICIT) ? AT_OK : AT_ERROR_ALREADY;
+}
+
+at_cancel_reason at_token_reason(at_token *token) {
+    ATI_CALLER_CHECK(token, "at_token_reason", "`token` is NULL");
+    (void)ati_is_cancelled(context_of(token));
+    return ati_context_reason(context_of(token));
+}
+
+at_deadline at_token_deadline(const at_token *token) {
+    ATI_CALLER_CHECK(token, "at_token_deadline", "`token` is NULL");
+    return context_of(token)->deadline;
+}
+
+const char *at_cancel_reason_name(at_cancel_reason reason) {
+    switch (reason) {
+    case AT_CANCEL_NONE:
+        return "AT_CANCEL_NONE";
+    case AT_CANCEL_EXPLICIT:
+        return "AT_CANCEL_EXPLICIT";
+    case AT_CANCEL_DEADLINE:
+        return "AT_CANCEL_DEADLINE";
+    case AT_CANCEL_SIBLING:
+        return "AT_CANCEL_SIBLING";
+    case AT_CANCEL_PARENT:
+        return "AT_CANCEL_PARENT";
+    case AT_CANCEL_SHUTDOWN:
+        return "AT_CANCEL_SHUTDOWN";
+    default:
+        return "AT_CANCEL_UNKNOWN";
+    }
+}
