@@ -23,6 +23,7 @@ const struct benchmark *const benchmarks[] = {
     &benchmark_fork_loop,
     &benchmark_switch,
     &benchmark_yield,
+    &benchmark_suspend,
     &benchmark_wait,
     &benchmark_suspended,
     &benchmark_timers,

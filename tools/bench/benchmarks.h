@@ -23,6 +23,7 @@ extern const struct benchmark benchmark_fork_matrix;
 extern const struct benchmark benchmark_fork_loop;
 extern const struct benchmark benchmark_switch;
 extern const struct benchmark benchmark_yield;
+extern const struct benchmark benchmark_suspend;
 extern const struct benchmark benchmark_wait;
 extern const struct benchmark benchmark_suspended;
 extern const struct benchmark benchmark_timers;
