@@ -241,12 +241,17 @@ void ati_worker_end_yield(ati_worker *worker) {
 
 /* The list of the tasks that wait, for those who look from outside. */
 void ati_worker_lock_suspended(ati_worker *worker) {
-    while (!ati_try_lock_acquire(&worker->suspended_lock))
-        sched_yield();
+    if (worker == ati_worker_current)
+        ati_owner_lock_acquire(&worker->suspended_lock);
+    else
+        ati_owner_lock_visit(&worker->suspended_lock);
 }
 
 void ati_worker_unlock_suspended(ati_worker *worker) {
-    ati_try_lock_release(&worker->suspended_lock);
+    if (worker == ati_worker_current)
+        ati_owner_lock_release(&worker->suspended_lock);
+    else
+        ati_owner_lock_leave(&worker->suspended_lock);
 }
 
 /* Under the lock. */
@@ -260,7 +265,7 @@ static ati_waiter *read_unsearched(ati_worker *worker) {
 }
 
 static void enter_list(ati_worker *worker, ati_waiter *waiter) {
-    ati_worker_lock_suspended(worker);
+    ati_owner_lock_acquire(&worker->suspended_lock);
     waiter->newer = NULL;
     waiter->older = worker->suspended;
     if (worker->suspended)
@@ -270,7 +275,7 @@ static void enter_list(ati_worker *worker, ati_waiter *waiter) {
     worker->suspended = waiter;
     if (waiter->is_provable && !read_unsearched(worker))
         set_unsearched(worker, waiter);
-    ati_worker_unlock_suspended(worker);
+    ati_owner_lock_release(&worker->suspended_lock);
     ati_counter_add(&worker->suspended_count, 1);
     uint64_t count = ati_counter_read(&worker->suspended_count);
     uint64_t most = ati_counter_read(&worker->counts.max_suspended);
@@ -279,7 +284,7 @@ static void enter_list(ati_worker *worker, ati_waiter *waiter) {
 }
 
 static void leave_list(ati_worker *worker, ati_waiter *waiter) {
-    ati_worker_lock_suspended(worker);
+    ati_owner_lock_acquire(&worker->suspended_lock);
     if (read_unsearched(worker) == waiter)
         set_unsearched(worker, waiter->newer);
     if (waiter->newer)
@@ -290,7 +295,7 @@ static void leave_list(ati_worker *worker, ati_waiter *waiter) {
         waiter->older->newer = waiter->newer;
     else
         worker->oldest = waiter->newer;
-    ati_worker_unlock_suspended(worker);
+    ati_owner_lock_release(&worker->suspended_lock);
     ati_counter_add(&worker->suspended_count, (uint64_t)-1);
     ati_counter_add(&worker->counts.resumed, 1);
 }

@@ -40,6 +40,7 @@ ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
     worker->cpu = -1;
     worker->random = ati_random_next();
     ati_forks_init(&worker->forks, ati_barrier_is_unequal());
+    ati_owner_lock_init(&worker->suspended_lock);
     return worker;
 }
 

@@ -7,6 +7,7 @@
 #include "base/context.h"
 #include "base/frame.h"
 #include "base/lock.h"
+#include "base/owner_lock.h"
 #include "base/topology.h"
 #include "pool/fork.h"
 #include "pool/sample.h"
@@ -88,12 +89,12 @@ typedef struct ati_worker {
     ati_fiber *exited; /* to be freed from another stack */
     uint32_t free_count;
     ati_ready_list ready;
-    ati_ready_list yielded;      /* ready once a work of the queues has had its turn */
-    int64_t turn_began;          /* when the running task was first asked whether it gives way */
-    ati_counter suspended_count; /* length of `suspended` */
-    ati_try_lock suspended_lock; /* guards `suspended`; nothing nests in it */
-    ati_waiter *suspended;       /* the tasks that wait, the newest first */
-    ati_waiter *oldest;          /* the last of them */
+    ati_ready_list yielded;        /* ready once a work of the queues has had its turn */
+    int64_t turn_began;            /* when the running task was first asked whether it gives way */
+    ati_counter suspended_count;   /* length of `suspended` */
+    ati_owner_lock suspended_lock; /* guards `suspended`; nothing nests in it */
+    ati_waiter *suspended;         /* the tasks that wait, the newest first */
+    ati_waiter *oldest;            /* the last of them */
     _Atomic(ati_waiter *) unsearched; /* the oldest of them that is still to be searched; written
                                          under suspended_lock */
 
