@@ -299,6 +299,7 @@ bool ati_worker_find_work(ati_worker *worker, ati_work *work) {
                 return false;
             if (pick(worker, work))
                 return true;
+            ati_worker_show_none(worker);
             searching = ati_idle_start_searching(&pool->idle);
         }
         if (searching && search(worker, work)) {

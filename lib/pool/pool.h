@@ -6,6 +6,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/lock.h"
+#include "base/process_fork.h"
 #include "base/registry.h"
 #include "pool/blocking.h"
 #include "pool/executor.h"
@@ -226,7 +227,13 @@ static inline void ati_pool_leave_clock(at_pool *pool) {
 void ati_pool_come_to_rest(at_pool *pool);
 
 /* Whether this process is a fork of the one that the pool's threads are in. */
-bool ati_pool_is_forked(const at_pool *pool);
+static inline bool ati_pool_is_forked(const at_pool *pool) {
+    /* ORDER pool.fork_count: acquire. Sees what was built anew.
+     * Pairs with: release in set_fork_count(). If relaxed: a thread of the child uses what is not
+     * built yet. */
+    uint64_t count = atomic_load_explicit(&((at_pool *)pool)->fork_count, memory_order_acquire);
+    return count != ati_process_fork_count();
+}
 
 /* Builds a forked pool anew, if it was created so. AT_ERROR_FORKED: it was not. */
 at_status ati_pool_start_afresh(at_pool *pool);

@@ -144,11 +144,32 @@ static void reverse_nodes(start_batch *batch) {
     batch->nodes = reversed;
 }
 
-/* False: no memory, nothing was pushed. */
-static bool push_inside(ati_worker *worker, start_batch *batch) {
+/* False: no memory, it was not pushed. */
+static bool push_one(ati_worker *worker, const ati_work *work) {
+    uint64_t number = ati_counter_read(&worker->counts.accepted);
+    ati_work measured;
+    if (ati_sample_is_due(number)) {
+        measured = *work;
+        ati_sample_start(worker->pool, &measured);
+        work = &measured;
+    }
+    ati_counter_add(&worker->counts.accepted, 1); /* before it can end */
+    worker->has_own = true;
+    if (!ati_deque_push(&worker->deque, work, 1)) {
+        ati_counter_add(&worker->counts.accepted, (uint64_t)-1);
+        if (ati_sample_is_probe(work))
+            ati_sample_discard(work);
+        return false;
+    }
+    notify_of_push(worker, 1);
+    return true;
+}
+
+/* False: no memory, none was pushed. */
+static bool push_many(ati_worker *worker, start_batch *batch) {
     if (!ati_deque_reserve(&worker->deque, batch->count))
         return false;
-    if (batch->nodes && batch->count > 1)
+    if (batch->nodes)
         reverse_nodes(batch);
     uint64_t first = ati_counter_read(&worker->counts.accepted);
     ati_counter_add(&worker->counts.accepted, batch->count); /* before they can end */
@@ -162,6 +183,12 @@ static bool push_inside(ati_worker *worker, start_batch *batch) {
         notify_of_push(worker, count);
     }
     return true;
+}
+
+static bool push_inside(ati_worker *worker, start_batch *batch) {
+    if (batch->count > 1)
+        return push_many(worker, batch);
+    return push_one(worker, batch->nodes ? &batch->nodes->work : &batch->first);
 }
 
 /* -- From any thread -- */
@@ -283,7 +310,7 @@ at_status ati_pool_start_nodes(at_pool *pool, ati_task_node *nodes, size_t count
 
 /* Takes `count` references of the current context for works that run under it. */
 static ati_context *share_context(size_t count) {
-    ati_context *context = ati_context_current;
+    ati_context *context = ati_context_current();
     for (size_t i = 0; context && i < count; i++)
         ati_context_retain(context);
     return context;

@@ -22,7 +22,7 @@
  * thread. */
 typedef struct ati_worker_counts {
     ati_counter accepted; /* pushed onto the own deque */
-    ati_counter running;  /* begun and not ended */
+    ati_counter begun;
     ati_counter succeeded;
     ati_counter failed;
     ati_counter cancelled;
@@ -99,8 +99,9 @@ typedef struct ati_worker {
                                          under suspended_lock */
 
     /* For those who look from outside; see view.c and sample.c. */
-    _Atomic(const char *) site; /* where the running task was started; NULL: none runs */
-    const char *site_before;    /* of the task that ran before it */
+    _Atomic(const char *) site; /* where the running task was started, or, until the worker looks
+                                   further for work, the last one; NULL: none */
+    const char *site_before;    /* of the task that ran before the one that was resumed */
     const ati_frame *named;     /* the uppermost running task that has a name of its own; under
                                    suspended_lock */
     _Atomic int64_t clock;      /* of the coarse clock, when it was looked at last */
@@ -145,9 +146,8 @@ extern _Thread_local ati_worker *ati_worker_current;
 /* A task in progress on a worker. */
 typedef struct ati_task_run {
     ati_frame frame;
-    ati_context *outer_context;
-    size_t fork_count; /* unjoined on this stack when it began */
-    ati_fork_owner outer_owner;
+    size_t fork_count;            /* unjoined on this stack when it began */
+    const ati_frame *outer_owner; /* of the forks */
     struct at_inline_worker *outer_line;
 } ati_task_run;
 
@@ -162,21 +162,10 @@ void ati_view_hide_named(ati_worker *worker, const ati_frame *frame);
 
 /* Begins a task on the calling worker, which counts it (NULL: nobody does, because it runs inline
  * or is a drop function): own frame (identity and taken_from may be set in it afterwards), own
- * context. */
-void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context);
-
-/* Says what the task that has begun is: where it was started, and the name that the program gave it
- * (valid until its end; "" or NULL: none). */
-static inline void ati_task_show(ati_task_run *run, const char *site, const char *name) {
-    run->frame.site = site;
-    run->frame.name = name;
-    ati_worker *worker = ati_worker_current;
-    if (!worker)
-        return;
-    atomic_store_explicit(&worker->site, site, memory_order_relaxed);
-    if (name && *name)
-        ati_view_show_named(worker, &run->frame);
-}
+ * context. `site` is where it was started, `name` what the program called it (valid until its end;
+ * "" or NULL: nothing). */
+void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context, const char *site,
+                    const char *name);
 
 /* A task called process_fork and goes on in the child as if it were in its pool. */
 _Noreturn void ati_task_end_forked_process(void);
@@ -190,6 +179,11 @@ at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, a
 
 /* Runs a work of normal or any priority, in its place. */
 void ati_worker_run(ati_worker *worker, const ati_work *work);
+
+/* No task runs: the worker looks further for work than where it is at hand. */
+static inline void ati_worker_show_none(ati_worker *worker) {
+    atomic_store_explicit(&worker->site, NULL, memory_order_relaxed);
+}
 
 /* Notes the time, for those who look from outside. */
 static inline void ati_worker_note_clock(ati_worker *worker, int64_t now) {
