@@ -32,7 +32,7 @@ enum {
     wait_looks = 40,  /* before a visitor sleeps: the owner was preempted */
 };
 
-static const at_duration nap = AT_MICROSECONDS(50);
+static const at_duration visitor_nap = AT_MICROSECONDS(50);
 
 void ati_owner_lock_init(ati_owner_lock *lock) {
     *lock = (ati_owner_lock){0};
@@ -60,7 +60,7 @@ static void wait_for_owner(ati_owner_lock *lock) {
     for (int i = 0; i < wait_looks && owner_is_inside(lock); i++)
         ati_cpu_relax();
     while (owner_is_inside(lock))
-        (void)ati_futex_wait(&lock->inside, 1, ati_monotonic_ns() + nap);
+        (void)ati_futex_wait(&lock->inside, 1, ati_monotonic_ns() + visitor_nap);
 }
 
 void ati_owner_lock_visit(ati_owner_lock *lock) {
