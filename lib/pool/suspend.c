@@ -33,13 +33,13 @@
 #include "pool/pool.h"
 #include "pool/report.h"
 #include "pool/search.h"
+#include "pool/turn.h"
 
 #include <sched.h>
 #include <urcu/urcu-bp.h>
 
 enum { free_limit = 64 }; /* free stacks that a worker keeps */
 
-static const at_duration turn_limit = AT_MILLISECONDS(1);
 static const at_duration slow_resume = AT_MILLISECONDS(100);
 
 /* -- Stacks -- */
@@ -175,11 +175,14 @@ bool ati_inbox_is_empty(const ati_worker *worker) {
 /* The last look at the worker is at the address of its futex. */
 static void put_into_inbox(ati_worker *worker, ati_waiter *waiter) {
     ati_lock_acquire(&worker->inbox_lock);
+    if (!worker->inbox.first)
+        atomic_store_explicit(&worker->inbox_since, ati_monotonic_ns(), memory_order_relaxed);
     append(&worker->inbox, waiter);
     /* ORDER worker.inbox: seq_cst. Comes before the look whether the worker sleeps.
      * Pairs with: seq_cst in ati_inbox_is_empty(). If release: the worker sleeps on a woken task.
      */
     atomic_store_explicit(&worker->inbox_is_full, true, memory_order_seq_cst);
+    ati_worker_ask_to_look(worker);
     bool slept = ati_idle_get_up(worker);
     ati_lock_release(&worker->inbox_lock);
     if (slept)
@@ -198,10 +201,12 @@ static void empty_inbox(ati_worker *worker) {
 void ati_worker_resume(ati_waiter *waiter) {
     ati_worker *worker = waiter->worker;
     waiter->woken_at = waiter->is_measured ? ati_monotonic_ns() : ati_coarse_ns();
-    if (worker == ati_worker_current)
+    if (worker == ati_worker_current) {
         append(&worker->ready, waiter);
-    else
+        ati_worker_ask_to_look(worker);
+    } else {
         put_into_inbox(worker, waiter);
+    }
 }
 
 bool ati_worker_has_ready(ati_worker *worker) {
@@ -363,7 +368,7 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
                           memory_order_relaxed);
     worker->nested_lane = nested_lane;
     ati_fork_enter_stack(worker, &forks);
-    worker->turn_began = 0;
+    ati_worker_begin_turn(worker);
     atomic_store_explicit(&worker->site, site, memory_order_relaxed);
     if (named)
         ati_view_show_named(worker, named);
@@ -463,15 +468,4 @@ void ati_worker_yield(ati_worker *worker) {
     if (ready)
         ati_worker_hand_time_over(worker);
     leave_task(worker, &waiter, next);
-}
-
-void ati_worker_give_turn(ati_worker *worker) {
-    (void)ati_worker_fire_timers(worker, true);
-    if (!worker->ready.first && !atomic_load_explicit(&worker->inbox_is_full, memory_order_relaxed))
-        return;
-    int64_t now = ati_monotonic_ns();
-    if (worker->turn_began == 0)
-        worker->turn_began = now;
-    else if (now - worker->turn_began >= turn_limit && !urcu_bp_read_ongoing())
-        ati_worker_yield(worker);
 }

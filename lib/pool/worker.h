@@ -90,7 +90,7 @@ typedef struct ati_worker {
     uint32_t free_count;
     ati_ready_list ready;
     ati_ready_list yielded;        /* ready once a work of the queues has had its turn */
-    int64_t turn_began;            /* when the running task was first asked whether it gives way */
+    int64_t turn_began;            /* a moment at which the running task ran already; 0: unknown */
     ati_counter suspended_count;   /* length of `suspended` */
     ati_owner_lock suspended_lock; /* guards `suspended`; nothing nests in it */
     ati_waiter *suspended;         /* the tasks that wait, the newest first */
@@ -116,7 +116,8 @@ typedef struct ati_worker {
     /* Written by those who wake tasks. */
     _Alignas(ATI_CACHE_LINE) ati_lock inbox_lock; /* guards inbox; outside idle.lock */
     ati_ready_list inbox;
-    _Atomic bool inbox_is_full; /* written under inbox_lock */
+    _Atomic int64_t inbox_since; /* when the first of these was put there; CLOCK_MONOTONIC */
+    _Atomic bool inbox_is_full;  /* written under inbox_lock */
 
     /* Sleeping, and parking as a spare. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t signal; /* futex; 1: woken */
@@ -138,6 +139,15 @@ static inline void ati_worker_count_pick(ati_worker *worker) {
         worker->owes_fairness = true;
     else if (rest == ATI_FAIRNESS_INTERVAL / 2)
         worker->owes_low = true;
+}
+
+/* The next at_check of the worker's task looks what there is to do. Any thread that knows the
+ * worker to be there; see turn.c. */
+static inline void ati_worker_ask_to_look(ati_worker *worker) {
+    /* ORDER worker.look: release. Publishes the reason.
+     * Pairs with: acquire in reset_look(). If relaxed: the worker takes the wish back and does not
+     * see its reason. */
+    AT_INLINE_STORE(&worker->forks.line.look, 1, __ATOMIC_RELEASE);
 }
 
 /* The worker of the calling thread, or NULL in a plain thread. */

@@ -25,6 +25,7 @@ const struct benchmark *const benchmarks[] = {
     &benchmark_yield,
     &benchmark_suspend,
     &benchmark_wait,
+    &benchmark_check,
     &benchmark_suspended,
     &benchmark_timers,
     &benchmark_timer_lateness,

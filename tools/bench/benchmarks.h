@@ -25,6 +25,7 @@ extern const struct benchmark benchmark_switch;
 extern const struct benchmark benchmark_yield;
 extern const struct benchmark benchmark_suspend;
 extern const struct benchmark benchmark_wait;
+extern const struct benchmark benchmark_check;
 extern const struct benchmark benchmark_suspended;
 extern const struct benchmark benchmark_timers;
 extern const struct benchmark benchmark_timer_lateness;

@@ -33,6 +33,11 @@ struct suspend_peer {
     /* As `wait`, but each sets what it then waits for: nobody suspends. */
     uint64_t (*wait_over)(long count);
 
+    /* A task asks `count` times whether it is to give way: nobody waits for it to; or something
+     * might, so that it looks. */
+    uint64_t (*check)(long count);
+    uint64_t (*check_and_look)(long count);
+
     /* Starts `count` tasks that all wait; returns when the last does. */
     void (*hold)(long count);
     /* Lets them go on; returns when the last has ended. Then hold may be called again. */

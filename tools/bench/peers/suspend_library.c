@@ -10,6 +10,7 @@
 #include <asynctools/pool.h>
 #include <asynctools/promise.h>
 #include <asynctools/sleep.h>
+#include <asynctools/timer.h>
 
 #include <limits.h>
 #include <stdlib.h>
@@ -84,6 +85,43 @@ static uint64_t yield(long count) {
     uint64_t time = now_ns() - start;
     at_pool_destroy(pool);
     return time;
+}
+
+struct checks {
+    long count;
+    at_duration until_timer; /* 0: there is none */
+};
+
+static void *check_often(void *argument) {
+    const struct checks *checks = argument;
+    at_timer timer;
+    at_timer_init(&timer, at_pool_current(), take_turns, NULL);
+    if (checks->until_timer > 0)
+        expect(at_timer_start(&timer, at_after(checks->until_timer)));
+    for (long left = checks->count; left > 0; left--)
+        expect(at_check());
+    at_timer_unregister(&timer);
+    return NULL;
+}
+
+static uint64_t run_checks(struct checks checks) {
+    at_pool *pool = create_pool();
+    uint64_t start = now_ns();
+    at_future *checked = at_pool_submit(pool, check_often, &checks);
+    expect(at_future_wait(checked, AT_FOREVER, NULL));
+    uint64_t time = now_ns() - start;
+    at_future_release(checked);
+    at_pool_destroy(pool);
+    return time;
+}
+
+static uint64_t check(long count) {
+    return run_checks((struct checks){.count = count});
+}
+
+/* There is no other worker to keep the time. */
+static uint64_t check_and_look(long count) {
+    return run_checks((struct checks){.count = count, .until_timer = AT_SECONDS(1000)});
 }
 
 /* Who waits for its turn; NULL: nobody does. */
@@ -258,6 +296,8 @@ const struct suspend_peer suspend_library = {
     .suspend = suspend,
     .wait = wait_in_turns,
     .wait_over = wait_alone,
+    .check = check,
+    .check_and_look = check_and_look,
     .hold = hold,
     .release = release,
 };
