@@ -449,7 +449,9 @@ static bool keeps_thread(const ati_worker *worker) {
 }
 
 void ati_worker_yield(ati_worker *worker) {
-    ati_waiter waiter = {.what = "at_yield", .worker = worker, .fiber = worker->fiber};
+    ati_waiter waiter;
+    ati_waiter_init(&waiter, "at_yield", NULL);
+    waiter.fiber = worker->fiber;
     check_may_suspend(&waiter);
     if (keeps_thread(worker)) {
         sched_yield();
