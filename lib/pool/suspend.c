@@ -251,7 +251,7 @@ bool ati_worker_resume_next(ati_worker *worker) {
     return true;
 }
 
-void ati_worker_end_yield(ati_worker *worker) {
+void ati_worker_move_yielded(ati_worker *worker) {
     move_all(&worker->ready, &worker->yielded);
 }
 
@@ -323,7 +323,7 @@ static void leave_list(ati_worker *worker, ati_waiter *waiter) {
 static ati_fiber *choose_next(ati_worker *worker, ati_waiter **ready) {
     /* Now and then the loop has a look, so that tasks that wake each other starve nobody. */
     ati_worker_count_pick(worker);
-    if (!worker->owes_fairness && !worker->owes_low && !ati_worker_is_crowded(worker)) {
+    if (worker->owes == 0 && !ati_worker_is_crowded(worker)) {
         *ready = take_ready(worker);
         if (*ready)
             return (*ready)->fiber;
@@ -380,7 +380,7 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
                           memory_order_relaxed);
     worker->nested_lane = nested_lane;
     ati_fork_enter_stack(worker, &forks);
-    ati_worker_begin_turn(worker);
+    ati_worker_begin_task_turn(worker);
     atomic_store_explicit(&worker->site, site, memory_order_relaxed);
     if (named)
         ati_view_show_named(worker, named);

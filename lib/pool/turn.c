@@ -16,9 +16,10 @@
  *   1. Whoever gives a reason writes it and then sets `look` (release). The worker resets it
  *      (acquire) and then looks for reasons once more. So it sees the reason, or `look` is set
  *      after the reset.
- *   2. turn_began is not before the turn. It is the first look of the turn or, if that was before,
- *      the moment when somebody asked for the turn by filling the inbox: no clock is read for tasks
- *      that do not ask.
+ *   2. turn_began is the first look of the turn or, if that was before, the moment when somebody
+ *      asked for the turn by filling the inbox: no clock is read for tasks that do not ask. Where a
+ *      fair pick has put new work before a full inbox, that moment is before the turn, and the task
+ *      gives way early.
  *
  * Checked by: tests/unit/pool_turn_test.c, tests/stress/pool_suspend_test.c. */
 #include "pool/turn.h"
@@ -31,23 +32,15 @@
 
 static const at_duration turn_limit = AT_MILLISECONDS(1);
 
-static bool inbox_is_full(ati_worker *worker) {
-    return atomic_load_explicit(&worker->inbox_is_full, memory_order_relaxed);
-}
-
-static bool somebody_is_ready(ati_worker *worker) {
-    return worker->ready.first || inbox_is_full(worker);
-}
-
 /* The one who has filled the inbox asks for the turn since then. */
 static int64_t find_beginning(ati_worker *worker, int64_t now) {
-    return inbox_is_full(worker) ? atomic_load_explicit(&worker->inbox_since, memory_order_relaxed)
-                                 : now;
+    bool was_asked = atomic_load_explicit(&worker->inbox_is_full, memory_order_relaxed);
+    return was_asked ? atomic_load_explicit(&worker->inbox_since, memory_order_relaxed) : now;
 }
 
 void ati_worker_give_turn(ati_worker *worker) {
     (void)ati_worker_fire_timers(worker, true);
-    if (!somebody_is_ready(worker))
+    if (!ati_worker_may_have_ready(worker))
         return;
     int64_t now = ati_monotonic_ns();
     if (worker->turn_began == 0)
@@ -70,7 +63,7 @@ static bool nobody_keeps_time(at_pool *pool) {
 }
 
 static bool has_reason(ati_worker *worker) {
-    return worker->turn_began == 0 || somebody_is_ready(worker) || has_operation() ||
+    return worker->turn_began == 0 || ati_worker_may_have_ready(worker) || has_operation() ||
            nobody_keeps_time(worker->pool);
 }
 
@@ -83,7 +76,7 @@ static void reset_look(ati_worker *worker) {
 }
 
 void ati_worker_check_turn(ati_worker *worker) {
-    if (worker->turn_began == 0 && !somebody_is_ready(worker))
+    if (worker->turn_began == 0 && !ati_worker_may_have_ready(worker))
         worker->turn_began = ati_monotonic_ns();
     ati_worker_give_turn(worker);
     if (!has_reason(worker))

@@ -6,7 +6,7 @@
 #include "pool/worker.h"
 
 /* A task begins on the calling worker, or goes on. */
-static inline void ati_worker_begin_turn(ati_worker *worker) {
+static inline void ati_worker_begin_task_turn(ati_worker *worker) {
     worker->turn_began = 0;
     ati_worker_ask_to_look(worker);
 }

@@ -39,6 +39,7 @@ ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
     worker->index = index;
     worker->is_spare = is_spare;
     worker->cpu = -1;
+    worker->picks_left = ATI_TURN_INTERVAL;
     worker->random = ati_random_next();
     ati_forks_init(&worker->forks, ati_barrier_is_unequal());
     ati_owner_lock_init(&worker->suspended_lock);
@@ -122,7 +123,7 @@ void ati_task_end_forked_process(void) {
 }
 
 /* The task below on this stack goes on, if there is one. */
-static void go_on_below(ati_worker *worker, const ati_task_run *run) {
+static inline void go_on_below(ati_worker *worker, const ati_task_run *run) {
     const ati_frame *frame = &run->frame;
     if (--worker->depth > 0)
         atomic_store_explicit(&worker->site, frame->outer->site, memory_order_relaxed);
@@ -183,7 +184,8 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_end(worker, &run, status);
     if (error)
         ati_report_dropped_error(error);
-    ati_context_release(context);
+    if (context)
+        ati_context_release(context);
 }
 
 void ati_worker_run(ati_worker *worker, const ati_work *work) {
@@ -196,7 +198,7 @@ void ati_worker_run(ati_worker *worker, const ati_work *work) {
 /* A work without a function stands for the task that is ready to go on. */
 static void run_work(ati_worker *worker, const ati_work *work) {
     ati_lane lane = ati_work_lane(work);
-    ati_worker_begin_turn(worker);
+    ati_worker_begin_task_turn(worker);
     worker->lane = lane;
     atomic_store_explicit(&worker->forks.is_low, lane == ATI_LANE_LOW, memory_order_relaxed);
     ati_worker_end_yield(worker);
