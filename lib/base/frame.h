@@ -16,8 +16,9 @@ typedef struct ati_frame {
     struct ati_frame *outer;     /* the frame below on this stack */
     struct ati_context *context; /* the operation, borrowed, or NULL */
     /* Gives the task an operation of its own, which is cancelled with it alone, and makes it the
-     * frame's; NULL: it has one, or nobody can cancel it alone. */
-    void (*own_context)(struct ati_frame *frame);
+     * frame's, if it `is_needed` or the task is asked to stop. NULL: it has one, or nobody can
+     * cancel it alone. */
+    void (*own_context)(struct ati_frame *frame, bool is_needed);
     const void *identity;        /* of the task: its future, or NULL */
     const char *site;            /* where the task was started, or NULL */
     const char *name;            /* that the program gave it, or "" or NULL */

@@ -49,8 +49,11 @@ static void complete_cancelled(at_future *future) {
 /* -- The task -- */
 
 /* Who runs it looks at the operation of its own, so it gets one. */
-static void make_own_context(ati_frame *frame) {
+static void make_own_context(ati_frame *frame, bool is_needed) {
     at_future *future = (at_future *)frame->identity;
+    if (!is_needed &&
+        !(atomic_load_explicit(&future->state, memory_order_relaxed) & ATI_STATE_ASKED))
+        return;
     frame->own_context = NULL;
     ati_context *own =
         ati_context_create(frame->context, ati_future_task_name(future), AT_FOREVER, NULL, 0);

@@ -49,14 +49,24 @@ static uint64_t sum(at_pool *pool, read_fn *read) {
     return total;
 }
 
+static uint64_t count_cancelled_outside(at_pool *pool) {
+    /* ORDER pool.cancelled_outside: acquire. As in ati_counter_read_after(). */
+    return atomic_load_explicit(&pool->cancelled_outside, memory_order_acquire);
+}
+
 /* What is queued, less the works of tasks that a wait has claimed: those have run, or are running,
  * while their works still lie in a queue. */
 static uint64_t count_pending(at_pool *pool, uint64_t tombstones) {
     uint64_t queued = sum(pool, read_queued);
     queued += ati_injector_size(&pool->injector) + ati_overflow_size(pool);
     queued += ati_injector_size(&pool->high.injector) + ati_injector_size(&pool->low.injector);
-    uint64_t claimed = sum(pool, read_claimed) - tombstones;
+    uint64_t claimed = sum(pool, read_claimed) + count_cancelled_outside(pool) - tombstones;
     return queued > claimed ? queued - claimed : 0;
+}
+
+void ati_pool_count_cancelled(at_pool *pool) {
+    /* ORDER pool.cancelled_outside: release. As in ati_counter_add_after(). */
+    atomic_fetch_add_explicit(&pool->cancelled_outside, 1, memory_order_release);
 }
 
 void at_pool_audit(at_pool *pool, at_pool_audit_result *result) {
@@ -64,8 +74,8 @@ void at_pool_audit(at_pool *pool, at_pool_audit_result *result) {
     *result = (at_pool_audit_result){0};
     result->succeeded = sum(pool, read_succeeded);
     result->failed = sum(pool, read_failed);
-    result->cancelled = sum(pool, read_cancelled);
-    uint64_t begun = sum(pool, read_begun);
+    result->cancelled = sum(pool, read_cancelled) + count_cancelled_outside(pool);
+    uint64_t begun = sum(pool, read_begun) + count_cancelled_outside(pool);
     result->running = begun - result->succeeded - result->failed - result->cancelled;
     result->pending = count_pending(pool, sum(pool, read_tombstones));
     result->accepted = sum(pool, read_accepted) + ati_injector_pushed(&pool->injector) +

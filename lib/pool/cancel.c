@@ -151,13 +151,16 @@ static const char *describe(at_cancel_reason reason) {
 }
 
 at_status ati_cancel_check(const char *call) {
-    ati_context *context = ati_context_current();
+    ati_frame *frame = ati_frame_current();
+    if (frame->own_context)
+        frame->own_context(frame, false);
+    ati_context *context = frame->context;
     if (!ati_is_cancelled(context))
         return AT_OK;
     const ati_context *cause = find_cause(context);
     at_cancel_reason reason = ati_context_reason(cause);
     bool is_own = reason == AT_CANCEL_DEADLINE && cause == context &&
-                  ati_context_owner(cause) == ati_frame_current();
+                  ati_context_owner(cause) == frame;
     const char *name = *cause->name ? cause->name : "scope";
     return ati_fail(is_own ? AT_ERROR_TIMED_OUT : AT_ERROR_CANCELLED, "%s: %s: %s", call, name,
                     describe(reason));
@@ -166,8 +169,16 @@ at_status ati_cancel_check(const char *call) {
 ati_context *ati_context_own(void) {
     ati_frame *frame = ati_frame_current();
     if (frame->own_context)
-        frame->own_context(frame);
+        frame->own_context(frame, true);
     return frame->context;
+}
+
+void ati_pool_poke(at_pool *pool) {
+    /* ORDER pool.workers: acquire. Sees the workers below the count.
+     * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
+    uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
+    for (uint32_t i = 0; i < count; i++)
+        ati_worker_ask_to_look(pool->workers[i]);
 }
 
 /* -- Callbacks -- */

@@ -64,6 +64,7 @@ struct at_pool {
     _Atomic bool ending;                             /* the workers' threads are to end */
     _Atomic uint32_t worker_count;                   /* places of `workers` that are filled */
     _Atomic uint64_t bounded_count; /* tasks queued from outside, if there is a bound */
+    _Atomic uint64_t cancelled_outside; /* queued tasks, by whatever thread; they are claimed too */
 
     ati_idle idle;
     ati_injector injector;

@@ -176,7 +176,7 @@ static void forget_cancellation(ati_waiter *waiter) {
 bool ati_waiter_wait_cancellable(ati_waiter *waiter, at_deadline deadline) {
     ati_frame *frame = ati_frame_current();
     if (frame->own_context)
-        frame->own_context(frame);
+        frame->own_context(frame, true);
     ati_context *context = frame->context;
     if (!context)
         return ati_waiter_wait(waiter, deadline);
