@@ -149,8 +149,8 @@ typedef struct at_cancel_callback {
  *  keep the time: the one of the task that adds the callback; in a plain thread the callback is
  *  called when somebody looks (see at_token_reason).
  *  Threads:   any.      Blocks: never.
- *  Ownership: borrows `callback`, `context` and the token until at_cancel_callback_remove; a
- *             zeroed `callback` may be removed too. */
+ *  Ownership: borrows `callback` and `context` until at_cancel_callback_remove, and keeps the
+ *             token; a zeroed `callback` may be removed too. */
 AT_API void at_cancel_callback_add(at_cancel_callback *callback, at_token *token, at_cancel_fn run,
                                    void *context);
 

@@ -40,7 +40,8 @@ struct ati_combination {
     size_t remaining;               /* sources that are not complete, and the building call */
     size_t first_failed;            /* index of the first failure in time, or count */
     bool decided;                   /* any, first: there is a winner; or it was cancelled */
-    bool is_stopping;               /* what is left makes no difference */
+    bool is_cancelled;
+    bool is_stopping;               /* all: one has failed, what is left makes no difference */
     at_winner winner;               /* the value of any and first */
     combination *next_stopping;     /* in a list of completions */
     struct outcome_array *outcomes; /* the value of all and all_settled: behind the entries */
@@ -159,6 +160,17 @@ static void plan_stop(combination *combine, ati_completions *list) {
     list->stopping = combine;
 }
 
+static void detach_losers(combination *combine) {
+    for (size_t i = 0; i < combine->count; i++) {
+        entry *loser = &combine->entries[i];
+        if (i == combine->winner.index)
+            continue;
+        ati_future_mark_passed(loser->source);
+        if (ati_future_detach(loser->source, &loser->registration))
+            release_user(combine);
+    }
+}
+
 static void win(combination *combine, at_future *source, ati_completions *list) {
     ati_future_mark_passed(source);
     combine->winner.value = ati_future_value(source);
@@ -166,29 +178,27 @@ static void win(combination *combine, at_future *source, ati_completions *list) 
         complete(combine, &(ati_result){.error = at_error_retain(source->error)}, list);
     else
         complete_with_value(combine, &combine->winner, drop_winner, list);
-    plan_stop(combine, list);
+    detach_losers(combine);
 }
 
-/* One that has failed for all together needs no more than to be told of the others. */
-static bool leave(combination *combine, entry *left) {
-    bool is_unwanted = false;
-    if (combine->kind == COMBINE_ALL && !combine->decided)
+/* Takes our interest in a source away. True: nobody wants it any more. One that is to complete all
+ * the same is still to be told of it. */
+static bool lose_interest(combination *combine, entry *left) {
+    if (!combine->is_cancelled)
         return ati_future_lose_interest(left->source, &left->registration);
+    bool is_unwanted;
     ati_future_mark_passed(left->source);
     if (ati_future_leave(left->source, &left->registration, &is_unwanted))
         release_user(combine);
     return is_unwanted;
 }
 
-/* Takes our interest in the rest away. */
 static void stop(combination *combine, ati_unwanted *list) {
     for (size_t i = 0; i < combine->count; i++) {
-        entry *left = &combine->entries[i];
-        if (combine->decided && i == combine->winner.index)
-            continue;
-        if (leave(combine, left)) {
-            ati_future_retain_inside(left->source);
-            ati_unwanted_add(list, left->source);
+        at_future *source = combine->entries[i].source;
+        if (lose_interest(combine, &combine->entries[i])) {
+            ati_future_retain_inside(source);
+            ati_unwanted_add(list, source);
         }
     }
     release_user(combine);
@@ -275,8 +285,8 @@ static void attach_entries(combination *combine, ati_completions *list) {
         atomic_fetch_add_explicit(&combine->users, 1, memory_order_relaxed);
         ati_future_attach(next->source, &next->registration, list);
         /* Who has decided may have looked for this entry before it was there. */
-        if (is_decided(combine) && leave(combine, next))
-            at_future_cancel(next->source);
+        if (is_decided(combine) && ati_future_detach(next->source, &next->registration))
+            release_user(combine);
     }
     ati_lock_acquire(&combine->lock);
     bool finishes = --combine->remaining == 0 && !combine->decided;
@@ -293,6 +303,7 @@ void ati_combination_cancel(at_future *result, ati_unwanted *list) {
     bool is_late = combine->decided || combine->remaining == 0;
     if (!is_late) {
         combine->decided = true;
+        combine->is_cancelled = true;
         combine->winner.index = combine->count;
     }
     ati_lock_release(&combine->lock);

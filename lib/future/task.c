@@ -320,7 +320,7 @@ static ati_context *shield(const at_future *future) {
 }
 
 /* Its operation is cancelled: it does not run. */
-static void pass_by(at_future *future, ati_worker *worker, ati_result *result) {
+static void leave_out(at_future *future, ati_worker *worker, ati_result *result) {
     ati_task_run run;
     ati_task_begin(worker, &run, NULL, future->site, future->name);
     ati_future_drop_argument(future);
@@ -336,7 +336,7 @@ static at_future *run_function(at_future *future, ati_worker *worker, ati_result
     if (context) {
         shielded = shield(future);
         if (!shielded && future->kind != ATI_FUTURE_FINALLY && ati_is_cancelled(context)) {
-            pass_by(future, worker, result);
+            leave_out(future, worker, result);
             return NULL;
         }
     }

@@ -24,7 +24,7 @@
 /* What at_cancel_callback is. */
 typedef struct callback {
     ati_cancel_link link; /* first */
-    ati_context *context; /* NULL: it was never added */
+    ati_context *context; /* retained; NULL: it was never added */
     at_cancel_fn run;
     void *argument;
     bool has_timer;
@@ -213,6 +213,7 @@ void at_cancel_callback_add(at_cancel_callback *given, at_token *token, at_cance
     ati_context *context = (ati_context *)token;
     callback *added = callback_of(given);
     *added = (callback){.context = context, .run = run, .argument = argument};
+    ati_context_retain(context);
     bool is_cancelled = ati_is_cancelled(context);
     ati_lock_acquire(&context->lock);
     is_cancelled |= ati_context_reason(context) != AT_CANCEL_NONE;
@@ -268,4 +269,5 @@ void at_cancel_callback_remove(at_cancel_callback *given) {
     if (removed->has_timer)
         at_timer_unregister(&removed->timer);
     removed->context = NULL;
+    ati_context_release(context);
 }

@@ -44,7 +44,7 @@ static void *wait_without_memory(void *argument) {
     struct held *held = argument;
     held->waiter = pthread_self();
     AT_TRY(at_pool_start(at_pool_current(), set, held));
-    fault_arm(fault_memory, 1);
+    fault_arm(fault_memory, 2); /* the first is for an operation of its own, which can be missed */
     at_status status = at_future_wait(held->future, PATIENCE, NULL);
     held->faults = fault_count();
     fault_disarm();

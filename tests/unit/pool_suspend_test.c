@@ -3,6 +3,7 @@
  * Rules W1, W3, W5 and L3: a task that waits keeps its stack and what belongs to it, gives its
  * worker away, and starves nobody. */
 #include "base/context.h"
+#include "pool/cancel.h"
 #include "pool/waiter.h"
 #include "support/tasks.h"
 #include "support/test.h"
@@ -62,8 +63,8 @@ static void *keep_own_things(void *argument) {
     static const int modes[] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
     int mode = modes[keeper->index % 4];
     int outer_mode = fegetround();
+    ati_context *outer_context = ati_context_own(); /* else the first wait makes one */
     ati_context *context = ati_context_create(NULL, "own", AT_FOREVER, "", 0);
-    ati_context *outer_context = ati_context_current();
     (void)ati_context_exchange(context);
     fesetround(mode);
     for (int round = 0; round < 60; round++) {

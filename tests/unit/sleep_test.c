@@ -118,29 +118,28 @@ Test(sleep, in_the_order_of_their_moments) {
 
 struct operation {
     at_deadline deadline;
-    uint32_t cancelled; /* the reason */
+    bool is_cancelled;
     at_status slept;
     at_status checked;
 };
 
 static void *sleep_in_operation(void *argument) {
     struct operation *operation = argument;
-    ati_context *outer = ati_context_current();
-    ati_context *context = ati_context_create(outer, "named", operation->deadline, "", 0);
-    atomic_store(&context->cancelled, operation->cancelled);
-    (void)ati_context_exchange(context);
+    at_scope scope;
+    at_scope_begin(&scope, &(at_scope_options){.deadline = operation->deadline});
+    if (operation->is_cancelled)
+        cr_assert_eq(at_token_cancel(at_scope_token(&scope)), AT_OK);
     operation->slept = at_sleep(AT_SECONDS(40));
     at_error_clear();
     operation->checked = at_check();
-    (void)ati_context_exchange(outer);
-    ati_context_release(context);
+    cr_expect_eq(at_scope_end(&scope), operation->checked);
     at_error_clear();
     return NULL;
 }
 
 /* In a task and in a plain thread; gives how long the first of the two sleeps was. */
-static at_duration expect_operation(at_deadline deadline, uint32_t cancelled, at_status status) {
-    struct operation operation = {.deadline = deadline, .cancelled = cancelled};
+static at_duration expect_operation(at_deadline deadline, bool is_cancelled, at_status status) {
+    struct operation operation = {.deadline = deadline, .is_cancelled = is_cancelled};
     at_pool *pool = create_pool(1);
     int64_t began = at_clock_now(at_clock_current());
     run_task(pool, sleep_in_operation, &operation);
@@ -161,13 +160,12 @@ static at_duration expect_operation(at_deadline deadline, uint32_t cancelled, at
 Test(sleep, ends_with_the_operation) {
     at_clock *clock = bind_virtual_clock();
     at_deadline soon = at_after(AT_SECONDS(10)), late = at_after(AT_SECONDS(100));
-    cr_expect_eq(expect_operation(soon, 0, AT_ERROR_TIMED_OUT), AT_SECONDS(10));
+    cr_expect_eq(expect_operation(soon, false, AT_ERROR_TIMED_OUT), AT_SECONDS(10));
     cr_expect_eq(at_clock_now(clock), soon);
-    cr_expect_eq(expect_operation(late, 0, AT_OK), AT_SECONDS(40));
+    cr_expect_eq(expect_operation(late, false, AT_OK), AT_SECONDS(40));
     cr_expect_eq(at_clock_now(clock), soon + AT_SECONDS(80));
-    cr_expect_eq(expect_operation(1, 0, AT_ERROR_TIMED_OUT), 0);
-    uint32_t reason = (uint32_t)-AT_ERROR_CANCELLED;
-    cr_expect_eq(expect_operation(AT_FOREVER, reason, AT_ERROR_CANCELLED), 0);
+    cr_expect_eq(expect_operation(1, false, AT_ERROR_TIMED_OUT), 0);
+    cr_expect_eq(expect_operation(AT_FOREVER, true, AT_ERROR_CANCELLED), 0);
     unbind_virtual_clock(clock);
 }
 
