@@ -65,7 +65,7 @@ _Static_assert(sizeof(at_fork) == 16, "part of the binary interface");
 
 enum { bytes_per_place = 16 }; /* of the stack: a handle takes as much */
 
-static const at_duration answer_time = AT_MICROSECONDS(25); /* before a thief uses force */
+static const at_duration answer_time = AT_MICROSECONDS(10); /* before a thief uses force */
 static const at_duration force_interval = AT_MICROSECONDS(50);
 static const at_duration look_interval = 500; /* ns, after a call handed out in vain; doubled */
 static const uint32_t look_doublings = 6;
