@@ -129,8 +129,8 @@ bool ati_deque_push_works(ati_deque *deque, const ati_works *works) {
     ati_deque_array *array = atomic_load_explicit(&deque->array, memory_order_relaxed);
     int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed);
     for (size_t i = 0; i < count; i++) {
-        ati_work work = ati_works_get(works, count - 1 - i);
-        write_place(array, bottom + (int64_t)i, &work);
+        ati_work work = ati_works_get(works, i);
+        write_place(array, bottom + (int64_t)(count - 1 - i), &work);
     }
     /* ORDER deque.bottom: seq_cst. Publishes the places to thieves, and comes before the pusher's
      * look at what was stolen and who sleeps. Pairs with: seq_cst load in ati_deque_steal() and
