@@ -59,15 +59,25 @@ static size_t measure_series(const start_batch *batch, size_t index, uint64_t fi
     return left < until_due ? left : (size_t)until_due;
 }
 
+/* Of `length` works with nothing measured among them. */
+static size_t count_series_places(size_t length) {
+    return length < ATI_SERIES_PLACES ? length : ATI_SERIES_PLACES;
+}
+
+/* What write_batch needs: places for the works before the first that is measured, for those that
+ * are measured, each with a series behind it, and for the last of these and what is left behind it.
+ */
 static size_t count_places(const start_batch *batch, uint64_t first) {
-    if (batch->nodes || batch->count == 1)
-        return batch->count;
-    size_t places = 0;
-    for (size_t i = 0, length; i < batch->count; i += length) {
-        length = measure_series(batch, i, first);
-        places += length == 1 ? 1 : ATI_SERIES_PLACES;
-    }
-    return places;
+    size_t count = batch->count;
+    if (batch->nodes || count == 1)
+        return count;
+    size_t before = (size_t)(-first % ATI_SAMPLE_INTERVAL);
+    if (before >= count)
+        return count_series_places(count);
+    size_t intervals = (count - before) / ATI_SAMPLE_INTERVAL;
+    size_t rest = (count - before) % ATI_SAMPLE_INTERVAL;
+    return count_series_places(before) + intervals * (1 + ATI_SERIES_PLACES) +
+           (rest > 0 ? 1 + count_series_places(rest - 1) : 0);
 }
 
 static void write_batch(at_pool *pool, ati_injector_shard *shard, start_batch *batch,
