@@ -156,6 +156,18 @@ static void *mark_series(void *unused) {
     return unused;
 }
 
+/* What lies in that place, written and read as a work. */
+typedef union series_mark {
+    ati_work work;
+    struct {
+        void *(*run)(void *argument); /* mark_series */
+        size_t count;
+        size_t step;
+    } series;
+} series_mark;
+
+_Static_assert(sizeof(series_mark) == sizeof(ati_work), "a mark is one place");
+
 void ati_injector_write(ati_injector_shard *shard, const ati_work *work) {
     if (shard->tail_index == block_capacity) {
         shard->tail = shard->tail->next;
@@ -171,10 +183,10 @@ void ati_injector_write_series(ati_injector_shard *shard, const ati_works *serie
     /* Relaxed: who sees the works of the series counted sees this, too. */
     uint64_t pushed = atomic_load_explicit(&shard->series_pushed, memory_order_relaxed);
     atomic_store_explicit(&shard->series_pushed, pushed + 1, memory_order_relaxed);
-    ati_work mark = {.run = mark_series,
-                     .argument = (void *)(uintptr_t)series->count,
-                     .context = (void *)(uintptr_t)series->step};
-    ati_injector_write(shard, &mark);
+    series_mark mark = {.work = {.run = mark_series}};
+    mark.series.count = series->count;
+    mark.series.step = series->step;
+    ati_injector_write(shard, &mark.work);
     ati_injector_write(shard, series->first);
 }
 
@@ -230,8 +242,9 @@ static bool find_works(ati_injector_shard *shard, size_t limit, ati_works *works
     bool has_series =
         atomic_load_explicit(&shard->series_pushed, memory_order_relaxed) != shard->series_taken;
     if (has_series && shard->series_left == 0 && place->run == mark_series) {
-        shard->series_left = (uintptr_t)place->argument;
-        shard->series_step = (uintptr_t)place->context;
+        series_mark mark = {.work = *place};
+        shard->series_left = mark.series.count;
+        shard->series_step = mark.series.step;
         shard->series_taken++;
         shard->head_index++;
         place = find_place(shard);
