@@ -45,24 +45,26 @@ bool ati_worker_take_back(ati_worker *worker, void *(*run)(void *argument), cons
  * others onto the deque, where they can be stolen. */
 static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
     at_pool *pool = worker->pool;
-    const ati_work *batch;
+    ati_works batch;
     size_t room = ati_deque_room(&worker->deque) + 1;
     if (limit > room)
         limit = room;
     if (pool->options.queue_bound != AT_UNLIMITED)
         limit = 1; /* what is queued is counted until it runs */
-    size_t count;
     ati_injector_shard *shard =
-        ati_injector_begin_take(&pool->injector, worker->next_shard++, limit, &batch, &count);
+        ati_injector_begin_take(&pool->injector, worker->next_shard++, limit, &batch);
     if (!shard)
         return false;
-    if (count > 1) {
-        bool pushed = ati_deque_push(&worker->deque, batch + 1, count - 1);
+    *work = *batch.first;
+    if (batch.count > 1) {
+        ati_work second = ati_works_get(&batch, 1);
+        ati_works others = {batch.step == 0 ? batch.first + 1 : &second, batch.count - 1,
+                            batch.step};
+        bool pushed = ati_deque_push_works(&worker->deque, &others);
         ATI_ASSERT(pushed); /* there was room */
         (void)pushed;
     }
-    *work = batch[0];
-    ati_injector_end_take(shard, count);
+    ati_injector_end_take(shard, batch.count);
     ati_pool_uncount_bounded(pool, 1);
     return true;
 }
@@ -71,13 +73,12 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
 
 /* Takes one work that has another priority. */
 static bool take_from_lane(ati_worker *worker, ati_priority_lane *lane, ati_work *work) {
-    size_t count;
-    const ati_work *first;
+    ati_works works;
     ati_injector_shard *shard =
-        ati_injector_begin_take(&lane->injector, worker->next_shard++, 1, &first, &count);
+        ati_injector_begin_take(&lane->injector, worker->next_shard++, 1, &works);
     if (!shard)
         return false;
-    *work = *first;
+    *work = *works.first;
     ati_injector_end_take(shard, 1);
     atomic_fetch_sub_explicit(&lane->queued, 1, memory_order_relaxed);
     ati_pool_uncount_bounded(worker->pool, 1);

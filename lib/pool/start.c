@@ -48,6 +48,50 @@ static ati_work take_work_to_queue(at_pool *pool, start_batch *batch, size_t ind
     return work;
 }
 
+/* How many works from number `index` of a batch on may be queued as a series: those before the next
+ * that is measured. 1: none. */
+static size_t measure_series(const start_batch *batch, size_t index, uint64_t first) {
+    size_t left = batch->count - index;
+    uint64_t number = first + index;
+    if (batch->nodes || left == 1 || ati_sample_is_due(number))
+        return 1;
+    uint64_t until_due = ATI_SAMPLE_INTERVAL - number % ATI_SAMPLE_INTERVAL;
+    return left < until_due ? left : (size_t)until_due;
+}
+
+/* Of `length` works with nothing measured among them. */
+static size_t count_series_places(size_t length) {
+    return length < ATI_SERIES_PLACES ? length : ATI_SERIES_PLACES;
+}
+
+/* What write_batch needs: places for the works before the first that is measured, for those that
+ * are measured, each with a series behind it, and for the last of these and what is left behind it.
+ */
+static size_t count_places(const start_batch *batch, uint64_t first) {
+    size_t count = batch->count;
+    if (batch->nodes || count == 1)
+        return count;
+    size_t before = (size_t)(-first % ATI_SAMPLE_INTERVAL);
+    if (before >= count)
+        return count_series_places(count);
+    size_t intervals = (count - before) / ATI_SAMPLE_INTERVAL;
+    size_t rest = (count - before) % ATI_SAMPLE_INTERVAL;
+    return count_series_places(before) + intervals * (1 + ATI_SERIES_PLACES) +
+           (rest > 0 ? 1 + count_series_places(rest - 1) : 0);
+}
+
+static void write_batch(at_pool *pool, ati_injector_shard *shard, start_batch *batch,
+                        uint64_t first) {
+    for (size_t i = 0, length; i < batch->count; i += length) {
+        length = measure_series(batch, i, first);
+        ati_work work = take_work_to_queue(pool, batch, i, first);
+        if (length == 1)
+            ati_injector_write(shard, &work);
+        else
+            ati_injector_write_series(shard, &(ati_works){&work, length, batch->step});
+    }
+}
+
 /* -- The overflow list -- */
 
 static void push_overflow(at_pool *pool, const start_batch *batch) {
@@ -231,7 +275,8 @@ static at_status push_shard(at_pool *pool, ati_injector_shard *shard, ati_priori
         return status;
     if (!count_bounded(pool, batch))
         return AT_ERROR_FULL;
-    if (!ati_injector_reserve(shard, batch->count)) {
+    uint64_t first = atomic_load_explicit(&shard->pushed, memory_order_relaxed);
+    if (!ati_injector_reserve(shard, count_places(batch, first))) {
         if (!batch->nodes) {
             ati_pool_uncount_bounded(pool, batch->count);
             return AT_ERROR_NO_MEMORY;
@@ -244,11 +289,7 @@ static at_status push_shard(at_pool *pool, ati_injector_shard *shard, ati_priori
         /* ORDER lane.queued: seq_cst. Comes before the works can be taken, and before the look who
          * sleeps. Pairs with: seq_cst in is_queued(). If relaxed: a worker sleeps on work. */
         atomic_fetch_add_explicit(&lane->queued, batch->count, memory_order_seq_cst);
-    uint64_t first = atomic_load_explicit(&shard->pushed, memory_order_relaxed);
-    for (size_t i = 0; i < batch->count; i++) {
-        ati_work work = take_work_to_queue(pool, batch, i, first);
-        ati_injector_write(shard, &work);
-    }
+    write_batch(pool, shard, batch, first);
     *edge = ati_injector_publish(shard, batch->count);
     return AT_OK;
 }
