@@ -170,8 +170,8 @@ static inline void ati_lane_return_to_low(at_pool *pool) {
 
 /* -- Timers (timer.c) -- */
 
-/* A worker starts the tasks whose timers have expired, in the order of the list. */
-void ati_timer_start_tasks(at_pool *pool, ati_task_node *tasks);
+/* A worker starts the tasks whose timers have expired. */
+void ati_timer_start_tasks(at_pool *pool, const ati_expired *expired);
 
 /* -- Blocking (spare.c) -- */
 

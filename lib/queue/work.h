@@ -14,7 +14,7 @@ typedef struct ati_work {
 } ati_work;
 
 /* The way that a work takes through a pool, by its priority. */
-typedef enum ati_lane { ATI_LANE_NORMAL, ATI_LANE_HIGH, ATI_LANE_LOW } ati_lane;
+typedef enum ati_lane { ATI_LANE_NORMAL, ATI_LANE_HIGH, ATI_LANE_LOW, ATI_LANE_COUNT } ati_lane;
 
 #define ATI_LANE_MASK ((uintptr_t)3)
 
