@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-_Thread_local ati_context *ati_context_current;
-
 ati_context *ati_context_create(ati_context *parent, const char *name, at_deadline deadline,
                                 const char *log_fields, size_t log_fields_length) {
     size_t name_size = strlen(name) + 1;

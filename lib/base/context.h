@@ -6,6 +6,7 @@
  * its cancellation word. Every floor reads it: the pool captures and restores the pointer to the
  * current one, waits read deadline and cancellation, the logger copies the encoded fields. */
 #include "base/atomic.h"
+#include "base/frame.h"
 
 #include <asynctools/clock.h>
 
@@ -32,12 +33,22 @@ ati_context *ati_context_create(ati_context *parent, const char *name, at_deadli
 void ati_context_retain(ati_context *context);  /* NULL is allowed */
 void ati_context_release(ati_context *context); /* NULL is allowed; iterative over the parents */
 
-/* The context of the running task or thread, borrowed, or NULL; what sets it puts it back. */
-extern _Thread_local ati_context *ati_context_current;
+/* The context of the running task or thread, borrowed, or NULL. */
+static inline ati_context *ati_context_current(void) {
+    return ati_frame_current()->context;
+}
+
+/* Sets it, for the rest of the task; gives the one before. What sets it puts it back. */
+static inline ati_context *ati_context_exchange(ati_context *context) {
+    ati_frame *frame = ati_frame_current();
+    ati_context *before = frame->context;
+    frame->context = context;
+    return before;
+}
 
 /* The deadline of a wait under the current operation. */
 static inline at_deadline ati_context_limit(at_deadline deadline) {
-    const ati_context *context = ati_context_current;
+    const ati_context *context = ati_context_current();
     return context && context->deadline < deadline ? context->deadline : deadline;
 }
 

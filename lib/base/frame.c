@@ -10,7 +10,7 @@ char at_failed_object;
 char ati_continued_object;
 
 static _Thread_local ati_frame thread_frame;
-static _Thread_local ati_frame *current_frame;
+_Thread_local ati_frame *ati_frame_top;
 
 /* A thread's own slot is emptied when the thread ends; the key is armed by the thread's first
  * error, so that threads without errors pay nothing. */
@@ -34,30 +34,15 @@ static void arm_thread_end(void) {
         pthread_setspecific(thread_end_key, &thread_frame);
 }
 
-ati_frame *ati_frame_current(void) {
-    if (!current_frame)
-        current_frame = &thread_frame;
-    return current_frame;
-}
-
-void ati_frame_enter(ati_frame *frame) {
-    ati_frame *outer = ati_frame_current();
-    frame->outer = outer;
-    frame->may_not_wait = outer->may_not_wait;
-    frame->keeps_thread = outer->keeps_thread;
-    current_frame = frame;
+ati_frame *ati_frame_of_thread(void) {
+    ati_frame_top = &thread_frame;
+    return &thread_frame;
 }
 
 ati_frame *ati_frame_exchange(ati_frame *frame) {
-    ati_frame *before = current_frame;
-    current_frame = frame;
+    ati_frame *before = ati_frame_top;
+    ati_frame_top = frame;
     return before;
-}
-
-void ati_frame_leave(ati_frame *frame) {
-    current_frame = frame->outer;
-    if (frame->error)
-        at_error_release(frame->error);
 }
 
 void ati_error_slot_put(at_error *error, bool in_flight) {
@@ -92,12 +77,7 @@ void ati_frame_take_over(const ati_frame *from) {
     }
 }
 
-ati_frame_slot ati_frame_put_slot_aside(void) {
-    bool in_flight = ati_frame_current()->in_flight;
-    return (ati_frame_slot){.error = at_error_take(), .in_flight = in_flight};
-}
-
-void ati_frame_put_slot_back(ati_frame_slot slot) {
+void ati_frame_exchange_slot(ati_frame_slot slot) {
     ati_error_slot_put(slot.error, slot.in_flight);
 }
 

@@ -13,29 +13,60 @@
 #include <stdbool.h>
 
 typedef struct ati_frame {
-    struct ati_frame *outer;  /* the frame below on this stack */
-    const void *identity;     /* of the task: its future, or NULL */
-    const char *site;         /* where the task was started, or NULL */
-    const char *name;         /* that the program gave it, or "" or NULL */
-    at_error *error;          /* the error slot, owned */
-    bool in_flight;           /* a failure is on its way out of the task */
-    bool may_not_wait;        /* runs inline, on a thread that has other things to do */
+    struct ati_frame *outer;     /* the frame below on this stack */
+    struct ati_context *context; /* the operation, borrowed, or NULL */
+    const void *identity;        /* of the task: its future, or NULL */
+    const char *site;            /* where the task was started, or NULL */
+    const char *name;            /* that the program gave it, or "" or NULL */
+    at_error *error;             /* the error slot, owned */
+    bool in_flight;              /* a failure is on its way out of the task */
+    bool may_not_wait;           /* runs inline, on a thread that has other things to do */
     bool keeps_thread;        /* a wait holds the thread: below it the library is in the middle of
                                  something */
-    void *returned;           /* what at_return was given last */
-    at_drop_fn returned_drop; /* and how to drop it */
-    void *next_future;        /* what at_return_future was given last, owned */
-    void (*next_release)(void *next_future);
-    void *taken_from; /* the source that at_value_take may take from */
+    void *returned;           /* what at_return was given last, or NULL */
+    at_drop_fn returned_drop; /* and how to drop it; means something only then */
+    void *next_future;        /* what at_return_future was given last, owned, or NULL */
+    void (*next_release)(void *next_future); /* means something only then */
+    void *taken_from;                        /* the source that at_value_take may take from */
 } ati_frame;
 
-/* The current frame; never NULL. */
-ati_frame *ati_frame_current(void);
+/* The uppermost frame of this thread's stack, or NULL: the thread's own. */
+extern _Thread_local ati_frame *ati_frame_top;
 
-/* Makes `frame` (zeroed but for identity, site, name and taken_from) the current one, and back.
- * What the outer one may not do, it may not either. Leaving drops the error in its slot. */
-void ati_frame_enter(ati_frame *frame);
-void ati_frame_leave(ati_frame *frame);
+/* The thread's own frame, which becomes the current one. */
+ati_frame *ati_frame_of_thread(void);
+
+/* The current frame; never NULL. */
+static inline ati_frame *ati_frame_current(void) {
+    return ati_frame_top ? ati_frame_top : ati_frame_of_thread();
+}
+
+/* Prepares `frame`, in memory of any content, and makes it the current one. What the outer one may
+ * not do, it may not either. */
+static inline void ati_frame_enter(ati_frame *frame, struct ati_context *context, const char *site,
+                                   const char *name) {
+    ati_frame *outer = ati_frame_current();
+    frame->outer = outer;
+    frame->context = context;
+    frame->identity = NULL;
+    frame->site = site;
+    frame->name = name;
+    frame->error = NULL;
+    frame->in_flight = false;
+    frame->may_not_wait = outer->may_not_wait;
+    frame->keeps_thread = outer->keeps_thread;
+    frame->returned = NULL;
+    frame->next_future = NULL;
+    frame->taken_from = NULL;
+    ati_frame_top = frame;
+}
+
+/* The frame below it is the current one again. Drops the error in its slot. */
+static inline void ati_frame_leave(ati_frame *frame) {
+    ati_frame_top = frame->outer;
+    if (frame->error)
+        at_error_release(frame->error);
+}
 
 /* Sets the chain of frames of this thread, when it goes over to another stack; gives the one that
  * it had. NULL: the thread's own frame. */
@@ -51,8 +82,23 @@ typedef struct ati_frame_slot {
     at_error *error; /* owned */
     bool in_flight;
 } ati_frame_slot;
-ati_frame_slot ati_frame_put_slot_aside(void);
-void ati_frame_put_slot_back(ati_frame_slot slot);
+static inline ati_frame_slot ati_frame_put_slot_aside(void) {
+    ati_frame *frame = ati_frame_current();
+    ati_frame_slot slot = {.error = frame->error, .in_flight = frame->in_flight};
+    frame->error = NULL;
+    frame->in_flight = false;
+    return slot;
+}
+
+void ati_frame_exchange_slot(ati_frame_slot slot);
+
+static inline void ati_frame_put_slot_back(ati_frame_slot slot) {
+    ati_frame *frame = ati_frame_current();
+    if (slot.error || frame->error)
+        ati_frame_exchange_slot(slot);
+    else
+        frame->in_flight = slot.in_flight;
+}
 
 /* Drops the value that the task returned, if at_return said how. */
 void ati_frame_drop_returned(const ati_frame *frame, void *returned);

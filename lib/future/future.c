@@ -37,11 +37,11 @@ at_future *ati_future_create(ati_future_kind kind, at_executor *executor, const 
     memset(future, 0, sizeof *future);
     atomic_init(&future->references, 1);
     future->kind = (uint8_t)kind;
-    future->lane = (uint8_t)ati_lane_of(AT_PRIORITY_INHERITED);
+    future->lane = (uint8_t)ati_lane_inherited();
     future->executor = executor;
     executor->retain(executor);
     future->site = site;
-    future->context = ati_context_current;
+    future->context = ati_context_current();
     ati_context_retain(future->context);
     future->fork_count = (uint32_t)ati_process_fork_count();
     if (name_size > 0)

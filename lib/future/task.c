@@ -16,8 +16,7 @@ void ati_call_drop(at_drop_fn drop, void *value) {
     if (!drop)
         return;
     ati_task_run run;
-    ati_task_begin(NULL, &run, NULL);
-    ati_task_show(&run, AT_SITE("a drop function"), NULL);
+    ati_task_begin(NULL, &run, NULL, AT_SITE("a drop function"), NULL);
     run.frame.keeps_thread = true; /* others may be freed after it, in the same loop */
     drop(value);
     ati_task_end(NULL, &run, AT_OK);
@@ -46,7 +45,7 @@ bool ati_future_claim(at_future *future) {
 /* The worker that counts the task: none if it runs inline, on whatever thread. */
 static ati_worker *worker_of(const at_future *future) {
     ati_worker *worker = ati_worker_current;
-    return worker && future->executor == at_pool_executor(worker->pool) ? worker : NULL;
+    return worker && future->executor == &worker->pool->executor ? worker : NULL;
 }
 
 static void *run_queued(void *argument);
@@ -76,15 +75,14 @@ static void prepare_node(at_future *future) {
  * current task or thread stays as it is: the refusal belongs to the futures. */
 static at_error *start_nodes(at_executor *executor, ati_task_node *nodes, size_t count,
                              bool is_continuation) {
-    ati_frame frame = {0};
-    ati_frame_enter(&frame);
+    ati_frame_slot outer = ati_frame_put_slot_aside();
     at_status status = is_continuation
                            ? executor->start(executor, nodes, count)
                            : ati_pool_start_nodes((at_pool *)executor, nodes, count, false);
     at_error *error = NULL;
     if (status != AT_OK)
-        error = frame.error ? at_error_take() : ati_error_static(status);
-    ati_frame_leave(&frame);
+        error = at_error_last() ? at_error_take() : ati_error_static(status);
+    ati_frame_put_slot_back(outer);
     if (error && count == 1)
         ati_error_set_task(error, ati_future_task_name(future_of(nodes)), true,
                            future_of(nodes)->site);
@@ -282,9 +280,8 @@ static void continue_with(at_future *future, at_future *next) {
  * result is there. */
 static at_future *run_function(at_future *future, ati_worker *worker, ati_result *result) {
     ati_task_run run;
-    ati_task_begin(worker, &run, future->context);
+    ati_task_begin(worker, &run, future->context, future->site, future->name);
     run.frame.identity = future;
-    ati_task_show(&run, future->site, future->name);
     run.frame.may_not_wait |= !worker;
     if (future->kind == ATI_FUTURE_THEN)
         run.frame.taken_from = future->source;

@@ -20,7 +20,7 @@ ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int
         .time = time,
         .logger_member = logger ? logger->name_member : "",
         .logger_member_length = logger ? logger->name_member_length : 0,
-        .context = ati_context_current,
+        .context = ati_context_current(),
         .thread = thread,
     };
     return head;

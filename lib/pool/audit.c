@@ -21,8 +21,8 @@ static uint64_t read_cancelled(const ati_worker *worker) {
     return ati_counter_read_after(&worker->counts.cancelled);
 }
 
-static uint64_t read_running(const ati_worker *worker) {
-    return ati_counter_read_after(&worker->counts.running);
+static uint64_t read_begun(const ati_worker *worker) {
+    return ati_counter_read_after(&worker->counts.begun);
 }
 
 static uint64_t read_tombstones(const ati_worker *worker) {
@@ -65,13 +65,13 @@ void at_pool_audit(at_pool *pool, at_pool_audit_result *result) {
     result->succeeded = sum(pool, read_succeeded);
     result->failed = sum(pool, read_failed);
     result->cancelled = sum(pool, read_cancelled);
-    result->running = sum(pool, read_running);
+    uint64_t begun = sum(pool, read_begun);
+    result->running = begun - result->succeeded - result->failed - result->cancelled;
     result->pending = count_pending(pool, sum(pool, read_tombstones));
     result->accepted = sum(pool, read_accepted) + ati_injector_pushed(&pool->injector) +
                        ati_injector_pushed(&pool->high.injector) +
                        ati_injector_pushed(&pool->low.injector) +
                        atomic_load_explicit(&pool->overflow.pushed, memory_order_relaxed);
-    uint64_t begun = result->succeeded + result->failed + result->cancelled + result->running;
     result->balanced = result->accepted == begun + result->pending;
     if (result->pending > result->accepted - begun)
         result->pending = result->accepted - begun;

@@ -52,11 +52,9 @@ typedef struct ati_blocking_thread {
 /* -- The thread -- */
 
 static void run_call(blocking_call *call) {
-    ati_frame frame = {0};
-    ati_frame_enter(&frame);
-    ati_context_current = call->context;
+    ati_frame frame;
+    ati_frame_enter(&frame, call->context, NULL, NULL);
     call->returned = call->run(call->argument);
-    ati_context_current = NULL;
     call->frame = frame;
     frame.error = NULL;
     ati_frame_leave(&frame);
@@ -325,7 +323,7 @@ void *at_blocking_call(at_run_fn run, void *argument) {
     ati_worker *worker = ati_worker_current;
     if (!worker || ati_frame_current()->may_not_wait || worker->pool->blocking.limit == 0)
         return call_in_place(run, argument);
-    blocking_call call = {.run = run, .argument = argument, .context = ati_context_current};
+    blocking_call call = {.run = run, .argument = argument, .context = ati_context_current()};
     ati_waiter_init(&call.waiter, "at_blocking_call", NULL);
     if (!hand_over(worker->pool, &call))
         return call_in_place(run, argument);

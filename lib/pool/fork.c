@@ -128,7 +128,7 @@ static ati_fork_array *set_array(ati_forks *forks, ati_fork_array *array,
 /* Gives a private call its record. */
 static void hand_out(ati_forks *forks, struct at_inline_call *call, ati_forked_call *record) {
     ati_forked_call_fill(record, AT_INLINE_LOAD(&call->run, __ATOMIC_RELAXED),
-                         AT_INLINE_LOAD(&call->argument, __ATOMIC_RELAXED), &forks->owner,
+                         AT_INLINE_LOAD(&call->argument, __ATOMIC_RELAXED), forks->owner,
                          worker_of(&forks->line)->lane);
     AT_INLINE_STORE(&call->argument, (void *)record, __ATOMIC_RELAXED);
 }
@@ -307,16 +307,10 @@ void *at_inline_fork_run(struct at_inline_worker *line, struct at_inline_call *c
 
 /* -- Stacks and contexts -- */
 
-static void set_owner(ati_worker *worker, const ati_fork_owner *owner) {
-    worker->forks.owner = *owner;
-    atomic_store_explicit(&worker->forks.is_low, worker->lane == ATI_LANE_LOW,
-                          memory_order_relaxed);
-}
-
-void ati_fork_set_owner(ati_worker *worker, const ati_fork_owner *owner) {
+void ati_fork_set_owner(ati_worker *worker, const ati_frame *owner) {
     if (ati_forks_count(&worker->forks) > 0)
         ati_fork_share_all(worker);
-    set_owner(worker, owner);
+    worker->forks.owner = owner;
 }
 
 void ati_fork_leave_stack(ati_worker *worker, ati_fork_stack *stack) {
@@ -333,7 +327,7 @@ void ati_fork_leave_stack(ati_worker *worker, ati_fork_stack *stack) {
 
 void ati_fork_enter_stack(ati_worker *worker, const ati_fork_stack *stack) {
     ati_forks *forks = &worker->forks;
-    set_owner(worker, &stack->owner);
+    worker->forks.owner = stack->owner;
     if (!stack->array)
         return;
     ATI_ASSERT(ati_forks_count(forks) == 0);

@@ -16,12 +16,6 @@ struct at_pool;
 
 typedef struct ati_fork_array ati_fork_array;
 
-/* The task that a call belongs to. */
-typedef struct ati_fork_owner {
-    const ati_frame *frame;
-    ati_context *context;
-} ati_fork_owner;
-
 /* Of one worker. */
 typedef struct ati_forks {
     _Alignas(ATI_CACHE_LINE) struct at_inline_worker line; /* first: public code has its address */
@@ -32,7 +26,7 @@ typedef struct ati_forks {
     _Atomic(struct at_inline_call *) split; /* calls below were handed out; read by all */
     ati_fork_array *array;                  /* NULL: base is line.place */
     ati_fork_array *spare;                  /* one that no stack uses, or NULL */
-    ati_fork_owner owner;                   /* of the private calls */
+    const ati_frame *owner;                 /* of the private calls: the frame of their task */
     bool is_unequal;                        /* barriers are; written before the worker starts */
     _Atomic bool wanted;                    /* somebody wants a call; read by all */
     int64_t wanted_since;                   /* CLOCK_MONOTONIC */
@@ -57,7 +51,7 @@ typedef struct ati_forks {
 typedef struct ati_fork_stack {
     ati_fork_array *array; /* NULL: it has no unjoined forks */
     struct at_inline_call *head;
-    ati_fork_owner owner;
+    const ati_frame *owner;
 } ati_fork_stack;
 
 /* What the forks of a pool share. */
@@ -95,7 +89,7 @@ void ati_fork_leave_stack(struct ati_worker *worker, ati_fork_stack *stack);
 void ati_fork_enter_stack(struct ati_worker *worker, const ati_fork_stack *stack);
 
 /* From now on the worker runs another task, or the same under another context. */
-void ati_fork_set_owner(struct ati_worker *worker, const ati_fork_owner *owner);
+void ati_fork_set_owner(struct ati_worker *worker, const ati_frame *owner);
 
 /* -- Thieves -- */
 

@@ -41,7 +41,8 @@ struct ati_forked_call {
     _Atomic uint32_t holders;
     void *(*run)(void *argument);
     void *argument;
-    ati_fork_owner owner; /* the context is retained */
+    const ati_frame *owner; /* the frame of its task, which cannot end before the join */
+    ati_context *context;   /* retained */
     ati_lane lane;
     ati_waiter *waiter;
     void *value;
@@ -60,14 +61,15 @@ void ati_forked_call_discard(ati_forked_call *call) {
 }
 
 void ati_forked_call_fill(ati_forked_call *call, void *(*run)(void *argument), void *argument,
-                          const ati_fork_owner *owner, ati_lane lane) {
+                          const ati_frame *owner, ati_lane lane) {
     atomic_init(&call->state, OPEN);
     atomic_init(&call->holders, 2);
     call->run = run;
     call->argument = argument;
-    call->owner = *owner;
+    call->owner = owner;
+    call->context = owner->context;
     call->lane = lane;
-    ati_context_retain(owner->context);
+    ati_context_retain(call->context);
 }
 
 void ati_forked_call_release(ati_forked_call *call) {
@@ -76,7 +78,7 @@ void ati_forked_call_release(ati_forked_call *call) {
      * looks. */
     if (atomic_fetch_sub_explicit(&call->holders, 1, memory_order_acq_rel) != 1)
         return;
-    ati_context_release(call->owner.context);
+    ati_context_release(call->context);
     ati_release(call, sizeof *call);
 }
 
@@ -90,14 +92,13 @@ static bool take(ati_forked_call *call) {
 }
 
 /* Begins the call as a part of its task. Gives the frame below on this stack. */
-static ati_frame *begin_call(ati_task_run *run, const ati_fork_owner *owner) {
-    const ati_frame *task = owner->frame;
-    ati_task_begin(NULL, run, owner->context);
+static ati_frame *begin_call(ati_task_run *run, const ati_forked_call *call) {
+    const ati_frame *task = call->owner;
+    ati_task_begin(NULL, run, call->context, task->site, task->name);
     ati_frame *below = run->frame.outer;
     run->frame.identity = task->identity;
     run->frame.may_not_wait = task->may_not_wait;
     run->frame.outer = task->outer;
-    ati_task_show(run, task->site, task->name);
     return below;
 }
 
@@ -115,7 +116,7 @@ static void end_call(ati_worker *worker, ati_task_run *run, ati_frame *below, at
 static void make_call(ati_worker *worker, ati_forked_call *call) {
     ati_task_run run;
     ati_counter_add(&worker->forks.taken, 1);
-    ati_frame *below = begin_call(&run, &call->owner);
+    ati_frame *below = begin_call(&run, call);
     int64_t began = ati_monotonic_ns();
     call->value = call->run(call->argument);
     call->is_short = ati_monotonic_ns() - began < short_time;

@@ -10,7 +10,6 @@
 
 #include <stdbool.h>
 
-struct ati_fork_owner;
 struct ati_worker;
 
 typedef struct ati_forked_call ati_forked_call;
@@ -19,7 +18,7 @@ typedef struct ati_forked_call ati_forked_call;
  * joins, and by the work that is to make the call. */
 ati_forked_call *ati_forked_call_create(void);
 void ati_forked_call_fill(ati_forked_call *call, void *(*run)(void *argument), void *argument,
-                          const struct ati_fork_owner *owner, ati_lane lane);
+                          const ati_frame *owner, ati_lane lane);
 
 /* Nobody has seen it. */
 void ati_forked_call_discard(ati_forked_call *call);

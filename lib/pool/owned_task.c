@@ -22,8 +22,7 @@ static void *run_owned_task(void *argument) {
     owned_task *task = argument;
     ati_worker *worker = ati_worker_current;
     ati_task_run run;
-    ati_task_begin(worker, &run, task->context);
-    ati_task_show(&run, task->site, task->name);
+    ati_task_begin(worker, &run, task->context, task->site, task->name);
     void *returned = task->run(task->argument);
     at_error *error = NULL;
     if (returned == AT_FAILED && run.frame.error && *task->name)
@@ -56,7 +55,7 @@ at_status at_pool_start_with_at(const char *site, at_pool *pool, const at_task_o
     *task = (owned_task){.node.work = {.run = run_owned_task, .argument = task, .context = lane},
                          .run = options->run,
                          .argument = options->argument,
-                         .context = ati_context_current,
+                         .context = ati_context_current(),
                          .site = site,
                          .size = sizeof *task + name_size};
     memcpy(task->name, name, name_size);

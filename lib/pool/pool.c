@@ -29,14 +29,6 @@ typedef struct ati_rest_wait {
 
 /* -- Whose pool it is -- */
 
-bool ati_pool_is_forked(const at_pool *pool) {
-    /* ORDER pool.fork_count: acquire. Sees what was built anew.
-     * Pairs with: release in set_fork_count(). If relaxed: a thread of the child uses what is not
-     * built yet. */
-    uint64_t count = atomic_load_explicit(&((at_pool *)pool)->fork_count, memory_order_acquire);
-    return count != ati_process_fork_count();
-}
-
 static void set_fork_count(at_pool *pool) {
     /* ORDER pool.fork_count: release. Publishes what was built.
      * Pairs with: acquire in ati_pool_is_forked(). If relaxed: as there. */

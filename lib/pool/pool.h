@@ -6,6 +6,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/lock.h"
+#include "base/process_fork.h"
 #include "base/registry.h"
 #include "pool/blocking.h"
 #include "pool/executor.h"
@@ -161,14 +162,25 @@ static inline bool ati_lane_has_place(const at_pool *pool) {
 
 /* Before a worker runs what it has found in a deque, a fork of low priority perhaps: finds it a
  * place, or puts it with the others that wait for one. True: the worker is to run it. */
-bool ati_lane_admit(ati_worker *worker, const ati_work *work);
+bool ati_lane_admit_low(ati_worker *worker, const ati_work *work);
+static inline bool ati_lane_admit(ati_worker *worker, const ati_work *work) {
+    return ati_work_lane(work) != ATI_LANE_LOW || ati_lane_admit_low(worker, work);
+}
 
 /* A task of low priority goes on after a wait. */
 static inline void ati_lane_return_to_low(at_pool *pool) {
     atomic_fetch_add_explicit(&pool->low_count, 1, memory_order_relaxed);
 }
 
-/* -- Timers (timer.c) -- */
+/* -- Timers (find.c, timer.c) -- */
+
+/* Fires the timers that are due; `busy`: there is other work. True: tasks were started, on this
+ * worker. */
+bool ati_worker_fire_set_timers(ati_worker *worker, bool busy);
+static inline bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
+    return ati_timers_next(&worker->pool->timers) != AT_FOREVER &&
+           ati_worker_fire_set_timers(worker, busy);
+}
 
 /* A worker starts the tasks whose timers have expired. */
 void ati_timer_start_tasks(at_pool *pool, const ati_expired *expired);
@@ -226,7 +238,13 @@ static inline void ati_pool_leave_clock(at_pool *pool) {
 void ati_pool_come_to_rest(at_pool *pool);
 
 /* Whether this process is a fork of the one that the pool's threads are in. */
-bool ati_pool_is_forked(const at_pool *pool);
+static inline bool ati_pool_is_forked(const at_pool *pool) {
+    /* ORDER pool.fork_count: acquire. Sees what was built anew.
+     * Pairs with: release in set_fork_count(). If relaxed: a thread of the child uses what is not
+     * built yet. */
+    uint64_t count = atomic_load_explicit(&((at_pool *)pool)->fork_count, memory_order_acquire);
+    return count != ati_process_fork_count();
+}
 
 /* Builds a forked pool anew, if it was created so. AT_ERROR_FORKED: it was not. */
 at_status ati_pool_start_afresh(at_pool *pool);

@@ -11,7 +11,7 @@
 
 /* What the current operation says about going on. */
 static at_status check_operation(const char *call) {
-    const ati_context *context = ati_context_current;
+    const ati_context *context = ati_context_current();
     if (!context)
         return AT_OK;
     uint32_t reason =

@@ -144,11 +144,32 @@ static void reverse_nodes(start_batch *batch) {
     batch->nodes = reversed;
 }
 
-/* False: no memory, nothing was pushed. */
-static bool push_inside(ati_worker *worker, start_batch *batch) {
+/* False: no memory, it was not pushed. */
+static bool push_one(ati_worker *worker, const ati_work *work) {
+    uint64_t number = ati_counter_read(&worker->counts.accepted);
+    ati_work measured;
+    if (ati_sample_is_due(number)) {
+        measured = *work;
+        ati_sample_start(worker->pool, &measured);
+        work = &measured;
+    }
+    ati_counter_add(&worker->counts.accepted, 1); /* before it can end */
+    worker->has_own = true;
+    if (!ati_deque_push(&worker->deque, work, 1)) {
+        ati_counter_add(&worker->counts.accepted, (uint64_t)-1);
+        if (ati_sample_is_probe(work))
+            ati_sample_discard(work);
+        return false;
+    }
+    notify_of_push(worker, 1);
+    return true;
+}
+
+/* False: no memory, none was pushed. */
+static bool push_many(ati_worker *worker, start_batch *batch) {
     if (!ati_deque_reserve(&worker->deque, batch->count))
         return false;
-    if (batch->nodes && batch->count > 1)
+    if (batch->nodes)
         reverse_nodes(batch);
     uint64_t first = ati_counter_read(&worker->counts.accepted);
     ati_counter_add(&worker->counts.accepted, batch->count); /* before they can end */
@@ -162,6 +183,12 @@ static bool push_inside(ati_worker *worker, start_batch *batch) {
         notify_of_push(worker, count);
     }
     return true;
+}
+
+static bool push_inside(ati_worker *worker, start_batch *batch) {
+    if (batch->count > 1)
+        return push_many(worker, batch);
+    return push_one(worker, batch->nodes ? &batch->nodes->work : &batch->first);
 }
 
 /* -- From any thread -- */
@@ -283,7 +310,7 @@ at_status ati_pool_start_nodes(at_pool *pool, ati_task_node *nodes, size_t count
 
 /* Takes `count` references of the current context for works that run under it. */
 static ati_context *share_context(size_t count) {
-    ati_context *context = ati_context_current;
+    ati_context *context = ati_context_current();
     for (size_t i = 0; context && i < count; i++)
         ati_context_retain(context);
     return context;
@@ -296,7 +323,7 @@ static void unshare_context(ati_context *context, size_t count) {
 
 static at_status start_under_context(at_pool *pool, start_batch *batch) {
     ati_context *context = share_context(batch->count);
-    batch->first.context = ati_context_in_lane(context, ati_lane_of(AT_PRIORITY_INHERITED));
+    batch->first.context = ati_context_in_lane(context, ati_lane_inherited());
     at_status status = start(pool, batch);
     if (status != AT_OK)
         unshare_context(context, batch->count);
@@ -341,7 +368,7 @@ at_status at_pool_start_task(at_pool *pool, at_task *task) {
     ATI_CALLER_CHECK(task && task->run, "at_pool_start_task",
                      "`task` was not prepared by at_task_init");
     ati_context *context = share_context(1);
-    task->context = ati_context_in_lane(context, ati_lane_of(AT_PRIORITY_INHERITED));
+    task->context = ati_context_in_lane(context, ati_lane_inherited());
     task->next = NULL;
     at_status status = ati_pool_start_nodes(pool, (ati_task_node *)task, 1, false);
     if (status != AT_OK)

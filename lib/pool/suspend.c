@@ -225,6 +225,7 @@ bool ati_worker_resume_next(ati_worker *worker) {
     if (!waiter)
         return false;
     ati_worker_note_clock(worker, ati_coarse_ns());
+    worker->site_before = atomic_load_explicit(&worker->site, memory_order_relaxed);
     ati_worker_end_quiet(worker);
     if (worker->free_count == free_limit && worker->fiber != &worker->thread_fiber)
         exit_to(worker, waiter->fiber);
@@ -233,7 +234,7 @@ bool ati_worker_resume_next(ati_worker *worker) {
     return true;
 }
 
-void ati_worker_end_yield(ati_worker *worker) {
+void ati_worker_move_yielded(ati_worker *worker) {
     move_all(&worker->ready, &worker->yielded);
 }
 
@@ -300,7 +301,7 @@ static void leave_list(ati_worker *worker, ati_waiter *waiter) {
 static ati_fiber *choose_next(ati_worker *worker, ati_waiter **ready) {
     /* Now and then the loop has a look, so that tasks that wake each other starve nobody. */
     ati_worker_count_pick(worker);
-    if (!worker->owes_fairness && !worker->owes_low && !ati_worker_is_crowded(worker)) {
+    if (worker->owes == 0 && !ati_worker_is_crowded(worker)) {
         *ready = take_ready(worker);
         if (*ready)
             return (*ready)->fiber;
@@ -337,13 +338,11 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     worker->site_before = site;
     atomic_store_explicit(&worker->site, NULL, memory_order_relaxed);
     ati_frame *frame = ati_frame_exchange(NULL);
-    waiter->context = ati_context_current;
     waiter->depth = worker->depth;
     waiter->lane = worker->lane;
     const ati_lane *nested_lane = worker->nested_lane;
     ati_fork_stack forks;
     ati_fork_leave_stack(worker, &forks);
-    ati_context_current = NULL;
     worker->depth = 0;
     worker->nested_lane = NULL;
     ati_worker_end_quiet(worker);
@@ -353,9 +352,10 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     if (waiter->lane == ATI_LANE_LOW)
         ati_lane_return_to_low(worker->pool);
     ati_frame_exchange(frame);
-    ati_context_current = waiter->context;
     worker->depth = waiter->depth;
     worker->lane = waiter->lane;
+    atomic_store_explicit(&worker->forks.is_low, waiter->lane == ATI_LANE_LOW,
+                          memory_order_relaxed);
     worker->nested_lane = nested_lane;
     ati_fork_enter_stack(worker, &forks);
     worker->turn_began = 0;

@@ -146,11 +146,11 @@ static at_status start_timer(task_timer *timer, const char *call, int64_t moment
         return refuse(timer, call, AT_ERROR_INVALID);
     if (enter_process(timer) != AT_OK)
         return refuse(timer, call, AT_ERROR_FORKED);
-    ati_context *context = ati_context_current;
+    ati_context *context = ati_context_current();
     ati_context_retain(context);
     ati_lock_acquire(&timer->lock);
     uint8_t lane = timer->lane;
-    timer->lane = (uint8_t)ati_lane_of(AT_PRIORITY_INHERITED);
+    timer->lane = (uint8_t)ati_lane_inherited();
     at_status status = set(timer, moment);
     if (status == AT_OK) {
         ati_context *before = timer->context;
@@ -212,7 +212,7 @@ static void leave(task_timer *timer) {
 /* One that was cancelled or moved on its way: for the pool a cancelled task. */
 static void pass_by(ati_worker *worker, task_timer *timer) {
     ati_task_run run;
-    ati_task_begin(worker, &run, NULL);
+    ati_task_begin(worker, &run, NULL, timer->site, NULL);
     ati_task_end(worker, &run, AT_ERROR_CANCELLED);
     if (timer->state == TIMER_RESET) {
         timer->state = TIMER_IDLE;
@@ -251,9 +251,8 @@ static void *run_timer(void *argument) {
     bool is_own = timer->is_own;
     ati_lock_release(&timer->lock);
 
-    ati_task_begin(worker, &run.run, context);
+    ati_task_begin(worker, &run.run, context, site, NULL);
     run.run.frame.identity = &run;
-    ati_task_show(&run.run, site, NULL);
     void *returned = timer->run(timer->argument);
     at_error *error = NULL;
     at_status status = ati_task_outcome(&run.run.frame, returned, site, &error);

@@ -36,7 +36,6 @@ typedef struct ati_waiter {
 
     /* What a suspended task is, and how it goes on; its worker's own. */
     ati_fiber *fiber;
-    ati_context *context;
     uint32_t depth;
     ati_lane lane;
 

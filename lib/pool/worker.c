@@ -38,6 +38,7 @@ ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
     worker->index = index;
     worker->is_spare = is_spare;
     worker->cpu = -1;
+    worker->picks_left = ATI_TURN_INTERVAL;
     worker->random = ati_random_next();
     ati_forks_init(&worker->forks, ati_barrier_is_unequal());
     return worker;
@@ -79,25 +80,34 @@ void ati_worker_end_quiet(ati_worker *worker) {
 
 /* What runs inline or drops a value is in the middle of a task. The forks of that stay its own: the
  * short way ends here, as in a plain thread, and calls forked meanwhile are made by their joins. */
-void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
+static void begin_above_forks(ati_worker *worker, const ati_frame *frame, bool is_task) {
+    if (is_task)
+        ati_fork_set_owner(worker, frame);
+    else
+        at_inline_worker_current = NULL;
+}
+
+void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context, const char *site,
+                    const char *name) {
+    ati_frame_enter(&run->frame, context, site, name);
     if (worker)
-        ati_counter_add_after(&worker->counts.running, 1);
+        ati_counter_add_after(&worker->counts.begun, 1);
     ati_worker *current = ati_worker_current;
-    if (current) {
-        current->depth++;
+    if (!current)
+        return;
+    current->depth++;
+    if (current->quiet != ATI_QUIET_NO)
         ati_worker_end_quiet(current);
-        run->fork_count = ati_forks_count(&current->forks);
-        run->outer_owner = current->forks.owner;
-        run->outer_line = at_inline_worker_current;
-        if (!worker && run->fork_count > 0)
-            at_inline_worker_current = NULL;
-        else
-            ati_fork_set_owner(current, &(ati_fork_owner){&run->frame, context});
-    }
-    run->frame = (ati_frame){0};
-    ati_frame_enter(&run->frame);
-    run->outer_context = ati_context_current;
-    ati_context_current = context;
+    run->outer_owner = current->forks.owner;
+    run->outer_line = at_inline_worker_current;
+    run->fork_count = ati_forks_count(&current->forks);
+    if (run->fork_count > 0)
+        begin_above_forks(current, &run->frame, worker);
+    else
+        current->forks.owner = &run->frame;
+    atomic_store_explicit(&current->site, site, memory_order_relaxed);
+    if (name && *name)
+        ati_view_show_named(current, &run->frame);
 }
 
 /* In the child the pool has no other thread. */
@@ -109,12 +119,14 @@ void ati_task_end_forked_process(void) {
 }
 
 /* The task below on this stack goes on, if there is one. */
-static void hide(ati_worker *worker, const ati_frame *frame) {
-    worker->depth--;
+static inline void go_on_below(ati_worker *worker, const ati_task_run *run) {
+    const ati_frame *frame = &run->frame;
+    if (--worker->depth > 0)
+        atomic_store_explicit(&worker->site, frame->outer->site, memory_order_relaxed);
     if (frame->name && *frame->name)
         ati_view_hide_named(worker, frame);
-    worker->site_before = frame->site;
-    atomic_store_explicit(&worker->site, frame->outer->site, memory_order_relaxed);
+    at_inline_worker_current = run->outer_line;
+    worker->forks.owner = run->outer_owner;
 }
 
 void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
@@ -124,14 +136,9 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
                      "at_fork_join for each");
     if (run->frame.next_future)
         run->frame.next_release(run->frame.next_future);
-    ati_context_current = run->outer_context;
     ati_frame_leave(&run->frame);
-    if (current) {
-        hide(current, &run->frame);
-        at_inline_worker_current = run->outer_line;
-        if (worker || run->fork_count == 0)
-            ati_fork_set_owner(current, &run->outer_owner);
-    }
+    if (current)
+        go_on_below(current, run);
     if (!worker)
         return;
     ATI_CALLER_CHECK(worker->depth > 0 || worker->blocking_depth == 0, "at_blocking_begin",
@@ -139,7 +146,6 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
     if (ati_pool_is_forked(worker->pool))
         ati_task_end_forked_process();
     ati_worker_counts *counts = &worker->counts;
-    ati_counter_add(&counts->running, (uint64_t)-1);
     ati_counter_add_after(status == AT_OK                ? &counts->succeeded
                           : status == AT_ERROR_CANCELLED ? &counts->cancelled
                                                          : &counts->failed,
@@ -165,8 +171,7 @@ at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, a
 static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_run run;
     ati_context *context = ati_work_context(work);
-    ati_task_begin(worker, &run, context);
-    ati_task_show(&run, work->site, NULL);
+    ati_task_begin(worker, &run, context, work->site, NULL);
     void *returned = work->run(work->argument);
     at_error *error = NULL;
     at_status status = ati_task_outcome(&run.frame, returned, work->site, &error);
@@ -175,7 +180,8 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_end(worker, &run, status);
     if (error)
         ati_report_dropped_error(error);
-    ati_context_release(context);
+    if (context)
+        ati_context_release(context);
 }
 
 void ati_worker_run(ati_worker *worker, const ati_work *work) {
@@ -190,6 +196,7 @@ static void run_work(ati_worker *worker, const ati_work *work) {
     ati_lane lane = ati_work_lane(work);
     worker->turn_began = 0;
     worker->lane = lane;
+    atomic_store_explicit(&worker->forks.is_low, lane == ATI_LANE_LOW, memory_order_relaxed);
     ati_worker_end_yield(worker);
     if (work->run)
         ati_worker_run(worker, work);

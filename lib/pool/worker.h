@@ -21,7 +21,7 @@
  * thread. */
 typedef struct ati_worker_counts {
     ati_counter accepted; /* pushed onto the own deque */
-    ati_counter running;  /* begun and not ended */
+    ati_counter begun;
     ati_counter succeeded;
     ati_counter failed;
     ati_counter cancelled;
@@ -44,10 +44,15 @@ typedef struct ati_ready_list {
     ati_waiter *last;
 } ati_ready_list;
 
+/* Picks that do not take what is at hand first. */
+typedef enum ati_turn {
+    ATI_TURN_FAIR = 1, /* those who wait longer come first */
+    ATI_TURN_LOW = 2,  /* those of low priority do */
+} ati_turn;
+
 enum {
-    ATI_FAIRNESS_INTERVAL = 61, /* every so many picks those who wait longer come first, and at
-                                   another one those of low priority */
-    ATI_BATCH_LIMIT = 64,       /* works taken from the injector at once */
+    ATI_TURN_INTERVAL = 30, /* every so many picks it is the turn of one of the two */
+    ATI_BATCH_LIMIT = 64,   /* works taken from the injector at once */
 };
 
 typedef struct ati_worker {
@@ -55,9 +60,9 @@ typedef struct ati_worker {
     at_pool *pool;
     uint32_t index; /* in pool->workers */
     bool is_spare;
-    uint32_t pick_count;         /* picks, for fairness */
-    bool owes_fairness;          /* the next pick is a fair one */
-    bool owes_low;               /* the next pick looks at low priorities first */
+    uint32_t picks_left;         /* until one of another kind is due */
+    uint32_t turn_count;         /* such picks that were due */
+    uint32_t owes;               /* ati_turn bits: those that are */
     bool puts_off;               /* a task of low priority that is ready was passed by */
     ati_lane lane;               /* of the running stack: of the task that began it */
     const ati_lane *nested_lane; /* of the task that a wait runs in place there; NULL: none */
@@ -98,8 +103,9 @@ typedef struct ati_worker {
                                          under suspended_lock */
 
     /* For those who look from outside; see view.c and sample.c. */
-    _Atomic(const char *) site; /* where the running task was started; NULL: none runs */
-    const char *site_before;    /* of the task that ran before it */
+    _Atomic(const char *) site; /* where the running task was started, or, until the worker looks
+                                   further for work, the last one; NULL: none */
+    const char *site_before;    /* of the task that ran before the one that was resumed */
     const ati_frame *named;     /* the uppermost running task that has a name of its own; under
                                    suspended_lock */
     _Atomic int64_t clock;      /* of the coarse clock, when it was looked at last */
@@ -129,24 +135,22 @@ typedef struct ati_worker {
     pthread_t thread;
 } ati_worker;
 
-/* Counts a pick, or a step from one waiting task to the next. */
-static inline void ati_worker_count_pick(ati_worker *worker) {
-    uint32_t rest = ++worker->pick_count % ATI_FAIRNESS_INTERVAL;
-    if (rest == 0)
-        worker->owes_fairness = true;
-    else if (rest == ATI_FAIRNESS_INTERVAL / 2)
-        worker->owes_low = true;
-}
-
 /* The worker of the calling thread, or NULL in a plain thread. */
 extern _Thread_local ati_worker *ati_worker_current;
+
+/* The priority that what the running task starts inherits. */
+static inline ati_lane ati_lane_inherited(void) {
+    const ati_worker *worker = ati_worker_current;
+    if (!worker)
+        return ATI_LANE_NORMAL;
+    return worker->nested_lane ? *worker->nested_lane : worker->lane;
+}
 
 /* A task in progress on a worker. */
 typedef struct ati_task_run {
     ati_frame frame;
-    ati_context *outer_context;
-    size_t fork_count; /* unjoined on this stack when it began */
-    ati_fork_owner outer_owner;
+    size_t fork_count;            /* unjoined on this stack when it began */
+    const ati_frame *outer_owner; /* of the forks */
     struct at_inline_worker *outer_line;
 } ati_task_run;
 
@@ -161,21 +165,10 @@ void ati_view_hide_named(ati_worker *worker, const ati_frame *frame);
 
 /* Begins a task on the calling worker, which counts it (NULL: nobody does, because it runs inline
  * or is a drop function): own frame (identity and taken_from may be set in it afterwards), own
- * context. */
-void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context);
-
-/* Says what the task that has begun is: where it was started, and the name that the program gave it
- * (valid until its end; "" or NULL: none). */
-static inline void ati_task_show(ati_task_run *run, const char *site, const char *name) {
-    run->frame.site = site;
-    run->frame.name = name;
-    ati_worker *worker = ati_worker_current;
-    if (!worker)
-        return;
-    atomic_store_explicit(&worker->site, site, memory_order_relaxed);
-    if (name && *name)
-        ati_view_show_named(worker, &run->frame);
-}
+ * context. `site` is where it was started, `name` what the program called it (valid until its end;
+ * "" or NULL: nothing). */
+void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context, const char *site,
+                    const char *name);
 
 /* A task called process_fork and goes on in the child as if it were in its pool. */
 _Noreturn void ati_task_end_forked_process(void);
@@ -189,6 +182,11 @@ at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, a
 
 /* Runs a work of normal or any priority, in its place. */
 void ati_worker_run(ati_worker *worker, const ati_work *work);
+
+/* No task runs: the worker looks further for work than where it is at hand. */
+static inline void ati_worker_show_none(ati_worker *worker) {
+    atomic_store_explicit(&worker->site, NULL, memory_order_relaxed);
+}
 
 /* Notes the time, for those who look from outside. */
 static inline void ati_worker_note_clock(ati_worker *worker, int64_t now) {
@@ -204,15 +202,20 @@ bool ati_worker_may_nest(const ati_worker *worker);
  * is ready to go on. False: the thread is to end. */
 bool ati_worker_find_work(ati_worker *worker, ati_work *work);
 
+/* Another kind of pick is due. */
+void ati_worker_begin_turn(ati_worker *worker);
+
+/* Counts a pick, or a step from one waiting task to the next. */
+static inline void ati_worker_count_pick(ati_worker *worker) {
+    if (worker->picks_left-- == 0)
+        ati_worker_begin_turn(worker);
+}
+
 /* Takes a work off the worker's own deque, if it is the last there. */
 bool ati_worker_take_back(ati_worker *worker, void *(*run)(void *argument), const void *argument);
 
 /* Tells what a quiet push has left. */
 void ati_worker_end_quiet(ati_worker *worker);
-
-/* Fires the timers that are due; `busy`: there is other work. True: tasks were started, on this
- * worker. */
-bool ati_worker_fire_timers(ati_worker *worker, bool busy);
 
 /* Runs works and resumes tasks until the pool ends. */
 void ati_worker_loop(ati_worker *worker);

@@ -43,9 +43,12 @@ void ati_idle_wake_one(at_pool *woken) {
     somebody_was_woken = true;
 }
 
-void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
+void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context, const char *site,
+                    const char *name) {
     (void)worker;
     (void)context;
+    (void)site;
+    (void)name;
     run->frame = (ati_frame){0};
     run->fork_count = ati_forks_count(&ati_worker_current->forks);
 }
@@ -64,8 +67,10 @@ _Noreturn void ati_caller_abort(const char *call, const char *sentence) {
     model_fail("%s: %s", call, sentence);
 }
 
-uint64_t ati_process_fork_count(void) {
-    return 0;
+_Atomic uint64_t ati_process_forks = 1;
+
+uint64_t ati_process_fork_install(void) {
+    return 1;
 }
 
 _Noreturn void ati_task_end_forked_process(void) {
@@ -88,7 +93,7 @@ static void set_up(bool is_unequal, size_t places, bool wanted) {
     ati_worker *owner = pool->workers[owner_index];
     model_check(ati_deque_reserve(&owner->deque, 8));
     model_check(find_array(owner));
-    owner->forks.owner.frame = ati_frame_current();
+    owner->forks.owner = ati_frame_current();
     AT_INLINE_STORE(&owner->forks.line.head, owner->forks.base, __ATOMIC_RELAXED);
     set_wanted(&owner->forks, wanted);
     atomic_init(&pool->worker_count, 1);
@@ -234,7 +239,7 @@ static void fork_and_change_context(void) {
     ati_worker *owner = work_as(owner_index);
     at_fork fork;
     fork_one(&fork);
-    ati_fork_set_owner(owner, &owner->forks.owner);
+    ati_fork_set_owner(owner, owner->forks.owner);
     join_one(&fork, 0);
 }
 

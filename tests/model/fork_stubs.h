@@ -5,8 +5,6 @@
 #ifndef MODEL_FORK_STUBS_H
 #define MODEL_FORK_STUBS_H
 
-_Thread_local ati_context *ati_context_current;
-
 void ati_context_retain(ati_context *context) {
     (void)context;
 }
@@ -24,7 +22,9 @@ void ati_heavy_barrier(void) {
     AT_INLINE_LIGHT_BARRIER();
 }
 
-ati_frame *ati_frame_current(void) {
+_Thread_local ati_frame *ati_frame_top;
+
+ati_frame *ati_frame_of_thread(void) {
     static ati_frame frame;
     return &frame;
 }

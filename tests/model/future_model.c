@@ -18,7 +18,6 @@
 
 /* -- What the futures call --------------------------------------------------------------------- */
 
-_Thread_local ati_context *ati_context_current;
 _Thread_local ati_worker *ati_worker_current;
 char at_failed_object;
 char ati_continued_object;
@@ -32,8 +31,10 @@ void ati_context_release(ati_context *context) {
     model_check(!context);
 }
 
-uint64_t ati_process_fork_count(void) {
-    return 0;
+_Atomic uint64_t ati_process_forks = 1;
+
+uint64_t ati_process_fork_install(void) {
+    return 1;
 }
 
 _Noreturn void ati_caller_abort(const char *call, const char *sentence) {
@@ -131,9 +132,12 @@ at_executor *at_pool_executor(at_pool *of) {
     return &of->executor;
 }
 
-void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context) {
+void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context, const char *site,
+                    const char *name) {
     (void)worker;
     (void)context;
+    (void)site;
+    (void)name;
     run->frame = (ati_frame){0};
 }
 
@@ -151,12 +155,20 @@ at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, a
     return AT_OK;
 }
 
-void ati_frame_enter(ati_frame *frame) {
-    (void)frame;
+_Thread_local ati_frame *ati_frame_top;
+
+ati_frame *ati_frame_of_thread(void) {
+    static ati_frame frame;
+    return &frame;
 }
 
-void ati_frame_leave(ati_frame *frame) {
-    (void)frame;
+void ati_frame_exchange_slot(ati_frame_slot slot) {
+    (void)slot;
+    model_fail("an error");
+}
+
+const at_error *at_error_last(void) {
+    return NULL;
 }
 
 /* The executor runs what it is given at once. */

@@ -126,7 +126,7 @@ static void fork_and_await(int round) {
     static ati_frame task;
     at_fork fork;
     int *count = &run_count[started_count++];
-    ati_worker_current->forks.owner.frame = &task;
+    ati_worker_current->forks.owner = &task;
     at_fork_start(&fork, make_forked, count);
     ati_futex_wait(made, (uint32_t)round, AT_FOREVER);
     model_check(at_fork_join(&fork, make_forked) == count);

@@ -14,8 +14,10 @@ int64_t ati_monotonic_ns(void) {
     return looks_at_clock++ * AT_SECONDS(10);
 }
 
-uint64_t ati_process_fork_count(void) {
-    return 0;
+_Atomic uint64_t ati_process_forks = 1;
+
+uint64_t ati_process_fork_install(void) {
+    return 1;
 }
 
 uint64_t ati_random_next(void) {
@@ -69,16 +71,11 @@ void ati_pool_block_end(ati_worker *worker) {
     (void)worker;
 }
 
+void at_error_release(at_error *error) {
+    (void)error;
+}
+
 /* -- Of tasks with a site, which these models do not start -- */
-
-void ati_frame_enter(ati_frame *frame) {
-    static ati_frame outermost;
-    frame->outer = &outermost;
-}
-
-void ati_frame_leave(ati_frame *frame) {
-    (void)frame;
-}
 
 void ati_frame_drop_returned(const ati_frame *frame, void *returned) {
     (void)frame;
@@ -136,7 +133,7 @@ bool ati_worker_resume_next(ati_worker *worker) {
     model_fail("no task is suspended here");
 }
 
-void ati_worker_end_yield(ati_worker *worker) {
+void ati_worker_move_yielded(ati_worker *worker) {
     (void)worker;
 }
 

@@ -99,17 +99,17 @@ struct seen {
 
 static void *look_around(void *argument) {
     struct seen *seen = argument;
-    *seen = (struct seen){pthread_self(), at_pool_current(), ati_context_current};
+    *seen = (struct seen){pthread_self(), at_pool_current(), ati_context_current()};
     return seen;
 }
 
 static void *call_look_around(void *argument) {
     ati_context *context = ati_context_create(NULL, "own", AT_FOREVER, "", 0);
-    ati_context_current = context;
+    (void)ati_context_exchange(context);
     struct seen *seen = at_blocking_call(look_around, argument);
     bool well = seen == argument && !pthread_equal(seen->thread, pthread_self()) && !seen->pool &&
                 seen->context == context;
-    ati_context_current = NULL;
+    (void)ati_context_exchange(NULL);
     ati_context_release(context);
     return well ? NULL : AT_FAILED;
 }

@@ -125,20 +125,20 @@ Test(context, without_memory_there_is_none) {
 
 static void *read_current(void *unused) {
     (void)unused;
-    return ati_context_current;
+    return ati_context_current();
 }
 
 /* Rule L1: the current context belongs to the thread. */
 Test(context, current_is_of_this_thread) {
     pthread_t thread;
     void *seen = &thread;
-    cr_expect_null(ati_context_current);
-    ati_context_current = ati_context_create(NULL, "mine", AT_FOREVER, NULL, 0);
+    cr_expect_null(ati_context_current());
+    (void)ati_context_exchange(ati_context_create(NULL, "mine", AT_FOREVER, NULL, 0));
     cr_assert_eq(pthread_create(&thread, NULL, read_current, NULL), 0);
     cr_assert_eq(pthread_join(thread, &seen), 0);
     cr_expect_null(seen);
-    ati_context_release(ati_context_current);
-    ati_context_current = NULL;
+    ati_context_release(ati_context_current());
+    (void)ati_context_exchange(NULL);
 }
 
 enum { number_count = 1000 };

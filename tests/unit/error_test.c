@@ -165,14 +165,14 @@ Test(error_slot, null_is_no_error) {
 /* Rule H0: each task has a slot of its own, and tasks nest on one stack. */
 Test(error_slot, frames_have_slots_of_their_own) {
     at_fail(AT_ERROR_IO, "outer");
-    ati_frame inner = {0};
-    ati_frame_enter(&inner);
+    ati_frame inner;
+    ati_frame_enter(&inner, NULL, NULL, NULL);
     cr_expect_eq(ati_frame_current(), &inner);
     cr_expect_null(at_error_last());
     cr_expect_not(in_flight());
     at_fail(AT_ERROR_FULL, "inner");
-    ati_frame innermost = {0};
-    ati_frame_enter(&innermost);
+    ati_frame innermost;
+    ati_frame_enter(&innermost, NULL, NULL, NULL);
     cr_expect_null(at_error_last());
     at_fail_status(AT_ERROR_CLOSED, "innermost");
     ati_frame_leave(&innermost);

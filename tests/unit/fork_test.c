@@ -113,7 +113,7 @@ struct meeting {
 static void *meet(void *argument) {
     struct meeting *meeting = argument;
     meeting->worker = ati_worker_current;
-    meeting->context = ati_context_current;
+    meeting->context = ati_context_current();
     atomic_store(&meeting->entered, true);
     return meeting->run ? meeting->run(meeting) : meeting;
 }
@@ -276,14 +276,10 @@ Test(fork, task_continues_with_the_future_of_a_taken_call) {
 /* -- Context (L6) -- */
 
 static void *fork_under_a_context(void *argument) {
-    ati_context *outer = ati_context_current;
     ati_context *context = ati_context_create(NULL, "operation", AT_FOREVER, NULL, 0);
-    ati_fork_owner before = ati_worker_current->forks.owner;
-    ati_fork_set_owner(ati_worker_current, &(ati_fork_owner){before.frame, context});
-    ati_context_current = context;
+    ati_context *outer = ati_context_exchange(context);
     fork_and_spin(argument);
-    ati_fork_set_owner(ati_worker_current, &before);
-    ati_context_current = outer;
+    (void)ati_context_exchange(outer);
     bool same = ((struct meeting *)argument)->context == context;
     ati_context_release(context);
     return same ? argument : NULL;

@@ -435,11 +435,11 @@ Test(parallel, cancelled_operation_ends_the_loop, .description = "X4") {
     for (int threads = 1; threads <= 2; threads++) {
         at_pool *pool = create_pool(threads);
         ati_context *context = ati_context_create(NULL, "operation", AT_FOREVER, NULL, 0);
-        ati_context_current = context;
+        (void)ati_context_exchange(context);
         cr_expect_eq(at_parallel_for(pool, 0, INT64_MAX, cancel_at_some, context, NULL),
                      AT_ERROR_CANCELLED);
         at_error_clear();
-        ati_context_current = NULL;
+        (void)ati_context_exchange(NULL);
         destroy_pool(pool);
         ati_context_release(context);
     }

@@ -13,7 +13,7 @@ FAULT_INSTALL;
 TestSuite(pool_context, .timeout = 60);
 
 static void *see_context(void *seen) {
-    *(ati_context **)seen = ati_context_current;
+    *(ati_context **)seen = ati_context_current();
     return seen;
 }
 
@@ -35,12 +35,12 @@ static void see_finally(const at_outcome *outcome, void *seen) {
 static ati_context *enter_context(void) {
     ati_context *context = ati_context_create(NULL, "operation", AT_FOREVER, NULL, 0);
     cr_assert_not_null(context);
-    ati_context_current = context;
+    (void)ati_context_exchange(context);
     return context;
 }
 
 static void leave_context(ati_context *context) {
-    ati_context_current = NULL;
+    (void)ati_context_exchange(NULL);
     ati_context_release(context);
 }
 
@@ -97,11 +97,11 @@ Test(pool_context, continuations_run_under_the_context_of_their_attachment) {
 
 static void *see_inside(void *argument) {
     ati_context **seen = argument;
-    seen[0] = ati_context_current;
+    seen[0] = ati_context_current();
     at_future *child = at_pool_submit(at_pool_current(), see_context, &seen[1]);
     AT_TRY(at_future_wait(child, AT_FOREVER, NULL));
     at_future_release(child);
-    seen[2] = ati_context_current;
+    seen[2] = ati_context_current();
     return NULL;
 }
 

@@ -63,8 +63,8 @@ static void *keep_own_things(void *argument) {
     int mode = modes[keeper->index % 4];
     int outer_mode = fegetround();
     ati_context *context = ati_context_create(NULL, "own", AT_FOREVER, "", 0);
-    ati_context *outer_context = ati_context_current;
-    ati_context_current = context;
+    ati_context *outer_context = ati_context_current();
+    (void)ati_context_exchange(context);
     fesetround(mode);
     for (int round = 0; round < 60; round++) {
         errno = 1000 + keeper->index;
@@ -75,11 +75,11 @@ static void *keep_own_things(void *argument) {
         bool timed_out = round % 3 == 2;
         keeper->wrong += errno != 1000 + keeper->index;
         keeper->wrong += fegetround() != mode;
-        keeper->wrong += ati_context_current != context;
+        keeper->wrong += ati_context_current() != context;
         keeper->wrong += !timed_out && strcmp(at_error_text(at_error_last()), text) != 0;
     }
     fesetround(outer_mode);
-    ati_context_current = outer_context;
+    (void)ati_context_exchange(outer_context);
     ati_context_release(context);
     at_error_clear();
     return NULL;

@@ -125,14 +125,14 @@ struct operation {
 
 static void *sleep_in_operation(void *argument) {
     struct operation *operation = argument;
-    ati_context *outer = ati_context_current;
+    ati_context *outer = ati_context_current();
     ati_context *context = ati_context_create(outer, "named", operation->deadline, "", 0);
     atomic_store(&context->cancelled, operation->cancelled);
-    ati_context_current = context;
+    (void)ati_context_exchange(context);
     operation->slept = at_sleep(AT_SECONDS(40));
     at_error_clear();
     operation->checked = at_check();
-    ati_context_current = outer;
+    (void)ati_context_exchange(outer);
     ati_context_release(context);
     at_error_clear();
     return NULL;

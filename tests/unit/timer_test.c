@@ -344,7 +344,7 @@ Test(timer, a_task_frees_its_own_timer) {
 /* -- The operation, and failing -- */
 
 static void *see_context(void *seen) {
-    *(ati_context **)seen = ati_context_current;
+    *(ati_context **)seen = ati_context_current();
     return NULL;
 }
 
@@ -356,11 +356,11 @@ Test(timer, tasks_run_under_the_operation_of_the_start) {
     at_timer timer, moved;
     at_timer_init(&timer, pool, see_context, &seen[0]);
     at_timer_init(&moved, pool, see_context, &other);
-    ati_context_current = context;
+    (void)ati_context_exchange(context);
     cr_assert_eq(at_timer_start(&timer, in(10)), AT_OK);
     cr_assert_eq(at_timer_start(&moved, in(10)), AT_OK);
     cr_assert_eq(at_pool_start_later(pool, see_context, &seen[1], in(10)), AT_OK);
-    ati_context_current = NULL;
+    (void)ati_context_exchange(NULL);
     cr_assert_eq(at_timer_start(&moved, in(20)), AT_OK);
     pass(pool, 20);
     destroy_pool(pool);
