@@ -180,9 +180,10 @@ static void leave_queue(ati_worker *worker, ati_forked_call *call) {
 }
 
 void *ati_forked_call_join(ati_worker *worker, ati_forked_call *call, void *(*run)(void *argument),
-                           void *argument, bool *in_vain) {
+                           bool *in_vain) {
     *in_vain = true;
     if (take(call)) {
+        void *argument = call->argument;
         leave_queue(worker, call);
         ati_forked_call_release(call);
         return run(argument);

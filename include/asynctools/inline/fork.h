@@ -10,6 +10,9 @@
 #if !defined(AT_INLINE_LOAD)
 #define AT_INLINE_LOAD(object, order) __atomic_load_n(object, order)
 #define AT_INLINE_STORE(object, value, order) __atomic_store_n(object, value, order)
+/* For the only thread that writes the object: compilers make it a part of the instruction that uses
+ * the value, which they do not with an atomic load. */
+#define AT_INLINE_LOAD_OWN(object) (*(object))
 /* Half of a pair: the other half, which others pay for, is in lib/base/barrier.c. */
 #define AT_INLINE_LIGHT_BARRIER() __asm__ volatile("" ::: "memory")
 #endif
@@ -29,8 +32,7 @@ at_inline_fork_start(struct at_inline_worker *worker, struct at_inline_call *cal
  *  Threads:   a worker.      Blocks: until the call has ended, if another worker makes it. */
 AT_API __attribute__((cold, noinline)) void *at_inline_fork_join(struct at_inline_worker *worker,
                                                                  struct at_inline_call *call,
-                                                                 void *(*run)(void *argument),
-                                                                 void *argument);
+                                                                 void *(*run)(void *argument));
 
 /** Makes a call that has no place in an array; aborts if that is so by a caller's bug.
  *  Threads:   any.      Blocks: never.
@@ -45,9 +47,8 @@ AT_DECLARATIONS_END
 AT_FORK_INLINE void at_fork_start(at_fork *fork, void *(*run)(void *argument), void *argument) {
     struct at_inline_worker *worker = at_inline_worker_current;
     struct at_inline_call *call = 0;
-    fork->argument = argument;
     if (__builtin_expect(worker != 0, 1)) {
-        call = AT_INLINE_LOAD(&worker->head, __ATOMIC_RELAXED);
+        call = AT_INLINE_LOAD_OWN(&worker->head);
         AT_INLINE_STORE(&call->run, run, __ATOMIC_RELAXED);
         AT_INLINE_STORE(&call->argument, argument, __ATOMIC_RELAXED);
         /* ORDER fork.head: release. Publishes the call, and what its task has done so far.
@@ -58,19 +59,20 @@ AT_FORK_INLINE void at_fork_start(at_fork *fork, void *(*run)(void *argument), v
             call = at_inline_fork_start(worker, call);
     }
     fork->call = call;
+    fork->argument = argument;
 }
 
 AT_FORK_INLINE void *at_fork_join(at_fork *fork, void *(*run)(void *argument)) {
     struct at_inline_worker *worker = at_inline_worker_current;
     struct at_inline_call *call = fork->call;
     fork->call = AT_INLINE_JOINED;
-    if (__builtin_expect(!worker || AT_INLINE_LOAD(&worker->head, __ATOMIC_RELAXED) != call + 1, 0))
+    if (__builtin_expect(!worker || AT_INLINE_LOAD_OWN(&worker->head) != call + 1, 0))
         return at_inline_fork_run(worker, call, run, fork->argument);
     AT_INLINE_STORE(&worker->head, call, __ATOMIC_RELAXED);
     AT_INLINE_LIGHT_BARRIER();
     if (__builtin_expect(call < AT_INLINE_LOAD(&worker->split, __ATOMIC_RELAXED), 0))
-        return at_inline_fork_join(worker, call, run, fork->argument);
-    return run(fork->argument);
+        return at_inline_fork_join(worker, call, run);
+    return run(AT_INLINE_LOAD(&call->argument, __ATOMIC_RELAXED));
 }
 
 #endif
