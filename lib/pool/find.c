@@ -222,10 +222,10 @@ bool ati_worker_fire_set_timers(ati_worker *worker, bool busy) {
         return false;
     worker->ticks = ticks;
     worker->size_before_expired = ati_deque_size(&worker->deque);
-    ati_task_node *tasks;
-    size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &tasks);
+    ati_expired expired;
+    size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &expired);
     if (count > 0)
-        ati_timer_start_tasks(pool, tasks);
+        ati_timer_start_tasks(pool, &expired);
     else
         worker->size_before_expired = SIZE_MAX;
     return count > 0;

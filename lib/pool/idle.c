@@ -245,15 +245,19 @@ static bool is_needed(ati_worker *worker) {
  * gets there. */
 static void wait_for_signal(ati_worker *worker, int64_t nap) {
     bool is_real = !ati_clock_is_virtual(worker->pool->options.clock);
-    int64_t until = is_real && worker->sleeps_until < nap ? worker->sleeps_until : nap;
+    bool keeps = is_real && worker->sleeps_until < nap;
+    int64_t until = keeps ? worker->sleeps_until : nap;
+    /* Another fires what is due. To fall asleep would only cost the time to get up. */
+    bool is_over = keeps && until <= ati_monotonic_ns();
     /* ORDER worker.signal: acquire. Pairs with: release in ati_worker_wake(). If relaxed: it goes
      * on with stale state. */
     ati_counter_add(&worker->counts.sleeps, 1);
     while (atomic_load_explicit(&worker->signal, memory_order_acquire) == 0) {
-        if (ati_futex_wait(&worker->signal, 0, until))
+        if (!is_over && ati_futex_wait(&worker->signal, 0, until))
             continue;
         if (get_up_alone(worker))
             return;
+        is_over = false;
         until = AT_FOREVER; /* the signal is on its way */
     }
     ati_counter_add(&worker->counts.wakes, 1);

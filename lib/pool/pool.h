@@ -182,8 +182,8 @@ static inline bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
            ati_worker_fire_set_timers(worker, busy);
 }
 
-/* A worker starts the tasks whose timers have expired, in the order of the list. */
-void ati_timer_start_tasks(at_pool *pool, ati_task_node *tasks);
+/* A worker starts the tasks whose timers have expired. */
+void ati_timer_start_tasks(at_pool *pool, const ati_expired *expired);
 
 /* -- Blocking (spare.c) -- */
 

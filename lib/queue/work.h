@@ -31,7 +31,7 @@ static inline ati_work ati_works_get(const ati_works *works, size_t index) {
 }
 
 /* The way that a work takes through a pool, by its priority. */
-typedef enum ati_lane { ATI_LANE_NORMAL, ATI_LANE_HIGH, ATI_LANE_LOW } ati_lane;
+typedef enum ati_lane { ATI_LANE_NORMAL, ATI_LANE_HIGH, ATI_LANE_LOW, ATI_LANE_COUNT } ati_lane;
 
 #define ATI_LANE_MASK ((uintptr_t)3)
 

@@ -239,7 +239,7 @@ static void record(ati_registration *registration, at_future *of, ati_completion
 
 static void set_up(void) {
     shared = model_allocate(sizeof *shared, ATI_CACHE_LINE);
-    pool = model_allocate(sizeof *pool, _Alignof(at_pool));
+    pool = model_allocate(offsetof(at_pool, timers.wheel), _Alignof(at_pool)); /* no wheel here */
     pool->executor = (at_executor){.start = start, .retain = keep, .release = let_go};
     for (int i = 0; i < recorder_max; i++)
         shared->recorders[i].registration.fire = record;

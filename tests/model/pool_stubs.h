@@ -139,16 +139,16 @@ void ati_timers_init(ati_timers *timers) {
     atomic_init(&timers->next, AT_FOREVER);
 }
 
-size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks) {
+size_t ati_timers_run(ati_timers *timers, int64_t now, ati_expired *expired) {
     (void)timers;
     (void)now;
-    (void)tasks;
+    (void)expired;
     return 0;
 }
 
-void ati_timer_start_tasks(at_pool *started, ati_task_node *tasks) {
+void ati_timer_start_tasks(at_pool *started, const ati_expired *expired) {
     (void)started;
-    (void)tasks;
+    (void)expired;
 }
 
 void ati_timers_close(ati_timers *timers) {
