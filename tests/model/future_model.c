@@ -31,12 +31,6 @@ void ati_context_release(ati_context *context) {
     model_check(!context);
 }
 
-_Atomic uint64_t ati_process_forks = 1;
-
-uint64_t ati_process_fork_install(void) {
-    return 1;
-}
-
 _Noreturn void ati_caller_abort(const char *call, const char *sentence) {
     model_fail("%s: %s", call, sentence);
 }
