@@ -22,12 +22,17 @@ AT_API at_status at_sleep(at_duration duration);
  *  Blocks:    until others have had their turn. */
 AT_API void at_yield(void);
 
+#define AT_CHECK_INLINE AT_NODISCARD static inline
+
 /** For loops that compute for long: says whether the current operation still wants the result, and
- *  gives way to tasks that are ready once this one has run for a millisecond.
+ *  gives way to tasks that are ready once this one has run for a millisecond. In a task it costs
+ *  one load while there is nothing to do.
  *  Threads:   any.      Blocks: until others have had their turn.
  *  Errors:    AT_ERROR_CANCELLED, AT_ERROR_TIMED_OUT: stop and return. */
-AT_API AT_NODISCARD at_status at_check(void);
+AT_CHECK_INLINE at_status at_check(void);
 
 AT_DECLARATIONS_END
+
+#include <asynctools/inline/check.h>
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/frame.h"
 
 #include <asynctools/clock.h>
+#include <asynctools/inline/worker.h>
 
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +44,8 @@ static inline ati_context *ati_context_exchange(ati_context *context) {
     ati_frame *frame = ati_frame_current();
     ati_context *before = frame->context;
     frame->context = context;
+    if (context && at_inline_worker_current) /* from now on at_check has something to say */
+        AT_INLINE_STORE(&at_inline_worker_current->look, 1, __ATOMIC_RELAXED);
     return before;
 }
 

@@ -8,6 +8,7 @@
 #include "pool/pool.h"
 #include "pool/search.h"
 #include "pool/suspend.h"
+#include "pool/turn.h"
 
 /* Gives what a done future holds. */
 static at_status read_outcome(at_future *future, void **value) {

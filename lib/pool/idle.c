@@ -145,6 +145,15 @@ bool ati_idle_get_up(ati_worker *worker) {
     return true;
 }
 
+/* The running tasks are asked to look at the timers, as far as they use at_check. */
+static void ask_all_to_look(at_pool *pool) {
+    /* ORDER pool.workers: acquire. Sees the workers below the count.
+     * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
+    uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
+    for (uint32_t i = 0; i < count; i++)
+        ati_worker_ask_to_look(pool->workers[i]);
+}
+
 bool ati_idle_wake_for_time(at_pool *pool) {
     ati_idle *idle = &pool->idle;
     ati_lock_acquire(&idle->lock);
@@ -154,12 +163,16 @@ bool ati_idle_wake_for_time(at_pool *pool) {
     ati_lock_release(&idle->lock);
     if (worker)
         ati_worker_wake(worker);
+    else
+        ask_all_to_look(pool);
     return worker;
 }
 
 void ati_idle_keep_time(at_pool *pool) {
-    if (ati_clock_is_virtual(pool->options.clock))
-        return; /* it looks for the next timer itself, when the last has left it */
+    if (ati_clock_is_virtual(pool->options.clock)) {
+        ask_all_to_look(pool); /* it looks itself, when the last has left it: who is busy has not */
+        return;
+    }
     int64_t next = ati_timers_next(&pool->timers);
     /* ORDER idle.kept: seq_cst. Comes after the store of the earliest timer.
      * Pairs with: seq_cst in update_kept(). If acquire: as invariant 5. */

@@ -69,11 +69,12 @@ bool ati_idle_sleep(struct ati_worker *worker, bool searching);
 bool ati_idle_get_up(struct ati_worker *worker);
 
 /* A timer was set that is due before all others. If everybody who could look at it may be asleep or
- * busy for long, a sleeper gets up to keep the new time. */
+ * busy for long, a sleeper gets up to keep the new time; if nobody sleeps, the running tasks look
+ * at it. */
 void ati_idle_keep_time(struct at_pool *pool);
 
 /* The virtual clock of the pool, which has come to a timer, gets a sleeper up. False: nobody
- * sleeps. */
+ * sleeps; the running tasks look. */
 bool ati_idle_wake_for_time(struct at_pool *pool);
 
 /* Nothing is queued, nobody is awake, no task is suspended and no timer of a task is set. Exact: it

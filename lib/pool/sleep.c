@@ -4,6 +4,7 @@
 #include "base/frame.h"
 #include "pool/pool.h"
 #include "pool/suspend.h"
+#include "pool/turn.h"
 
 #include <asynctools/sleep.h>
 
@@ -44,9 +45,9 @@ void at_yield(void) {
         ati_worker_yield(worker);
 }
 
-at_status at_check(void) {
+at_status at_inline_check(void) {
     ati_worker *worker = ati_worker_current;
     if (worker && !ati_frame_current()->may_not_wait)
-        ati_worker_give_turn(worker);
+        ati_worker_check_turn(worker);
     return check_operation("at_check");
 }

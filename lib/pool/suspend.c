@@ -33,13 +33,17 @@
 #include "pool/pool.h"
 #include "pool/report.h"
 #include "pool/search.h"
+#include "pool/turn.h"
 
 #include <sched.h>
 #include <urcu/urcu-bp.h>
 
-enum { free_limit = 64 }; /* free stacks that a worker keeps */
+enum {
+    free_limit = 64, /* free stacks that a worker keeps */
+    lines_below = 4, /* of a waiter, and above its beginning: fetched before its task goes on */
+    lines_above = 10,
+};
 
-static const at_duration turn_limit = AT_MILLISECONDS(1);
 static const at_duration slow_resume = AT_MILLISECONDS(100);
 
 /* -- Stacks -- */
@@ -143,13 +147,21 @@ static void append(ati_ready_list *list, ati_waiter *waiter) {
     list->last = waiter;
 }
 
+/* What a task that goes on uses of its stack lies around its waiter, most likely in no cache: from
+ * the registers that the switch has saved to the frames of the loop. */
+static void prefetch_stack(const ati_waiter *waiter) {
+    for (int line = -lines_below; line < lines_above; line++)
+        __builtin_prefetch((const char *)waiter + line * ATI_CACHE_LINE);
+}
+
 static ati_waiter *take_first(ati_ready_list *list) {
     ati_waiter *waiter = list->first;
     if (waiter) {
         list->first = waiter->next;
         if (!list->first)
             list->last = NULL;
-        __builtin_prefetch(list->first); /* on another stack: most likely in no cache */
+        if (list->first)
+            prefetch_stack(list->first);
     }
     return waiter;
 }
@@ -175,11 +187,14 @@ bool ati_inbox_is_empty(const ati_worker *worker) {
 /* The last look at the worker is at the address of its futex. */
 static void put_into_inbox(ati_worker *worker, ati_waiter *waiter) {
     ati_lock_acquire(&worker->inbox_lock);
+    if (!worker->inbox.first)
+        atomic_store_explicit(&worker->inbox_since, ati_monotonic_ns(), memory_order_relaxed);
     append(&worker->inbox, waiter);
     /* ORDER worker.inbox: seq_cst. Comes before the look whether the worker sleeps.
      * Pairs with: seq_cst in ati_inbox_is_empty(). If release: the worker sleeps on a woken task.
      */
     atomic_store_explicit(&worker->inbox_is_full, true, memory_order_seq_cst);
+    ati_worker_ask_to_look(worker);
     bool slept = ati_idle_get_up(worker);
     ati_lock_release(&worker->inbox_lock);
     if (slept)
@@ -198,10 +213,12 @@ static void empty_inbox(ati_worker *worker) {
 void ati_worker_resume(ati_waiter *waiter) {
     ati_worker *worker = waiter->worker;
     waiter->woken_at = waiter->is_measured ? ati_monotonic_ns() : ati_coarse_ns();
-    if (worker == ati_worker_current)
+    if (worker == ati_worker_current) {
         append(&worker->ready, waiter);
-    else
+        ati_worker_ask_to_look(worker);
+    } else {
         put_into_inbox(worker, waiter);
+    }
 }
 
 bool ati_worker_has_ready(ati_worker *worker) {
@@ -242,12 +259,17 @@ void ati_worker_move_yielded(ati_worker *worker) {
 
 /* The list of the tasks that wait, for those who look from outside. */
 void ati_worker_lock_suspended(ati_worker *worker) {
-    while (!ati_try_lock_acquire(&worker->suspended_lock))
-        sched_yield();
+    if (worker == ati_worker_current)
+        ati_owner_lock_acquire(&worker->suspended_lock);
+    else
+        ati_owner_lock_visit(&worker->suspended_lock);
 }
 
 void ati_worker_unlock_suspended(ati_worker *worker) {
-    ati_try_lock_release(&worker->suspended_lock);
+    if (worker == ati_worker_current)
+        ati_owner_lock_release(&worker->suspended_lock);
+    else
+        ati_owner_lock_leave(&worker->suspended_lock);
 }
 
 /* Under the lock. */
@@ -261,7 +283,7 @@ static ati_waiter *read_unsearched(ati_worker *worker) {
 }
 
 static void enter_list(ati_worker *worker, ati_waiter *waiter) {
-    ati_worker_lock_suspended(worker);
+    ati_owner_lock_acquire(&worker->suspended_lock);
     waiter->newer = NULL;
     waiter->older = worker->suspended;
     if (worker->suspended)
@@ -271,7 +293,7 @@ static void enter_list(ati_worker *worker, ati_waiter *waiter) {
     worker->suspended = waiter;
     if (waiter->is_provable && !read_unsearched(worker))
         set_unsearched(worker, waiter);
-    ati_worker_unlock_suspended(worker);
+    ati_owner_lock_release(&worker->suspended_lock);
     ati_counter_add(&worker->suspended_count, 1);
     uint64_t count = ati_counter_read(&worker->suspended_count);
     uint64_t most = ati_counter_read(&worker->counts.max_suspended);
@@ -280,7 +302,7 @@ static void enter_list(ati_worker *worker, ati_waiter *waiter) {
 }
 
 static void leave_list(ati_worker *worker, ati_waiter *waiter) {
-    ati_worker_lock_suspended(worker);
+    ati_owner_lock_acquire(&worker->suspended_lock);
     if (read_unsearched(worker) == waiter)
         set_unsearched(worker, waiter->newer);
     if (waiter->newer)
@@ -291,7 +313,7 @@ static void leave_list(ati_worker *worker, ati_waiter *waiter) {
         waiter->older->newer = waiter->newer;
     else
         worker->oldest = waiter->newer;
-    ati_worker_unlock_suspended(worker);
+    ati_owner_lock_release(&worker->suspended_lock);
     ati_counter_add(&worker->suspended_count, (uint64_t)-1);
     ati_counter_add(&worker->counts.resumed, 1);
 }
@@ -358,7 +380,7 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
                           memory_order_relaxed);
     worker->nested_lane = nested_lane;
     ati_fork_enter_stack(worker, &forks);
-    worker->turn_began = 0;
+    ati_worker_begin_task_turn(worker);
     atomic_store_explicit(&worker->site, site, memory_order_relaxed);
     if (named)
         ati_view_show_named(worker, named);
@@ -439,7 +461,9 @@ static bool keeps_thread(const ati_worker *worker) {
 }
 
 void ati_worker_yield(ati_worker *worker) {
-    ati_waiter waiter = {.what = "at_yield", .worker = worker, .fiber = worker->fiber};
+    ati_waiter waiter;
+    ati_waiter_init(&waiter, "at_yield", NULL);
+    waiter.fiber = worker->fiber;
     check_may_suspend(&waiter);
     if (keeps_thread(worker)) {
         sched_yield();
@@ -458,15 +482,4 @@ void ati_worker_yield(ati_worker *worker) {
     if (ready)
         ati_worker_hand_time_over(worker);
     leave_task(worker, &waiter, next);
-}
-
-void ati_worker_give_turn(ati_worker *worker) {
-    (void)ati_worker_fire_timers(worker, true);
-    if (!worker->ready.first && !atomic_load_explicit(&worker->inbox_is_full, memory_order_relaxed))
-        return;
-    int64_t now = ati_monotonic_ns();
-    if (worker->turn_began == 0)
-        worker->turn_began = now;
-    else if (now - worker->turn_began >= turn_limit && !urcu_bp_read_ongoing())
-        ati_worker_yield(worker);
 }

@@ -14,9 +14,6 @@ bool ati_worker_suspend(ati_worker *worker, ati_waiter *waiter, at_deadline dead
  * on. Not where the task must keep its thread. */
 void ati_worker_yield(ati_worker *worker);
 
-/* The same, but only if the task has run for long and a woken one is waiting for its turn. */
-void ati_worker_give_turn(ati_worker *worker);
-
 /* Sets a task going that was suspended; the one who calls has ended its waiting. Any thread. */
 void ati_worker_resume(ati_waiter *waiter);
 

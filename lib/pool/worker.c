@@ -11,6 +11,7 @@
 #include "pool/pool.h"
 #include "pool/report.h"
 #include "pool/suspend.h"
+#include "pool/turn.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +42,7 @@ ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
     worker->picks_left = ATI_TURN_INTERVAL;
     worker->random = ati_random_next();
     ati_forks_init(&worker->forks, ati_barrier_is_unequal());
+    ati_owner_lock_init(&worker->suspended_lock);
     return worker;
 }
 
@@ -96,6 +98,8 @@ void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context,
     if (!current)
         return;
     current->depth++;
+    if (context)
+        ati_worker_ask_to_look(current);
     if (current->quiet != ATI_QUIET_NO)
         ati_worker_end_quiet(current);
     run->outer_owner = current->forks.owner;
@@ -194,7 +198,7 @@ void ati_worker_run(ati_worker *worker, const ati_work *work) {
 /* A work without a function stands for the task that is ready to go on. */
 static void run_work(ati_worker *worker, const ati_work *work) {
     ati_lane lane = ati_work_lane(work);
-    worker->turn_began = 0;
+    ati_worker_begin_task_turn(worker);
     worker->lane = lane;
     atomic_store_explicit(&worker->forks.is_low, lane == ATI_LANE_LOW, memory_order_relaxed);
     ati_worker_end_yield(worker);

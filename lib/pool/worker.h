@@ -7,6 +7,7 @@
 #include "base/context.h"
 #include "base/frame.h"
 #include "base/lock.h"
+#include "base/owner_lock.h"
 #include "base/topology.h"
 #include "pool/fork.h"
 #include "pool/sample.h"
@@ -93,12 +94,12 @@ typedef struct ati_worker {
     ati_fiber *exited; /* to be freed from another stack */
     uint32_t free_count;
     ati_ready_list ready;
-    ati_ready_list yielded;      /* ready once a work of the queues has had its turn */
-    int64_t turn_began;          /* when the running task was first asked whether it gives way */
-    ati_counter suspended_count; /* length of `suspended` */
-    ati_try_lock suspended_lock; /* guards `suspended`; nothing nests in it */
-    ati_waiter *suspended;       /* the tasks that wait, the newest first */
-    ati_waiter *oldest;          /* the last of them */
+    ati_ready_list yielded;        /* ready once a work of the queues has had its turn */
+    int64_t turn_began;            /* a moment at which the running task ran already; 0: unknown */
+    ati_counter suspended_count;   /* length of `suspended` */
+    ati_owner_lock suspended_lock; /* guards `suspended`; nothing nests in it */
+    ati_waiter *suspended;         /* the tasks that wait, the newest first */
+    ati_waiter *oldest;            /* the last of them */
     _Atomic(ati_waiter *) unsearched; /* the oldest of them that is still to be searched; written
                                          under suspended_lock */
 
@@ -120,7 +121,8 @@ typedef struct ati_worker {
     /* Written by those who wake tasks. */
     _Alignas(ATI_CACHE_LINE) ati_lock inbox_lock; /* guards inbox; outside idle.lock */
     ati_ready_list inbox;
-    _Atomic bool inbox_is_full; /* written under inbox_lock */
+    _Atomic int64_t inbox_since; /* when the first of these was put there; CLOCK_MONOTONIC */
+    _Atomic bool inbox_is_full;  /* written under inbox_lock */
 
     /* Sleeping, and parking as a spare. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t signal; /* futex; 1: woken */
@@ -134,6 +136,15 @@ typedef struct ati_worker {
     bool has_thread;          /* `thread` is to be joined; spares_lock, or before it starts */
     pthread_t thread;
 } ati_worker;
+
+/* The next at_check of the worker's task looks what there is to do. Any thread that knows the
+ * worker to be there; see turn.c. */
+static inline void ati_worker_ask_to_look(ati_worker *worker) {
+    /* ORDER worker.look: release. Publishes the reason.
+     * Pairs with: acquire in reset_look(). If relaxed: the worker takes the wish back and does not
+     * see its reason. */
+    AT_INLINE_STORE(&worker->forks.line.look, 1, __ATOMIC_RELEASE);
+}
 
 /* The worker of the calling thread, or NULL in a plain thread. */
 extern _Thread_local ati_worker *ati_worker_current;

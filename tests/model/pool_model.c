@@ -15,6 +15,7 @@
 #include "waiter_stub.h"
 
 #include "base/lock.c"
+#include "base/owner_lock.c"
 #include "pool/find.c"
 #include "pool/fork.c"
 #include "pool/fork_watch.c"

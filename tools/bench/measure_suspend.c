@@ -12,6 +12,8 @@
 enum {
     SWITCHES = 5000000,
     YIELDS = 2000000,
+    SUSPENDS = 2000000,
+    CHECKS = 20000000,
     WAITS = 200 * 2 * SUSPEND_PROMISES,
     HELD_TASKS = 100000,
     HELD_AGAIN = 1000,
@@ -21,10 +23,11 @@ enum {
 
 typedef uint64_t (*change_program)(long count);
 
-/* One of the three ways to change stacks. */
+/* One of the ways to change stacks. */
 struct change_case {
     change_program (*find)(const struct suspend_peer *peer);
     long count;
+    change_program (*find_other)(const struct suspend_peer *peer); /* to compare with, or NULL */
 };
 
 static change_program find_switch(const struct suspend_peer *peer) {
@@ -35,13 +38,31 @@ static change_program find_yield(const struct suspend_peer *peer) {
     return peer->yield;
 }
 
+static change_program find_suspend(const struct suspend_peer *peer) {
+    return peer->suspend;
+}
+
+static change_program find_check(const struct suspend_peer *peer) {
+    return peer->check;
+}
+
+static change_program find_check_and_look(const struct suspend_peer *peer) {
+    return peer->check_and_look;
+}
+
 static change_program find_wait(const struct suspend_peer *peer) {
     return peer->wait;
 }
 
-static const struct change_case switches = {find_switch, SWITCHES};
-static const struct change_case yields = {find_yield, YIELDS};
-static const struct change_case waits = {find_wait, WAITS};
+static change_program find_wait_over(const struct suspend_peer *peer) {
+    return peer->wait_over;
+}
+
+static const struct change_case switches = {find_switch, SWITCHES, NULL};
+static const struct change_case yields = {find_yield, YIELDS, NULL};
+static const struct change_case suspends = {find_suspend, SUSPENDS, NULL};
+static const struct change_case checks = {find_check, CHECKS, find_check_and_look};
+static const struct change_case waits = {find_wait, WAITS, find_wait_over};
 
 static size_t list_some(struct subject *subjects,
                         bool (*takes_part)(const struct suspend_peer *, const struct change_case *),
@@ -88,6 +109,11 @@ static bool measure_changes(const struct subject *subject,
     sample->values[0] = (double)run(count) / (double)count;
     sample->cpu_ns = (double)(tasks_cpu_ns() - cpu) / (double)count;
     sample->iterations = (uint64_t)count;
+    if (change->find_other) {
+        change_program run_other = change->find_other(subject->data);
+        sample->values[1] = (double)run_other(count) / (double)count;
+        sample->values[2] = sample->values[0] - sample->values[1];
+    }
     return true;
 }
 
@@ -156,10 +182,28 @@ const struct benchmark benchmark_yield = {
     .measure = measure_changes,
 };
 
+const struct benchmark benchmark_suspend = {
+    .name = "suspend",
+    .help = "two tasks on one worker resume each other and suspend, without promises, a turn",
+    .metrics = {{"time", "ns"}},
+    .data = &suspends,
+    .list_subjects = list_changes,
+    .measure = measure_changes,
+};
+
+const struct benchmark benchmark_check = {
+    .name = "check",
+    .help = "at_check in a loop: nobody waits for the turn; a timer is set, and all are busy",
+    .metrics = {{"time", "ns"}, {"with a look", "ns"}},
+    .data = &checks,
+    .list_subjects = list_changes,
+    .measure = measure_changes,
+};
+
 const struct benchmark benchmark_wait = {
     .name = "wait",
     .help = "two tasks on one worker wait for each other's promises, suspend and resume",
-    .metrics = {{"time", "ns"}},
+    .metrics = {{"time", "ns"}, {"set before", "ns"}, {"difference", "ns"}},
     .data = &waits,
     .list_subjects = list_changes,
     .measure = measure_changes,

@@ -5,17 +5,7 @@
 #include <asynctools/fork.h>
 #include <asynctools/inline/worker.h>
 
-/* The short way of a fork and of its join; included by fork.h. The argument is in lib/pool/fork.c.
- * The operations are named here so that the model checker can put its own in their place. */
-#if !defined(AT_INLINE_LOAD)
-#define AT_INLINE_LOAD(object, order) __atomic_load_n(object, order)
-#define AT_INLINE_STORE(object, value, order) __atomic_store_n(object, value, order)
-/* For the only thread that writes the object: compilers make it a part of the instruction that uses
- * the value, which they do not with an atomic load. */
-#define AT_INLINE_LOAD_OWN(object) (*(object))
-/* Half of a pair: the other half, which others pay for, is in lib/base/barrier.c. */
-#define AT_INLINE_LIGHT_BARRIER() __asm__ volatile("" ::: "memory")
-#endif
+/* The short way of a fork and of its join; included by fork.h. The argument is in lib/pool/fork.c. */
 
 /* In a handle that was joined. */
 #define AT_INLINE_JOINED ((struct at_inline_call *)1)

@@ -14,7 +14,7 @@ struct at_inline_call {
 };
 
 /* The forked calls of the running stack lie in an array, the oldest first. Written by the worker
- * but for `split` and `limit`, which others change too. See lib/pool/fork.c. */
+ * but for `split`, `limit` and `look`, which others change too. See lib/pool/fork.c. */
 struct at_inline_worker {
     struct at_inline_call *head; /* the next free place */
     struct at_inline_call
@@ -22,7 +22,8 @@ struct at_inline_worker {
     struct at_inline_call *limit; /* a start at or above takes the long way: the array is full, or
                                      somebody wants a call (then this is NULL) */
     struct at_inline_call place;  /* for one call, while there is no array */
-    void *reserved[3];
+    unsigned long look;           /* not 0: at_check takes the long way; see lib/pool/turn.c */
+    void *reserved[2];
 };
 
 #if defined(__cplusplus)
@@ -31,6 +32,18 @@ static_assert(sizeof(struct at_inline_worker) == 8 * sizeof(void *),
 #else
 _Static_assert(sizeof(struct at_inline_worker) == 8 * sizeof(void *),
                "part of the binary interface");
+#endif
+
+/* The operations on these words are named here so that the model checker can put its own in their
+ * place. */
+#if !defined(AT_INLINE_LOAD)
+#define AT_INLINE_LOAD(object, order) __atomic_load_n(object, order)
+#define AT_INLINE_STORE(object, value, order) __atomic_store_n(object, value, order)
+/* For the only thread that writes the object: compilers make it a part of the instruction that uses
+ * the value, which they do not with an atomic load. */
+#define AT_INLINE_LOAD_OWN(object) (*(object))
+/* Half of a pair: the other half, which others pay for, is in lib/base/barrier.c. */
+#define AT_INLINE_LIGHT_BARRIER() __asm__ volatile("" ::: "memory")
 #endif
 
 AT_DECLARATIONS_BEGIN

@@ -25,8 +25,18 @@ struct suspend_peer {
      * nanoseconds that they took, preparations left out. */
     uint64_t (*switch_stacks)(long count); /* bare, nobody chooses who is next */
     uint64_t (*yield)(long count);         /* two tasks, each lets the other go first */
+    uint64_t (*suspend)(long count);       /* two tasks, each suspends after it has set the other
+                                            * going, by what promises are made from */
     uint64_t (*wait)(long count);          /* two tasks, each waits for what the other sets; count
                                             * is a multiple of 2 * SUSPEND_PROMISES */
+
+    /* As `wait`, but each sets what it then waits for: nobody suspends. */
+    uint64_t (*wait_over)(long count);
+
+    /* A task asks `count` times whether it is to give way: nobody waits for it to; or something
+     * might, so that it looks. */
+    uint64_t (*check)(long count);
+    uint64_t (*check_and_look)(long count);
 
     /* Starts `count` tasks that all wait; returns when the last does. */
     void (*hold)(long count);

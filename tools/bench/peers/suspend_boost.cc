@@ -66,6 +66,26 @@ uint64_t yield_fibers(long count) {
     return now_ns() - start;
 }
 
+fibers::context *waits_for_turn;
+
+uint64_t suspend_fibers(long count) {
+    auto wake_other = [count] {
+        for (long i = 0; i < count / 2; i++) {
+            fibers::context *self = fibers::context::active(), *other = waits_for_turn;
+            waits_for_turn = self;
+            if (other)
+                self->schedule(other);
+            self->suspend();
+        }
+        if (waits_for_turn)
+            fibers::context::active()->schedule(waits_for_turn);
+        waits_for_turn = nullptr;
+    };
+    uint64_t start = now_ns();
+    run_two(wake_other, wake_other);
+    return now_ns() - start;
+}
+
 struct handover {
     explicit handover(long count) : promises(static_cast<std::size_t>(count)) {
         futures.reserve(promises.size());
@@ -94,16 +114,24 @@ struct side {
     }
 };
 
-uint64_t wait_in_fibers(long count) {
+uint64_t hand_over_all(long count, bool alone) {
     uint64_t time = 0;
     for (; count > 0; count -= 2 * SUSPEND_PROMISES) {
         handover there(SUSPEND_PROMISES), back(SUSPEND_PROMISES);
         uint64_t began_ns[2], ended_ns[2];
-        run_two(side{&there, &back, false, &began_ns[0], &ended_ns[0]},
-                side{&back, &there, true, &began_ns[1], &ended_ns[1]});
+        run_two(side{&there, alone ? &there : &back, alone, &began_ns[0], &ended_ns[0]},
+                side{&back, alone ? &back : &there, true, &began_ns[1], &ended_ns[1]});
         time += ended_ns[1] - began_ns[0];
     }
     return time;
+}
+
+uint64_t wait_in_fibers(long count) {
+    return hand_over_all(count, false);
+}
+
+uint64_t wait_alone_in_fibers(long count) {
+    return hand_over_all(count, true);
 }
 
 template <class allocator> struct held_fibers {
@@ -150,7 +178,9 @@ suspend_peer make_fiber_peer() {
     suspend_peer made = {};
     made.name = "boost.fiber";
     made.yield = yield_fibers;
+    made.suspend = suspend_fibers;
     made.wait = wait_in_fibers;
+    made.wait_over = wait_alone_in_fibers;
     made.hold = held_fibers<fibers::fixedsize_stack>::hold;
     made.release = held_fibers<fibers::fixedsize_stack>::release;
     return made;

@@ -4,11 +4,13 @@
 #include "suspend.h"
 
 #include "pool/switch.h"
+#include "pool/waiter.h"
 
 #include <asynctools/future.h>
 #include <asynctools/pool.h>
 #include <asynctools/promise.h>
 #include <asynctools/sleep.h>
+#include <asynctools/timer.h>
 
 #include <limits.h>
 #include <stdlib.h>
@@ -85,6 +87,72 @@ static uint64_t yield(long count) {
     return time;
 }
 
+struct checks {
+    long count;
+    at_duration until_timer; /* 0: there is none */
+};
+
+static void *check_often(void *argument) {
+    const struct checks *checks = argument;
+    at_timer timer;
+    at_timer_init(&timer, at_pool_current(), take_turns, NULL);
+    if (checks->until_timer > 0)
+        expect(at_timer_start(&timer, at_after(checks->until_timer)));
+    for (long left = checks->count; left > 0; left--)
+        expect(at_check());
+    at_timer_unregister(&timer);
+    return NULL;
+}
+
+static uint64_t run_checks(struct checks checks) {
+    at_pool *pool = create_pool();
+    uint64_t start = now_ns();
+    at_future *checked = at_pool_submit(pool, check_often, &checks);
+    expect(at_future_wait(checked, AT_FOREVER, NULL));
+    uint64_t time = now_ns() - start;
+    at_future_release(checked);
+    at_pool_destroy(pool);
+    return time;
+}
+
+static uint64_t check(long count) {
+    return run_checks((struct checks){.count = count});
+}
+
+/* There is no other worker to keep the time. */
+static uint64_t check_and_look(long count) {
+    return run_checks((struct checks){.count = count, .until_timer = AT_SECONDS(1000)});
+}
+
+/* Who waits for its turn; NULL: nobody does. */
+static ati_waiter *waits_for_turn;
+
+/* What every wait of the library comes down to: the waiter is found by who wakes it. */
+static void *wake_other(void *argument) {
+    for (long left = *(const long *)argument; left > 0; left--) {
+        ati_waiter waiter, *other = waits_for_turn;
+        ati_waiter_init(&waiter, "at-bench", NULL);
+        waits_for_turn = &waiter;
+        if (other)
+            ati_waiter_wake(other);
+        (void)ati_waiter_wait(&waiter, AT_FOREVER);
+    }
+    if (waits_for_turn)
+        ati_waiter_wake(waits_for_turn);
+    waits_for_turn = NULL;
+    return NULL;
+}
+
+static uint64_t suspend(long count) {
+    long turns = count / 2;
+    at_pool *pool = create_pool();
+    uint64_t start = now_ns();
+    run_two(pool, wake_other, &turns, &turns);
+    uint64_t time = now_ns() - start;
+    at_pool_destroy(pool);
+    return time;
+}
+
 /* The promises that one task sets and the other waits for. */
 struct handover {
     at_promise **promises;
@@ -133,15 +201,16 @@ static void *hand_over(void *argument) {
     return NULL;
 }
 
-static uint64_t wait_in_turns(long count) {
+/* Lets two tasks set and wait; `alone`: each for itself, one after the other. */
+static uint64_t hand_over_all(long count, bool alone) {
     uint64_t time = 0;
     at_pool *pool = create_pool();
     for (; count > 0; count -= 2 * SUSPEND_PROMISES) {
         struct handover there, back;
         create_handover(&there, pool, SUSPEND_PROMISES);
         create_handover(&back, pool, SUSPEND_PROMISES);
-        struct side first = {.waits = &there, .sets = &back};
-        struct side second = {.waits = &back, .sets = &there, .sets_first = true};
+        struct side first = {.waits = &there, .sets = alone ? &there : &back, .sets_first = alone};
+        struct side second = {.waits = &back, .sets = alone ? &back : &there, .sets_first = true};
         run_two(pool, hand_over, &first, &second);
         time += second.ended_ns - first.began_ns;
         destroy_handover(&there, SUSPEND_PROMISES);
@@ -149,6 +218,14 @@ static uint64_t wait_in_turns(long count) {
     }
     at_pool_destroy(pool);
     return time;
+}
+
+static uint64_t wait_in_turns(long count) {
+    return hand_over_all(count, false);
+}
+
+static uint64_t wait_alone(long count) {
+    return hand_over_all(count, true);
 }
 
 /* Tasks that wait for `gate`. All run on the one worker, so plain numbers count them; promises
@@ -216,7 +293,11 @@ const struct suspend_peer suspend_library = {
     .is_library = true,
     .switch_stacks = switch_stacks,
     .yield = yield,
+    .suspend = suspend,
     .wait = wait_in_turns,
+    .wait_over = wait_alone,
+    .check = check,
+    .check_and_look = check_and_look,
     .hold = hold,
     .release = release,
 };

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lib/base/owner_lock.c: the owner and its visitors are never in a section at once, and each sees
+ * what was written in the one before. */
+#include "model.h"
+
+#define ati_cpu_relax() break
+#include "base/lock.c"
+#include "base/owner_lock.c"
+
+typedef struct guarded {
+    ati_owner_lock lock;
+    uint32_t count; /* plain: written by two at once, it is a data race */
+} guarded;
+
+static guarded *shared;
+static uint32_t counted[MODEL_THREADS];
+static bool is_unequal;
+
+int64_t ati_monotonic_ns(void) {
+    return 0;
+}
+
+bool ati_barrier_is_unequal(void) {
+    return is_unequal;
+}
+
+void ati_heavy_barrier(void) {
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+static void set_up(void) {
+    shared = model_allocate(sizeof *shared, _Alignof(guarded));
+    is_unequal = true;
+    ati_owner_lock_init(&shared->lock);
+    memset(counted, 0, sizeof counted);
+}
+
+static void set_up_equal(void) {
+    set_up();
+    is_unequal = false;
+    ati_owner_lock_init(&shared->lock);
+}
+
+/* A visitor has been there, and the owner's next section but one is the last by the long way. */
+static void set_up_shared(void) {
+    set_up();
+    atomic_init(&shared->lock.is_shared, 1);
+    shared->lock.visit_count = alone_after - 1;
+}
+
+static void count(void) {
+    shared->count++;
+    counted[model_thread_number()]++;
+}
+
+static void check_count(void) {
+    uint32_t sum = 0;
+    for (int i = 0; i < MODEL_THREADS; i++)
+        sum += counted[i];
+    model_check(shared->count == sum);
+    model_check(ati_lock_try(&shared->lock.lock));
+    model_check(atomic_load_explicit(&shared->lock.inside, memory_order_relaxed) == 0);
+}
+
+static void enter(void) {
+    ati_owner_lock_acquire(&shared->lock);
+    count();
+    ati_owner_lock_release(&shared->lock);
+}
+
+static void enter_twice(void) {
+    enter();
+    enter();
+}
+
+static void visit(void) {
+    ati_owner_lock_visit(&shared->lock);
+    count();
+    ati_owner_lock_leave(&shared->lock);
+}
+
+static void visit_twice(void) {
+    visit();
+    visit();
+}
+
+#define CASE(text, set_it_up, ...)                                                                 \
+    {                                                                                              \
+        .name = text, .setup = set_it_up, .threads = {__VA_ARGS__}, .check = check_count,          \
+        .preemptions = 3, .stale_reads = 2                                                         \
+    }
+
+/* With one order weaker, which has to be found. */
+#define MUTANT(in, operation, object, from, to, ...)                                               \
+    {                                                                                              \
+        .name = "mutant: " operation " " object " in " in ", " #to, .setup = set_up,               \
+        .threads = {__VA_ARGS__}, .check = check_count, .preemptions = 3, .stale_reads = 2,        \
+        .must_fail = true, .mutant = {                                                             \
+            in,                                                                                    \
+            operation,                                                                             \
+            object,                                                                                \
+            memory_order_##from,                                                                   \
+            memory_order_##to                                                                      \
+        }                                                                                          \
+    }
+
+static const model_case cases[] = {
+    CASE("owner and visitor", set_up, enter_twice, visit),
+    CASE("owner and two visits", set_up, enter_twice, visit_twice),
+    CASE("owner and two visitors", set_up, enter_twice, visit, visit),
+    CASE("the owner is alone again", set_up_shared, enter_twice, visit),
+    CASE("the owner is alone again, two visits", set_up_shared, enter_twice, visit_twice),
+    CASE("equal barriers", set_up_equal, enter_twice, visit_twice),
+    MUTANT("ati_light_barrier", "fence", "", seq_cst, relaxed, enter, visit),
+    MUTANT("ati_heavy_barrier", "fence", "", seq_cst, relaxed, enter, visit),
+    MUTANT("ati_owner_lock_release", "store", "&lock->inside", release, relaxed, enter, visit),
+    MUTANT("owner_is_inside", "load", "&lock->inside", acquire, relaxed, enter, visit),
+};
+
+int main(int argument_count, char **arguments) {
+    return model_main(argument_count, arguments, cases, sizeof cases / sizeof *cases);
+}
