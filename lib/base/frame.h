@@ -11,6 +11,7 @@
 #include <asynctools/task.h>
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct ati_frame {
     struct ati_frame *outer;  /* the frame below on this stack */
@@ -23,6 +24,7 @@ typedef struct ati_frame {
     bool may_not_wait;        /* runs inline, on a thread that has other things to do */
     bool keeps_thread;        /* a wait holds the thread: below it the library is in the middle of
                                  something */
+    uint32_t blocking_depth;  /* sections by at_blocking_begin that the task has not ended */
     void *returned;           /* what at_return was given last, or NULL */
     at_drop_fn returned_drop; /* and how to drop it; means something only then */
     void *next_future;        /* what at_return_future was given last, owned, or NULL */
@@ -55,6 +57,7 @@ static inline void ati_frame_enter(ati_frame *frame, struct ati_context *context
     frame->in_flight = false;
     frame->may_not_wait = outer->may_not_wait;
     frame->keeps_thread = outer->keeps_thread;
+    frame->blocking_depth = 0;
     frame->returned = NULL;
     frame->next_future = NULL;
     frame->taken_from = NULL;

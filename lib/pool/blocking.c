@@ -334,7 +334,10 @@ void *at_blocking_call(at_run_fn run, void *argument) {
 
 void at_blocking_begin(void) {
     ati_worker *worker = ati_worker_current;
-    if (!worker || worker->blocking_depth++ > 0)
+    if (!worker)
+        return;
+    ati_frame_current()->blocking_depth++;
+    if (worker->blocking_depth++ > 0)
         return;
     ati_worker_hand_time_over(worker);
     atomic_store_explicit(&worker->blocks, true, memory_order_relaxed);
@@ -345,8 +348,10 @@ void at_blocking_end(void) {
     ati_worker *worker = ati_worker_current;
     if (!worker)
         return;
-    ATI_CALLER_CHECK(worker->blocking_depth > 0, "at_blocking_end",
+    ati_frame *frame = ati_frame_current();
+    ATI_CALLER_CHECK(frame->blocking_depth > 0, "at_blocking_end",
                      "no at_blocking_begin came before it in this task");
+    frame->blocking_depth--;
     if (--worker->blocking_depth > 0)
         return;
     atomic_store_explicit(&worker->blocks, false, memory_order_relaxed);

@@ -70,7 +70,7 @@ typedef struct ati_worker {
     uint32_t next_shard;                     /* of the injector, to be looked at first */
     size_t size_before;                      /* of the deque, at the fair pick before */
     bool has_own;             /* its deque may hold works that its own tasks started */
-    uint32_t blocking_depth;  /* sections of the running task that block its thread */
+    uint32_t blocking_depth;  /* sections that block the thread, of all tasks on this stack */
     bool is_replaced;         /* by a spare, while in such a section */
     uint32_t depth;           /* tasks that run nested on this stack */
     int64_t reference_change; /* references to the pool taken less those given back here */

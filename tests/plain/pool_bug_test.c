@@ -328,6 +328,26 @@ static void blocking_begin_without_end(void) {
     run_in_task(begin_only);
 }
 
+/* The task that waits runs the one that it waits for in place, inside its own section. */
+static void *wait_in_section(at_run_fn run) {
+    at_blocking_begin();
+    at_task_options options = {.run = run, .name = "inner"};
+    at_future *future = at_pool_submit_with(at_pool_current(), &options);
+    plain_check(at_future_wait(future, AT_FOREVER, NULL) == AT_OK);
+    at_future_release(future);
+    at_blocking_end();
+    return NULL;
+}
+
+static void *wait_for_begin_only(void *unused) {
+    (void)unused;
+    return wait_in_section(begin_only);
+}
+
+static void nested_blocking_begin_without_end(void) {
+    run_in_task(wait_for_begin_only);
+}
+
 static void *end_only(void *unused) {
     at_blocking_end();
     return unused;
@@ -335,6 +355,15 @@ static void *end_only(void *unused) {
 
 static void blocking_end_without_begin(void) {
     run_in_task(end_only);
+}
+
+static void *wait_for_end_only(void *unused) {
+    (void)unused;
+    return wait_in_section(end_only);
+}
+
+static void nested_blocking_end_without_begin(void) {
+    run_in_task(wait_for_end_only);
 }
 
 static void blocking_call_of_null(void) {
@@ -419,6 +448,8 @@ static const struct {
     CASE(yield_in_a_read_section, "at_yield", "rcu_read_lock"),
     CASE(wait_in_a_read_section, "at_future_wait", "rcu_read_lock"),
     CASE(blocking_begin_without_end, "at_blocking_begin", "at_blocking_end"),
+    CASE(nested_blocking_begin_without_end, "at_blocking_begin", "task inner returned"),
+    CASE(nested_blocking_end_without_begin, "at_blocking_end", "at_blocking_begin"),
     CASE(blocking_end_without_begin, "at_blocking_end", "at_blocking_begin"),
     CASE(blocking_call_of_null, "at_blocking_call", "run"),
     CASE(create_into_null, "at_pool_create", "pool"),
