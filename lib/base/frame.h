@@ -20,6 +20,7 @@ typedef struct ati_frame {
     const char *site;         /* where the task was started, or NULL */
     const char *name;         /* that the program gave it, or "" or NULL */
     at_error *error;          /* the error slot, owned */
+    bool is_forked_call;      /* a part of the task, made on another stack than the rest */
     bool in_flight;           /* a failure is on its way out of the task */
     bool may_not_wait;        /* runs inline, on a thread that has other things to do */
     bool keeps_thread;        /* a wait holds the thread: below it the library is in the middle of
@@ -54,6 +55,7 @@ static inline void ati_frame_enter(ati_frame *frame, struct ati_context *context
     frame->site = site;
     frame->name = name;
     frame->error = NULL;
+    frame->is_forked_call = false;
     frame->in_flight = false;
     frame->may_not_wait = outer->may_not_wait;
     frame->keeps_thread = outer->keeps_thread;

@@ -101,8 +101,8 @@ typedef struct ati_worker {
     _Atomic(const char *) site; /* where the running task was started, or, until the worker looks
                                    further for work, the last one; NULL: none */
     const char *site_before;    /* of the task that ran before the one that was resumed */
-    const ati_frame *named;     /* the uppermost running task that has a name of its own; under
-                                   suspended_lock */
+    const ati_frame *named;     /* the uppermost running task that has a name of its own, or forked
+                                   call; under suspended_lock */
     _Atomic int64_t clock;      /* of the coarse clock, when it was looked at last */
     _Atomic bool blocks;        /* the running task does, by at_blocking_begin */
     int64_t slow_reported;      /* slow resumes up to this moment are reported */
@@ -153,10 +153,10 @@ typedef struct ati_task_run {
 /* Gives the name that the program gave the task, else that of its function, else "unnamed". */
 const char *ati_task_name_of(const ati_frame *frame);
 
-/* Publishes which running task has a name of its own; NULL: none (view.c). */
+/* Publishes which running task has a name of its own, or is a forked call; NULL: none (view.c). */
 void ati_view_show_named(ati_worker *worker, const ati_frame *frame);
 
-/* It ends; the one below that has a name, if there is one, takes its place. */
+/* It ends; the next one below that is to be published, if there is one, takes its place. */
 void ati_view_hide_named(ati_worker *worker, const ati_frame *frame);
 
 /* Begins a task on the calling worker, which counts it (NULL: nobody does, because it runs inline
