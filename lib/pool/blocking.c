@@ -31,6 +31,7 @@ typedef struct ati_blocking_call {
     at_run_fn run;
     void *argument;
     ati_context *context;
+    ati_blocking_caller caller;
     ati_frame frame; /* what the call left in its frame */
     void *returned;
     ati_waiter waiter;
@@ -54,7 +55,9 @@ typedef struct ati_blocking_thread {
 static void run_call(blocking_call *call) {
     ati_frame frame;
     ati_frame_enter(&frame, call->context, NULL, NULL);
+    ati_blocking_caller_current = call->caller;
     call->returned = call->run(call->argument);
+    ati_blocking_caller_current = (ati_blocking_caller){0};
     call->frame = frame;
     frame.error = NULL;
     ati_frame_leave(&frame);
@@ -323,7 +326,12 @@ void *at_blocking_call(at_run_fn run, void *argument) {
     ati_worker *worker = ati_worker_current;
     if (!worker || ati_frame_current()->may_not_wait || worker->pool->blocking.limit == 0)
         return call_in_place(run, argument);
-    blocking_call call = {.run = run, .argument = argument, .context = ati_context_current()};
+    blocking_call call = {
+        .run = run,
+        .argument = argument,
+        .context = ati_context_current(),
+        .caller = {worker->pool, ati_lane_of(AT_PRIORITY_INHERITED)},
+    };
     ati_waiter_init(&call.waiter, "at_blocking_call", NULL);
     if (!hand_over(worker->pool, &call))
         return call_in_place(run, argument);

@@ -24,7 +24,7 @@ enum { lane_shards = 4 };
 
 static ati_lane inherit(const ati_worker *worker) {
     if (!worker)
-        return ATI_LANE_NORMAL;
+        return ati_blocking_caller_current.lane;
     return worker->nested_lane ? *worker->nested_lane : worker->lane;
 }
 

@@ -291,7 +291,8 @@ static at_status run_loop(at_pool *pool, struct loop *loop, int64_t begin, int64
                          .end = end,
                          .chunk = grain > 0 ? (uint64_t)grain : 1,
                          .value = value};
-    if (begin != end && at_pool_current() != pool)
+    const ati_worker *worker = ati_worker_current;
+    if (begin != end && !(worker && worker->pool == pool))
         status = start_outside(pool, &whole);
     else
         status = start_here(&whole);

@@ -103,6 +103,13 @@ static inline uint32_t ati_pool_worker_count(const at_pool *pool) {
     return atomic_load_explicit(&((at_pool *)pool)->worker_count, memory_order_acquire);
 }
 
+/* The pool of the running task, or NULL: of a worker's, or of the one whose at_blocking_call this
+ * thread makes. */
+static inline at_pool *ati_pool_current(void) {
+    ati_worker *worker = ati_worker_current;
+    return worker ? worker->pool : ati_blocking_caller_current.pool;
+}
+
 /* Writes all that can be seen of a pool (dump.c). */
 void ati_pool_write_dump(ati_registry_entry *entry, ati_json *json);
 

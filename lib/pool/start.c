@@ -292,10 +292,10 @@ static at_status start(at_pool *pool, start_batch *batch) {
         if (status != AT_OK)
             return refuse(pool, status);
     }
-    ati_worker *worker = ati_worker_current;
-    if (!worker || worker->pool != pool)
+    if (ati_pool_current() != pool)
         return push_outside(pool, batch);
-    if (lane_of(batch) == ATI_LANE_NORMAL && push_inside(worker, batch))
+    ati_worker *worker = ati_worker_current;
+    if (worker && lane_of(batch) == ATI_LANE_NORMAL && push_inside(worker, batch))
         return AT_OK;
     batch->continuation = true;
     batch->inside = true;

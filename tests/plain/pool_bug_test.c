@@ -135,6 +135,14 @@ static void shutdown_from_a_task(void) {
     run_in_task(shut_own_pool_down);
 }
 
+static void *destroy_in_call(void *pool) {
+    return at_blocking_call(destroy_own_pool, pool);
+}
+
+static void destroy_from_a_blocking_call(void) {
+    run_in_task(destroy_in_call);
+}
+
 static void shutdown_null(void) {
     use_status(at_pool_shutdown(NULL, 0));
 }
@@ -466,6 +474,7 @@ static const struct {
     CASE(submit_with_null_run, "at_pool_submit_with", "run"),
     CASE(submit_many_into_null, "at_pool_submit_many", "futures"),
     CASE(destroy_from_a_task, "at_pool_destroy", "task"),
+    CASE(destroy_from_a_blocking_call, "at_pool_destroy", "task"),
     CASE(shutdown_from_a_task, "at_pool_shutdown", "task"),
     CASE(shutdown_null, "at_pool_shutdown", "pool"),
     CASE(audit_null, "at_pool_audit", "pool"),
