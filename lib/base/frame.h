@@ -14,15 +14,15 @@
 #include <stdint.h>
 
 typedef struct ati_frame {
-    struct ati_frame *outer;  /* the frame below on this stack */
+    struct ati_frame *outer;     /* the frame below on this stack */
     struct ati_context *context; /* the operation, borrowed, or NULL */
-    const void *identity;     /* of the task: its future, or NULL */
-    const char *site;         /* where the task was started, or NULL */
-    const char *name;         /* that the program gave it, or "" or NULL */
-    at_error *error;          /* the error slot, owned */
-    bool is_forked_call;      /* a part of the task, made on another stack than the rest */
-    bool in_flight;           /* a failure is on its way out of the task */
-    bool may_not_wait;        /* runs inline, on a thread that has other things to do */
+    const void *identity;        /* of the task: its future, or NULL */
+    const char *site;            /* where the task was started, or NULL */
+    const char *name;            /* that the program gave it, or "" or NULL */
+    at_error *error;             /* the error slot, owned */
+    bool is_forked_call;         /* a part of the task, made on another stack than the rest */
+    bool in_flight;              /* a failure is on its way out of the task */
+    bool may_not_wait;           /* runs inline, on a thread that has other things to do */
     bool keeps_thread;        /* a wait holds the thread: below it the library is in the middle of
                                  something */
     uint32_t blocking_depth;  /* sections by at_blocking_begin that the task has not ended */
@@ -30,7 +30,7 @@ typedef struct ati_frame {
     at_drop_fn returned_drop; /* and how to drop it; means something only then */
     void *next_future;        /* what at_return_future was given last, owned, or NULL */
     void (*next_release)(void *next_future); /* means something only then */
-    void *taken_from; /* the source that at_value_take may take from */
+    void *taken_from;                        /* the source that at_value_take may take from */
 } ati_frame;
 
 /* The uppermost frame of this thread's stack, or NULL: the thread's own. */

@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "pool/exception.h"
 #include "pool/pool.h"
 #include "pool/suspend.h"
 #include "pool/thread.h"
@@ -32,6 +33,7 @@ typedef struct ati_blocking_call {
     void *argument;
     ati_context *context;
     ati_blocking_caller caller;
+    const ati_frame *task;
     ati_frame frame; /* what the call left in its frame */
     void *returned;
     ati_waiter waiter;
@@ -54,8 +56,9 @@ typedef struct ati_blocking_thread {
 
 static void run_call(blocking_call *call) {
     ati_frame frame;
-    ati_frame_enter(&frame, call->context, NULL, NULL);
+    ati_frame_enter(&frame, call->context, call->task->site, call->task->name);
     ati_blocking_caller_current = call->caller;
+    ATI_STOP_EXCEPTIONS;
     call->returned = call->run(call->argument);
     ati_blocking_caller_current = (ati_blocking_caller){0};
     call->frame = frame;
@@ -331,6 +334,7 @@ void *at_blocking_call(at_run_fn run, void *argument) {
         .argument = argument,
         .context = ati_context_current(),
         .caller = {worker->pool, ati_lane_of(AT_PRIORITY_INHERITED)},
+        .task = ati_frame_current(),
     };
     ati_waiter_init(&call.waiter, "at_blocking_call", NULL);
     if (!hand_over(worker->pool, &call))

@@ -28,6 +28,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "pool/exception.h"
 #include "pool/pool.h"
 
 enum state { OPEN, TAKEN, AWAITED, DONE };
@@ -119,6 +120,7 @@ static void make_call(ati_worker *worker, ati_forked_call *call) {
     ati_counter_add(&worker->forks.taken, 1);
     ati_frame *below = begin_call(worker, &run, call);
     int64_t began = ati_monotonic_ns();
+    ATI_STOP_EXCEPTIONS;
     call->value = call->run(call->argument);
     call->is_short = ati_monotonic_ns() - began < short_time;
     end_call(worker, &run, below, &call->frame);

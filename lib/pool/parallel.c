@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/frame.h"
 #include "base/memory.h"
+#include "pool/exception.h"
 #include "pool/pool.h"
 
 #include <asynctools/parallel.h>
@@ -102,6 +103,7 @@ static bool is_stopped(struct loop *loop) {
 
 static void run_chunk(struct loop *loop, int64_t begin, int64_t end, void *value) {
     at_status status = at_error_put_in_flight(at_check());
+    ATI_STOP_EXCEPTIONS;
     if (status != AT_OK || loop->run(loop, begin, end, value) == AT_FAILED)
         stop(loop);
 }

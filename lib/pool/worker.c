@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "pool/crash.h"
+#include "pool/exception.h"
 #include "pool/pool.h"
 #include "pool/report.h"
 #include "pool/suspend.h"
@@ -137,6 +138,9 @@ static _Noreturn void abort_open_section(const ati_frame *frame) {
 
 void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
     ati_worker *current = ati_worker_current;
+    ATI_CALLER_CHECK(ati_frame_current() == &run->frame, "task",
+                     "a function that a wait or a drop ran inside this task was left by longjmp; "
+                     "return from it instead");
     ATI_CALLER_CHECK(!current || ati_forks_count(&current->forks) == run->fork_count, "task",
                      "a task or forked call has returned before its forks were joined; call "
                      "at_fork_join for each");
@@ -178,6 +182,7 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_run run;
     ati_context *context = ati_work_context(work);
     ati_task_begin(worker, &run, context, work->site, NULL);
+    ATI_STOP_EXCEPTIONS;
     void *returned = work->run(work->argument);
     at_error *error = NULL;
     at_status status = ati_task_outcome(&run.frame, returned, work->site, &error);

@@ -7,6 +7,7 @@
 #include <asynctools/asynctools.h>
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -171,6 +172,24 @@ static void *exit_thread(void *unused) {
 
 static void pthread_exit_in_a_task(void) {
     run_in_task(exit_thread);
+}
+
+static jmp_buf outer_task;
+
+static void *jump(void *unused) {
+    (void)unused;
+    longjmp(outer_task, 1);
+}
+
+/* The wait runs the other task in place, above this one. */
+static void *wait_for_jump(void *pool) {
+    if (setjmp(outer_task) == 0)
+        use_status(at_future_wait(at_pool_submit(pool, jump, NULL), AT_FOREVER, NULL));
+    return NULL;
+}
+
+static void longjmp_out_of_a_task(void) {
+    run_in_task(wait_for_jump);
 }
 
 static void wait_for_null(void) {
@@ -482,6 +501,7 @@ static const struct {
     CASE(thread_count_of_null, "at_pool_thread_count", "pool"),
     CASE(executor_of_null, "at_pool_executor", "pool"),
     CASE(pthread_exit_in_a_task, "task", "pthread_exit"),
+    CASE(longjmp_out_of_a_task, "task", "longjmp"),
     CASE(wait_for_null, "at_future_wait", "future"),
     CASE(retain_null, "at_future_retain", "future"),
     CASE(is_done_of_null, "at_future_is_done", "future"),
