@@ -161,9 +161,11 @@ bool ati_lane_has_work(at_pool *pool);
 bool ati_lane_enter_low(at_pool *pool);
 void ati_lane_leave_low(at_pool *pool);
 
-/* Whether one more worker may; a hint. */
+/* Whether one more worker may now. */
 static inline bool ati_lane_has_place(const at_pool *pool) {
-    return atomic_load_explicit(&((at_pool *)pool)->low_count, memory_order_relaxed) <
+    /* ORDER lane.low_count: seq_cst. Comes after a fork can be seen.
+     * Pairs with: seq_cst in ati_lane_leave_low(). If relaxed: a worker sleeps on a fork. */
+    return atomic_load_explicit(&((at_pool *)pool)->low_count, memory_order_seq_cst) <
            pool->low_limit;
 }
 
