@@ -37,7 +37,7 @@ at_future *ati_future_create(ati_future_kind kind, at_executor *executor, const 
     memset(future, 0, sizeof *future);
     atomic_init(&future->references, 1);
     future->kind = (uint8_t)kind;
-    future->lane = (uint8_t)ati_lane_of(AT_PRIORITY_INHERITED);
+    future->lane = (uint8_t)ati_lane_inherited();
     future->executor = executor;
     executor->retain(executor);
     future->site = site;

@@ -8,8 +8,7 @@ enum { chunk_limit = 64 }; /* futures started at once: the first run while the n
 
 /* Makes a future that is marked as queued; NULL: out of memory, the argument was dropped. */
 static at_future *create(const char *site, at_pool *pool, const at_task_options *options) {
-    at_future *future =
-        ati_future_create(ATI_FUTURE_TASK, at_pool_executor(pool), site, options->name);
+    at_future *future = ati_future_create(ATI_FUTURE_TASK, &pool->executor, site, options->name);
     if (!future) {
         ati_call_drop(options->drop, options->argument);
         return NULL;
@@ -17,7 +16,8 @@ static at_future *create(const char *site, at_pool *pool, const at_task_options 
     future->run.task = options->run;
     future->argument = options->argument;
     future->argument_drop = options->drop;
-    future->lane = (uint8_t)ati_lane_of(options->priority);
+    if (options->priority != AT_PRIORITY_INHERITED)
+        future->lane = (uint8_t)ati_lane_of(options->priority);
     /* Nobody else has it yet: one reference for the queue and the phase need no atomic step. */
     atomic_init(&future->references, 1 + ATI_REFERENCE_INSIDE);
     atomic_init(&future->state, ATI_PHASE_QUEUED);

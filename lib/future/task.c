@@ -47,7 +47,7 @@ bool ati_future_claim(at_future *future) {
 /* The worker that counts the task: none if it runs inline, on whatever thread. */
 static ati_worker *worker_of(const at_future *future) {
     ati_worker *worker = ati_worker_current;
-    return worker && future->executor == at_pool_executor(worker->pool) ? worker : NULL;
+    return worker && future->executor == &worker->pool->executor ? worker : NULL;
 }
 
 static void *run_queued(void *argument);

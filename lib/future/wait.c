@@ -62,7 +62,7 @@ static void run_claimed(ati_worker *worker, at_future *future) {
 /* Runs an unstarted target in place. A wait with a deadline does not: the target might take
  * longer. */
 static bool run_in_place(ati_worker *worker, at_future *future, at_deadline deadline) {
-    if (deadline != AT_FOREVER || future->executor != at_pool_executor(worker->pool) ||
+    if (deadline != AT_FOREVER || future->executor != &worker->pool->executor ||
         !ati_worker_may_nest(worker) || !ati_future_claim(future))
         return false;
     ati_future_leave_queue(future);

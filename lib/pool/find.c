@@ -71,8 +71,6 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
 
 /* Takes one work that has another priority. */
 static bool take_from_lane(ati_worker *worker, ati_priority_lane *lane, ati_work *work) {
-    if (atomic_load_explicit(&lane->queued, memory_order_relaxed) == 0)
-        return false;
     size_t count;
     const ati_work *first;
     ati_injector_shard *shard =
@@ -86,14 +84,18 @@ static bool take_from_lane(ati_worker *worker, ati_priority_lane *lane, ati_work
     return true;
 }
 
+static bool lane_has_work(const ati_priority_lane *lane) {
+    return atomic_load_explicit(&((ati_priority_lane *)lane)->queued, memory_order_relaxed) != 0;
+}
+
 static bool take_high(ati_worker *worker, ati_work *work) {
-    return take_from_lane(worker, &worker->pool->high, work);
+    at_pool *pool = worker->pool;
+    return lane_has_work(&pool->high) && take_from_lane(worker, &pool->high, work);
 }
 
 static bool take_low(ati_worker *worker, ati_work *work) {
     at_pool *pool = worker->pool;
-    if (atomic_load_explicit(&pool->low.queued, memory_order_relaxed) == 0 ||
-        !ati_lane_enter_low(pool))
+    if (!lane_has_work(&pool->low) || !ati_lane_enter_low(pool))
         return false;
     if (take_from_lane(worker, &pool->low, work))
         return true;
@@ -194,7 +196,7 @@ static bool pick_fairly(ati_worker *worker, ati_work *work) {
     worker->size_before = size;
     if (!worker->has_own)
         return false;
-    bool oldest_first = worker->pick_count / ATI_FAIRNESS_INTERVAL % 2;
+    bool oldest_first = worker->turn_count / 2 % 2;
     bool found = starves && oldest_first && take_oldest(worker, work);
     found = found || take_outside(worker, work);
     found = found || (starves && take_oldest(worker, work));
@@ -212,10 +214,8 @@ static bool puts_timers_off(const ati_worker *worker, uint64_t ticks) {
            (since < ATI_TICKS_LONG && ati_deque_size(&worker->deque) > worker->size_before_expired);
 }
 
-bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
+bool ati_worker_fire_set_timers(ati_worker *worker, bool busy) {
     at_pool *pool = worker->pool;
-    if (ati_timers_next(&pool->timers) == AT_FOREVER)
-        return false;
     uint64_t ticks = ati_ticks();
     if (busy && puts_timers_off(worker, ticks))
         return false;
@@ -243,18 +243,26 @@ static bool take_ready(ati_worker *worker, ati_work *work) {
     return ati_worker_has_ready(worker);
 }
 
+/* The same, unless it is put off. */
+static bool take_woken(ati_worker *worker, ati_work *work) {
+    return ati_worker_may_have_ready(worker) && !puts_ready_off(worker) && take_ready(worker, work);
+}
+
+void ati_worker_begin_turn(ati_worker *worker) {
+    worker->picks_left = ATI_TURN_INTERVAL - 1;
+    worker->owes |= ++worker->turn_count % 2 ? ATI_TURN_LOW : ATI_TURN_FAIR;
+}
+
 /* Takes what is at hand, without looking at other workers. */
 static bool pick(ati_worker *worker, ati_work *work) {
     (void)ati_worker_fire_timers(worker, true);
     ati_worker_count_pick(worker);
-    bool low_first = worker->owes_low;
-    worker->owes_low = false;
-    if (low_first && take_low(worker, work))
+    uint32_t owes = worker->owes;
+    worker->owes = 0;
+    if ((owes & ATI_TURN_LOW) && take_low(worker, work))
         return true;
-    bool fair = worker->owes_fairness;
-    worker->owes_fairness = false;
-    if (fair ? pick_fairly(worker, work)
-             : (!puts_ready_off(worker) && take_ready(worker, work)) || take_high(worker, work))
+    if (owes & ATI_TURN_FAIR ? pick_fairly(worker, work)
+                             : take_woken(worker, work) || take_high(worker, work))
         return true;
     if (take_newest(worker, work))
         return true;

@@ -28,12 +28,6 @@
 
 enum { lane_shards = 4 };
 
-static ati_lane inherit(const ati_worker *worker) {
-    if (!worker)
-        return ati_blocking_caller_current.lane;
-    return worker->nested_lane ? *worker->nested_lane : worker->lane;
-}
-
 ati_lane ati_lane_of(at_priority priority) {
     switch (priority) {
     case AT_PRIORITY_HIGH:
@@ -43,7 +37,7 @@ ati_lane ati_lane_of(at_priority priority) {
     case AT_PRIORITY_NORMAL:
         return ATI_LANE_NORMAL;
     default:
-        return inherit(ati_worker_current);
+        return ati_lane_inherited();
     }
 }
 
@@ -100,9 +94,9 @@ static bool put_back(ati_worker *worker, const ati_work *work) {
     return reserved;
 }
 
-bool ati_lane_admit(ati_worker *worker, const ati_work *work) {
+bool ati_lane_admit_low(ati_worker *worker, const ati_work *work) {
     at_pool *pool = worker->pool;
-    if (ati_work_lane(work) != ATI_LANE_LOW || ati_lane_enter_low(pool))
+    if (ati_lane_enter_low(pool))
         return true;
     if (!put_back(worker, work)) {
         ati_lane_return_to_low(pool); /* rather one too many than none */

@@ -171,14 +171,25 @@ static inline bool ati_lane_has_place(const at_pool *pool) {
 
 /* Before a worker runs what it has found in a deque, a fork of low priority perhaps: finds it a
  * place, or puts it with the others that wait for one. True: the worker is to run it. */
-bool ati_lane_admit(ati_worker *worker, const ati_work *work);
+bool ati_lane_admit_low(ati_worker *worker, const ati_work *work);
+static inline bool ati_lane_admit(ati_worker *worker, const ati_work *work) {
+    return ati_work_lane(work) != ATI_LANE_LOW || ati_lane_admit_low(worker, work);
+}
 
 /* A task of low priority goes on after a wait. */
 static inline void ati_lane_return_to_low(at_pool *pool) {
     atomic_fetch_add_explicit(&pool->low_count, 1, memory_order_relaxed);
 }
 
-/* -- Timers (timer.c) -- */
+/* -- Timers (find.c, timer.c) -- */
+
+/* Fires the timers that are due; `busy`: there is other work. True: tasks were started, on this
+ * worker. */
+bool ati_worker_fire_set_timers(ati_worker *worker, bool busy);
+static inline bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
+    return ati_timers_next(&worker->pool->timers) != AT_FOREVER &&
+           ati_worker_fire_set_timers(worker, busy);
+}
 
 /* A worker starts the tasks whose timers have expired, in the order of the list. */
 void ati_timer_start_tasks(at_pool *pool, ati_task_node *tasks);

@@ -323,7 +323,7 @@ static void unshare_context(ati_context *context, size_t count) {
 
 static at_status start_under_context(at_pool *pool, start_batch *batch) {
     ati_context *context = share_context(batch->count);
-    batch->first.context = ati_context_in_lane(context, ati_lane_of(AT_PRIORITY_INHERITED));
+    batch->first.context = ati_context_in_lane(context, ati_lane_inherited());
     at_status status = start(pool, batch);
     if (status != AT_OK)
         unshare_context(context, batch->count);
@@ -368,7 +368,7 @@ at_status at_pool_start_task(at_pool *pool, at_task *task) {
     ATI_CALLER_CHECK(task && task->run, "at_pool_start_task",
                      "`task` was not prepared by at_task_init");
     ati_context *context = share_context(1);
-    task->context = ati_context_in_lane(context, ati_lane_of(AT_PRIORITY_INHERITED));
+    task->context = ati_context_in_lane(context, ati_lane_inherited());
     task->next = NULL;
     at_status status = ati_pool_start_nodes(pool, (ati_task_node *)task, 1, false);
     if (status != AT_OK)

@@ -234,7 +234,7 @@ bool ati_worker_resume_next(ati_worker *worker) {
     return true;
 }
 
-void ati_worker_end_yield(ati_worker *worker) {
+void ati_worker_move_yielded(ati_worker *worker) {
     move_all(&worker->ready, &worker->yielded);
 }
 
@@ -301,7 +301,7 @@ static void leave_list(ati_worker *worker, ati_waiter *waiter) {
 static ati_fiber *choose_next(ati_worker *worker, ati_waiter **ready) {
     /* Now and then the loop has a look, so that tasks that wake each other starve nobody. */
     ati_worker_count_pick(worker);
-    if (!worker->owes_fairness && !worker->owes_low && !ati_worker_is_crowded(worker)) {
+    if (worker->owes == 0 && !ati_worker_is_crowded(worker)) {
         *ready = take_ready(worker);
         if (*ready)
             return (*ready)->fiber;

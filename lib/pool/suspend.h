@@ -23,6 +23,12 @@ void ati_worker_resume(ati_waiter *waiter);
 /* For the worker's loop: whether a task is ready to go on. */
 bool ati_worker_has_ready(ati_worker *worker);
 
+/* Whether it may have some; false is certain. */
+static inline bool ati_worker_may_have_ready(const ati_worker *worker) {
+    return worker->ready.first ||
+           atomic_load_explicit(&((ati_worker *)worker)->inbox_is_full, memory_order_relaxed);
+}
+
 /* Whether the task that is ready next has low priority, and no worker is free of such. */
 bool ati_worker_is_crowded(ati_worker *worker);
 
@@ -32,7 +38,11 @@ bool ati_worker_resume_next(ati_worker *worker);
 
 /* For the worker's loop, which has found a work to run, or none: those who have yielded to it come
  * next. */
-void ati_worker_end_yield(ati_worker *worker);
+void ati_worker_move_yielded(ati_worker *worker);
+static inline void ati_worker_end_yield(ati_worker *worker) {
+    if (worker->yielded.first)
+        ati_worker_move_yielded(worker);
+}
 
 /* Whether a task of this worker is to be resumed that others have woken. Any thread. */
 bool ati_inbox_is_empty(const ati_worker *worker);

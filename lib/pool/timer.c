@@ -174,7 +174,7 @@ static at_status start_timer(task_timer *timer, const char *call, int64_t moment
     ati_context_retain(context);
     ati_lock_acquire(&timer->lock);
     uint8_t lane = timer->lane;
-    timer->lane = (uint8_t)ati_lane_of(AT_PRIORITY_INHERITED);
+    timer->lane = (uint8_t)ati_lane_inherited();
     at_status status = set(timer, moment);
     if (status == AT_OK) {
         ati_context *before = timer->context;

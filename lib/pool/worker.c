@@ -39,6 +39,7 @@ ati_worker *ati_worker_create(at_pool *pool, uint32_t index, bool is_spare) {
     worker->index = index;
     worker->is_spare = is_spare;
     worker->cpu = -1;
+    worker->picks_left = ATI_TURN_INTERVAL;
     worker->random = ati_random_next();
     ati_forks_init(&worker->forks, ati_barrier_is_unequal());
     return worker;
@@ -119,7 +120,7 @@ void ati_task_end_forked_process(void) {
 }
 
 /* The task below on this stack goes on, if there is one. */
-static void go_on_below(ati_worker *worker, const ati_task_run *run) {
+static inline void go_on_below(ati_worker *worker, const ati_task_run *run) {
     const ati_frame *frame = &run->frame;
     if (--worker->depth > 0)
         atomic_store_explicit(&worker->site, frame->outer->site, memory_order_relaxed);
@@ -191,7 +192,8 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_end(worker, &run, status);
     if (error)
         ati_report_dropped_error(error);
-    ati_context_release(context);
+    if (context)
+        ati_context_release(context);
 }
 
 void ati_worker_run(ati_worker *worker, const ati_work *work) {

@@ -8,6 +8,7 @@
 #include "base/frame.h"
 #include "base/lock.h"
 #include "base/topology.h"
+#include "pool/blocking.h"
 #include "pool/fork.h"
 #include "pool/sample.h"
 #include "pool/waiter.h"
@@ -44,10 +45,15 @@ typedef struct ati_ready_list {
     ati_waiter *last;
 } ati_ready_list;
 
+/* Picks that do not take what is at hand first. */
+typedef enum ati_turn {
+    ATI_TURN_FAIR = 1, /* those who wait longer come first */
+    ATI_TURN_LOW = 2,  /* those of low priority do */
+} ati_turn;
+
 enum {
-    ATI_FAIRNESS_INTERVAL = 61, /* every so many picks those who wait longer come first, and at
-                                   another one those of low priority */
-    ATI_BATCH_LIMIT = 64,       /* works taken from the injector at once */
+    ATI_TURN_INTERVAL = 30, /* every so many picks it is the turn of one of the two */
+    ATI_BATCH_LIMIT = 64,   /* works taken from the injector at once */
 };
 
 typedef struct ati_worker {
@@ -55,9 +61,9 @@ typedef struct ati_worker {
     at_pool *pool;
     uint32_t index; /* in pool->workers */
     bool is_spare;
-    uint32_t pick_count;         /* picks, for fairness */
-    bool owes_fairness;          /* the next pick is a fair one */
-    bool owes_low;               /* the next pick looks at low priorities first */
+    uint32_t picks_left;         /* until one of another kind is due */
+    uint32_t turn_count;         /* such picks that were due */
+    uint32_t owes;               /* ati_turn bits: those that are */
     bool puts_off;               /* a task of low priority that is ready was passed by */
     ati_lane lane;               /* of the running stack: of the task that began it */
     const ati_lane *nested_lane; /* of the task that a wait runs in place there; NULL: none */
@@ -130,17 +136,16 @@ typedef struct ati_worker {
     pthread_t thread;
 } ati_worker;
 
-/* Counts a pick, or a step from one waiting task to the next. */
-static inline void ati_worker_count_pick(ati_worker *worker) {
-    uint32_t rest = ++worker->pick_count % ATI_FAIRNESS_INTERVAL;
-    if (rest == 0)
-        worker->owes_fairness = true;
-    else if (rest == ATI_FAIRNESS_INTERVAL / 2)
-        worker->owes_low = true;
-}
-
 /* The worker of the calling thread, or NULL in a plain thread. */
 extern _Thread_local ati_worker *ati_worker_current;
+
+/* The priority that what the running task starts inherits. */
+static inline ati_lane ati_lane_inherited(void) {
+    const ati_worker *worker = ati_worker_current;
+    if (!worker)
+        return ati_blocking_caller_current.lane;
+    return worker->nested_lane ? *worker->nested_lane : worker->lane;
+}
 
 /* A task in progress on a worker. */
 typedef struct ati_task_run {
@@ -198,15 +203,20 @@ bool ati_worker_may_nest(const ati_worker *worker);
  * is ready to go on. False: the thread is to end. */
 bool ati_worker_find_work(ati_worker *worker, ati_work *work);
 
+/* Another kind of pick is due. */
+void ati_worker_begin_turn(ati_worker *worker);
+
+/* Counts a pick, or a step from one waiting task to the next. */
+static inline void ati_worker_count_pick(ati_worker *worker) {
+    if (worker->picks_left-- == 0)
+        ati_worker_begin_turn(worker);
+}
+
 /* Takes a work off the worker's own deque, if it is the last there. */
 bool ati_worker_take_back(ati_worker *worker, void *(*run)(void *argument), const void *argument);
 
 /* Tells what a quiet push has left. */
 void ati_worker_end_quiet(ati_worker *worker);
-
-/* Fires the timers that are due; `busy`: there is other work. True: tasks were started, on this
- * worker. */
-bool ati_worker_fire_timers(ati_worker *worker, bool busy);
 
 /* Runs works and resumes tasks until the pool ends. */
 void ati_worker_loop(ati_worker *worker);

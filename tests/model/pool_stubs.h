@@ -138,7 +138,7 @@ bool ati_worker_resume_next(ati_worker *worker) {
     model_fail("no task is suspended here");
 }
 
-void ati_worker_end_yield(ati_worker *worker) {
+void ati_worker_move_yielded(ati_worker *worker) {
     (void)worker;
 }
 

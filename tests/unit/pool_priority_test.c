@@ -389,6 +389,7 @@ Test(pool_priority, taken_forks_inherit) {
         at_future_release(future);
         cr_expect_eq(low_fork.lane, ATI_LANE_LOW);
     }
+    cr_expect_eq(at_pool_shutdown(pool, AT_FOREVER), AT_OK); /* nobody is on the way out of one */
     cr_expect_eq(atomic_load(&pool->low_count), 0);
     destroy_pool(pool);
 }
