@@ -67,12 +67,6 @@ _Noreturn void ati_caller_abort(const char *call, const char *sentence) {
     model_fail("%s: %s", call, sentence);
 }
 
-_Atomic uint64_t ati_process_forks = 1;
-
-uint64_t ati_process_fork_install(void) {
-    return 1;
-}
-
 _Noreturn void ati_task_end_forked_process(void) {
     model_fail("there is one process");
 }

@@ -19,6 +19,7 @@
 /* -- What the futures call --------------------------------------------------------------------- */
 
 _Thread_local ati_worker *ati_worker_current;
+_Thread_local ati_blocking_caller ati_blocking_caller_current;
 char at_failed_object;
 char ati_continued_object;
 static at_pool *pool;
@@ -29,12 +30,6 @@ void ati_context_retain(ati_context *context) {
 
 void ati_context_release(ati_context *context) {
     model_check(!context);
-}
-
-_Atomic uint64_t ati_process_forks = 1;
-
-uint64_t ati_process_fork_install(void) {
-    return 1;
 }
 
 _Noreturn void ati_caller_abort(const char *call, const char *sentence) {

@@ -14,12 +14,6 @@ int64_t ati_monotonic_ns(void) {
     return looks_at_clock++ * AT_SECONDS(10);
 }
 
-_Atomic uint64_t ati_process_forks = 1;
-
-uint64_t ati_process_fork_install(void) {
-    return 1;
-}
-
 uint64_t ati_random_next(void) {
     return 0;
 }
