@@ -229,9 +229,8 @@ static void set_growth(at_pool *pool) {
         ati_idle_keep_time(pool);
 }
 
-void ati_blocking_grow(ati_pool_timer *timer) {
-    ati_blocking *blocking = (ati_blocking *)((char *)timer - offsetof(ati_blocking, growth));
-    at_pool *pool = (at_pool *)((char *)blocking - offsetof(at_pool, blocking));
+static void grow(at_pool *pool) {
+    ati_blocking *blocking = &pool->blocking;
     blocking_thread *record = NULL;
     ati_lock_acquire(&blocking->lock);
     blocking->grows = false;
@@ -245,6 +244,10 @@ void ati_blocking_grow(ati_pool_timer *timer) {
     ati_lock_release(&blocking->lock);
     if (grows_further)
         set_growth(pool);
+}
+
+void ati_blocking_grow(ati_pool_timer *timer) {
+    ati_pool_start_chore((at_pool *)((char *)timer - offsetof(at_pool, blocking.growth)), grow);
 }
 
 void ati_blocking_end_threads(at_pool *pool) {

@@ -38,7 +38,7 @@ typedef struct ati_blocking {
     ati_pool_timer growth; /* starts a further thread while calls wait */
 } ati_blocking;
 
-/* Starts a further thread if calls wait; called by the timer. */
+/* Has a further thread started if calls wait; called by the timer. */
 void ati_blocking_grow(ati_pool_timer *timer);
 
 /* Ends the threads; no call is in progress. */

@@ -220,14 +220,15 @@ bool ati_worker_fire_set_timers(ati_worker *worker, bool busy) {
     if (busy && puts_timers_off(worker, ticks))
         return false;
     worker->ticks = ticks;
-    worker->size_before_expired = ati_deque_size(&worker->deque);
+    size_t size_before = ati_deque_size(&worker->deque);
+    worker->size_before_expired = size_before;
     ati_task_node *tasks;
     size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &tasks);
     if (count > 0)
         ati_timer_start_tasks(pool, tasks);
     else
         worker->size_before_expired = SIZE_MAX;
-    return count > 0;
+    return ati_deque_size(&worker->deque) > size_before;
 }
 
 /* The task that is ready next has low priority, and as many as may run such do: every other time

@@ -127,6 +127,10 @@ static inline void ati_pool_uncount_bounded(at_pool *pool, size_t count) {
 at_status ati_pool_start_nodes(at_pool *pool, ati_task_node *nodes, size_t count,
                                bool continuation);
 
+/* For the fire function of a timer that may take long, with others behind it: has some worker call
+ * run(pool) soon, as a work of the library's own, which is no task and is not counted. */
+void ati_pool_start_chore(at_pool *pool, void (*run)(at_pool *pool));
+
 /* Takes one task that found its place only in its own storage. */
 bool ati_overflow_take(at_pool *pool, ati_work *work);
 
@@ -183,8 +187,8 @@ static inline void ati_lane_return_to_low(at_pool *pool) {
 
 /* -- Timers (find.c, timer.c) -- */
 
-/* Fires the timers that are due; `busy`: there is other work. True: tasks were started, on this
- * worker. */
+/* Fires the timers that are due; `busy`: there is other work. True: that has put works onto this
+ * worker's deque. */
 bool ati_worker_fire_set_timers(ati_worker *worker, bool busy);
 static inline bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
     return ati_timers_next(&worker->pool->timers) != AT_FOREVER &&

@@ -191,6 +191,30 @@ static bool push_inside(ati_worker *worker, start_batch *batch) {
     return push_one(worker, batch->nodes ? &batch->nodes->work : &batch->first);
 }
 
+/* A chore: as an argument it needs no memory, and its pool is that of the worker. */
+typedef union chore {
+    void (*run)(at_pool *pool);
+    void *argument;
+} chore;
+
+static void *run_chore(void *argument) {
+    ati_worker *worker = ati_worker_current;
+    ati_counter_add(&worker->counts.tombstones, 1);
+    ((chore){.argument = argument}).run(worker->pool);
+    return NULL;
+}
+
+/* Counted as if a wait had claimed it, so it is not pending; and it is not counted as accepted. */
+void ati_pool_start_chore(at_pool *pool, void (*run)(at_pool *pool)) {
+    ati_worker *worker = ati_worker_current;
+    ati_work work = {.run = run_chore, .argument = ((chore){.run = run}).argument};
+    ati_counter_add(&worker->counts.claimed, 1);
+    if (ati_deque_push(&worker->deque, &work, 1))
+        ati_idle_notify(pool, &pool->idle);
+    else
+        (void)run_chore(work.argument); /* rather here than not at all */
+}
+
 /* -- From any thread -- */
 
 /* Counts what a bounded pool has queued from outside. False: there is no room. */
