@@ -299,6 +299,11 @@ static bool is_superfluous(ati_worker *worker) {
            !worker->ready.first && !worker->yielded.first;
 }
 
+/* The same, and has slept for so long that it is to park. */
+static bool is_retiring(ati_worker *worker) {
+    return is_superfluous(worker) && worker->retires_at <= ati_monotonic_ns();
+}
+
 bool ati_worker_find_work(ati_worker *worker, ati_work *work) {
     at_pool *pool = worker->pool;
     bool searching = false;
@@ -325,6 +330,10 @@ bool ati_worker_find_work(ati_worker *worker, ati_work *work) {
         if (!ati_idle_sleep(worker, searching))
             return false;
         ati_worker_note_clock(worker, ati_coarse_ns());
-        searching = true; /* whoever woke us counted us so */
+        searching = !is_retiring(worker); /* whoever woke us counted us so */
+        if (!searching) {
+            ati_idle_stop_searching(pool);
+            ati_worker_hand_time_over(worker);
+        }
     }
 }

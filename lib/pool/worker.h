@@ -127,6 +127,8 @@ typedef struct ati_worker {
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t signal; /* futex; 1: woken */
     _Atomic bool asleep;      /* in the stack of sleepers; written under idle.lock */
     int64_t sleeps_until;     /* when it gets up by itself; idle.lock */
+    int64_t retires_at;       /* of CLOCK_MONOTONIC: a spare one that is not needed; idle.lock */
+    bool sleeps_soundly;      /* a spare one, because it is needed; idle.lock */
     struct ati_worker *below; /* next in the stack of sleepers (idle.lock) or of spares
                                  (spares_lock) */
     struct ati_worker *above; /* in the stack of sleepers (idle.lock) */

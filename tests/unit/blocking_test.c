@@ -11,6 +11,9 @@
 #include <asynctools/pool_statistics.h>
 #include <asynctools/sleep.h>
 
+#include "pool/pool.h"
+
+#include <sched.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
@@ -419,6 +422,30 @@ Test(blocking, a_spare_does_not_park_on_its_tasks) {
     destroy_pool(pool);
     cr_expect_eq(count, rounds * 10);
     cr_expect_lt(at_clock_now(at_clock_real()) - began, AT_SECONDS(20));
+}
+
+static void *block_until_spare_sleeps(void *unused) {
+    at_pool *pool = at_pool_current();
+    at_blocking_begin();
+    while (ati_idle_sleeping(atomic_load(&pool->idle.counts)) != 1)
+        sched_yield();
+    at_blocking_end();
+    return unused;
+}
+
+/* A spare that sleeps when it comes to be one too many ends, though there is nothing to do. */
+Test(blocking, a_sleeping_spare_ends) {
+    at_pool *pool = create_pool(1);
+    run_task(pool, block_until_spare_sleeps, NULL);
+    at_deadline limit = at_clock_now(at_clock_real()) + AT_SECONDS(20);
+    at_pool_statistics statistics;
+    do {
+        at_pool_get_statistics(pool, &statistics);
+        sched_yield();
+    } while (statistics.spares > 0 && at_clock_now(at_clock_real()) < limit);
+    cr_expect_eq(statistics.spares, 0);
+    cr_expect_eq(statistics.max_spares, 1);
+    destroy_pool(pool);
 }
 
 /* The threads go with the pool. */
