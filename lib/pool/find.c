@@ -221,14 +221,15 @@ bool ati_worker_fire_set_timers(ati_worker *worker, bool busy) {
     if (busy && puts_timers_off(worker, ticks))
         return false;
     worker->ticks = ticks;
-    worker->size_before_expired = ati_deque_size(&worker->deque);
+    size_t size_before = ati_deque_size(&worker->deque);
+    worker->size_before_expired = size_before;
     ati_expired expired;
     size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &expired);
     if (count > 0)
         ati_timer_start_tasks(pool, &expired);
     else
         worker->size_before_expired = SIZE_MAX;
-    return count > 0;
+    return ati_deque_size(&worker->deque) > size_before;
 }
 
 /* The task that is ready next has low priority, and as many as may run such do: every other time
@@ -299,6 +300,11 @@ static bool is_superfluous(ati_worker *worker) {
            !worker->ready.first && !worker->yielded.first;
 }
 
+/* The same, and has slept for so long that it is to park. */
+static bool is_retiring(ati_worker *worker) {
+    return is_superfluous(worker) && worker->retires_at <= ati_monotonic_ns();
+}
+
 bool ati_worker_find_work(ati_worker *worker, ati_work *work) {
     at_pool *pool = worker->pool;
     bool searching = false;
@@ -325,6 +331,10 @@ bool ati_worker_find_work(ati_worker *worker, ati_work *work) {
         if (!ati_idle_sleep(worker, searching))
             return false;
         ati_worker_note_clock(worker, ati_coarse_ns());
-        searching = true; /* whoever woke us counted us so */
+        searching = !is_retiring(worker); /* whoever woke us counted us so */
+        if (!searching) {
+            ati_idle_stop_searching(pool);
+            ati_worker_hand_time_over(worker);
+        }
     }
 }

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "pool/exception.h"
 #include "pool/pool.h"
 #include "pool/report.h"
 
@@ -23,6 +24,7 @@ static void *run_owned_task(void *argument) {
     ati_worker *worker = ati_worker_current;
     ati_task_run run;
     ati_task_begin(worker, &run, task->context, task->site, task->name);
+    ATI_STOP_EXCEPTIONS;
     void *returned = task->run(task->argument);
     at_error *error = NULL;
     if (returned == AT_FAILED && run.frame.error && *task->name)

@@ -235,6 +235,30 @@ static bool push_inside(ati_worker *worker, start_batch *batch) {
     return push_one(worker, batch->nodes ? &batch->nodes->work : &batch->first);
 }
 
+/* A chore: as an argument it needs no memory, and its pool is that of the worker. */
+typedef union chore {
+    void (*run)(at_pool *pool);
+    void *argument;
+} chore;
+
+static void *run_chore(void *argument) {
+    ati_worker *worker = ati_worker_current;
+    ati_counter_add(&worker->counts.tombstones, 1);
+    ((chore){.argument = argument}).run(worker->pool);
+    return NULL;
+}
+
+/* Counted as if a wait had claimed it, so it is not pending; and it is not counted as accepted. */
+void ati_pool_start_chore(at_pool *pool, void (*run)(at_pool *pool)) {
+    ati_worker *worker = ati_worker_current;
+    ati_work work = {.run = run_chore, .argument = ((chore){.run = run}).argument};
+    ati_counter_add(&worker->counts.claimed, 1);
+    if (ati_deque_push(&worker->deque, &work, 1))
+        ati_idle_notify(pool, &pool->idle);
+    else
+        (void)run_chore(work.argument); /* rather here than not at all */
+}
+
 /* -- From any thread -- */
 
 /* Counts what a bounded pool has queued from outside. False: there is no room. */
@@ -333,10 +357,10 @@ static at_status start(at_pool *pool, start_batch *batch) {
         if (status != AT_OK)
             return refuse(pool, status);
     }
-    ati_worker *worker = ati_worker_current;
-    if (!worker || worker->pool != pool)
+    if (ati_pool_current() != pool)
         return push_outside(pool, batch);
-    if (lane_of(batch) == ATI_LANE_NORMAL && push_inside(worker, batch))
+    ati_worker *worker = ati_worker_current;
+    if (worker && lane_of(batch) == ATI_LANE_NORMAL && push_inside(worker, batch))
         return AT_OK;
     batch->continuation = true;
     batch->inside = true;

@@ -26,6 +26,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/process_fork.h"
+#include "pool/exception.h"
 #include "pool/pool.h"
 #include "pool/report.h"
 #include "pool/waiter.h"
@@ -253,6 +254,7 @@ static void *run_timer(void *argument) {
 
     ati_task_begin(worker, &run.run, context, site, NULL);
     run.run.frame.identity = &run;
+    ATI_STOP_EXCEPTIONS;
     void *returned = timer->run(timer->argument);
     at_error *error = NULL;
     at_status status = ati_task_outcome(&run.run.frame, returned, site, &error);

@@ -19,6 +19,7 @@
 /* -- What the futures call --------------------------------------------------------------------- */
 
 _Thread_local ati_worker *ati_worker_current;
+_Thread_local ati_blocking_caller ati_blocking_caller_current;
 char at_failed_object;
 char ati_continued_object;
 static at_pool *pool;

@@ -32,6 +32,11 @@ _Noreturn void ati_caller_abort(const char *call, const char *sentence) {
     model_fail("%s: %s", call, sentence);
 }
 
+const char *ati_task_name_of(const ati_frame *frame) {
+    (void)frame;
+    model_fail("no task of a model leaves a section open");
+}
+
 void ati_report_pool_started(const at_pool *started) {
     (void)started;
 }
