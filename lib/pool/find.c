@@ -14,6 +14,7 @@
 enum {
     search_rounds = 16, /* looks at every queue before a worker sleeps: some 10 microseconds */
     nap_rounds = 1,     /* the same after a nap, see fork_watch.c */
+    gather_yields = 3,  /* some 1 or 2 microseconds */
 };
 
 /* -- Its own deque and what comes from outside -- */
@@ -66,7 +67,18 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
     }
     ati_injector_end_take(shard, batch.count);
     ati_pool_uncount_bounded(pool, 1);
+    worker->took_few = batch.count > 1 && batch.count < ATI_BATCH_LIMIT;
     return true;
+}
+
+/* The last batch was short: works come one after the other, hardly faster than this worker runs
+ * them. If it looked for each single one, it would take the cache lines of the queue away from the
+ * producer each time, which costs that several times what a start costs. So it lets some gather. */
+static void let_gather(ati_worker *worker) {
+    if (worker->took_few)
+        for (int i = 0; i < gather_yields; i++)
+            sched_yield();
+    worker->took_few = false;
 }
 
 /* -- Priorities -- */
@@ -269,6 +281,7 @@ static bool pick(ati_worker *worker, ati_work *work) {
     if (take_newest(worker, work))
         return true;
     worker->has_own = false;
+    let_gather(worker);
     if (take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work))
         return true;
     ati_worker_end_yield(worker);
