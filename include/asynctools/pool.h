@@ -43,7 +43,9 @@ typedef struct at_pool_options {
     at_clock *clock; /* borrowed until the pool is destroyed: for all timers and deadlines of the
                         pool; default: the current clock */
     void (*on_thread_start)(void *context); /* called by each worker before its first task */
-    void (*on_thread_stop)(void *context);  /* called by each worker after its last */
+    void (*on_thread_stop)(void *context);  /* called by each worker after its last; on a virtual
+                                               clock it may not wait for time: the thread that
+                                               destroys the pool, if bound to it, stops it */
     void *context;                          /* borrowed, for the two above */
     uint64_t reserved[4];
 } at_pool_options;

@@ -5,6 +5,7 @@
 #include "base/frame.h"
 #include "future/future.h"
 #include "pool/cancel.h"
+#include "pool/exception.h"
 #include "pool/pool.h"
 
 enum { next_limit = 3 }; /* continuations run one after the other without a way through the deque */
@@ -21,6 +22,7 @@ void ati_call_drop(at_drop_fn drop, void *value) {
     ati_task_run run;
     ati_task_begin(NULL, &run, NULL, AT_SITE("a drop function"), NULL);
     run.frame.keeps_thread = true; /* others may be freed after it, in the same loop */
+    ATI_STOP_EXCEPTIONS;
     drop(value);
     ati_task_end(NULL, &run, AT_OK);
 }
@@ -186,6 +188,7 @@ void ati_completions_start(ati_completions *list) {
 
 static void *call_function(at_future *future) {
     at_outcome outcome;
+    ATI_STOP_EXCEPTIONS;
     switch (future->kind) {
     case ATI_FUTURE_THEN:
         return future->run.then(ati_future_value(future->source), future->argument);

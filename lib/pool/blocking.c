@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "pool/exception.h"
 #include "pool/pool.h"
 #include "pool/suspend.h"
 #include "pool/thread.h"
@@ -31,6 +32,8 @@ typedef struct ati_blocking_call {
     at_run_fn run;
     void *argument;
     ati_context *context;
+    ati_blocking_caller caller;
+    const ati_frame *task;
     ati_frame frame; /* what the call left in its frame */
     void *returned;
     ati_waiter waiter;
@@ -53,8 +56,11 @@ typedef struct ati_blocking_thread {
 
 static void run_call(blocking_call *call) {
     ati_frame frame;
-    ati_frame_enter(&frame, call->context, NULL, NULL);
+    ati_frame_enter(&frame, call->context, call->task->site, call->task->name);
+    ati_blocking_caller_current = call->caller;
+    ATI_STOP_EXCEPTIONS;
     call->returned = call->run(call->argument);
+    ati_blocking_caller_current = (ati_blocking_caller){0};
     call->frame = frame;
     frame.error = NULL;
     ati_frame_leave(&frame);
@@ -223,9 +229,8 @@ static void set_growth(at_pool *pool) {
         ati_idle_keep_time(pool);
 }
 
-void ati_blocking_grow(ati_pool_timer *timer) {
-    ati_blocking *blocking = (ati_blocking *)((char *)timer - offsetof(ati_blocking, growth));
-    at_pool *pool = (at_pool *)((char *)blocking - offsetof(at_pool, blocking));
+static void grow(at_pool *pool) {
+    ati_blocking *blocking = &pool->blocking;
     blocking_thread *record = NULL;
     ati_lock_acquire(&blocking->lock);
     blocking->grows = false;
@@ -239,6 +244,10 @@ void ati_blocking_grow(ati_pool_timer *timer) {
     ati_lock_release(&blocking->lock);
     if (grows_further)
         set_growth(pool);
+}
+
+void ati_blocking_grow(ati_pool_timer *timer) {
+    ati_pool_start_chore((at_pool *)((char *)timer - offsetof(at_pool, blocking.growth)), grow);
 }
 
 void ati_blocking_end_threads(at_pool *pool) {
@@ -323,7 +332,13 @@ void *at_blocking_call(at_run_fn run, void *argument) {
     ati_worker *worker = ati_worker_current;
     if (!worker || ati_frame_current()->may_not_wait || worker->pool->blocking.limit == 0)
         return call_in_place(run, argument);
-    blocking_call call = {.run = run, .argument = argument, .context = ati_context_current()};
+    blocking_call call = {
+        .run = run,
+        .argument = argument,
+        .context = ati_context_current(),
+        .caller = {worker->pool, ati_lane_of(AT_PRIORITY_INHERITED)},
+        .task = ati_frame_current(),
+    };
     ati_waiter_init(&call.waiter, "at_blocking_call", NULL);
     if (!hand_over(worker->pool, &call))
         return call_in_place(run, argument);
@@ -334,7 +349,10 @@ void *at_blocking_call(at_run_fn run, void *argument) {
 
 void at_blocking_begin(void) {
     ati_worker *worker = ati_worker_current;
-    if (!worker || worker->blocking_depth++ > 0)
+    if (!worker)
+        return;
+    ati_frame_current()->blocking_depth++;
+    if (worker->blocking_depth++ > 0)
         return;
     ati_worker_hand_time_over(worker);
     atomic_store_explicit(&worker->blocks, true, memory_order_relaxed);
@@ -345,8 +363,10 @@ void at_blocking_end(void) {
     ati_worker *worker = ati_worker_current;
     if (!worker)
         return;
-    ATI_CALLER_CHECK(worker->blocking_depth > 0, "at_blocking_end",
+    ati_frame *frame = ati_frame_current();
+    ATI_CALLER_CHECK(frame->blocking_depth > 0, "at_blocking_end",
                      "no at_blocking_begin came before it in this task");
+    frame->blocking_depth--;
     if (--worker->blocking_depth > 0)
         return;
     atomic_store_explicit(&worker->blocks, false, memory_order_relaxed);

@@ -5,11 +5,20 @@
 /* Threads for calls that block. See blocking.c. */
 #include "base/lock.h"
 #include "pool/timers.h"
+#include "queue/work.h"
 
 #include <asynctools/pool.h>
 
 struct ati_blocking_call;
 struct ati_blocking_thread;
+
+/* The task whose call this thread makes; zeroed: none. What the call starts is started by it. */
+typedef struct ati_blocking_caller {
+    at_pool *pool;
+    ati_lane lane;
+} ati_blocking_caller;
+
+extern _Thread_local ati_blocking_caller ati_blocking_caller_current;
 
 /* Of one pool. Zeroed but for `limit` and `at_once`. */
 typedef struct ati_blocking {
@@ -29,7 +38,7 @@ typedef struct ati_blocking {
     ati_pool_timer growth; /* starts a further thread while calls wait */
 } ati_blocking;
 
-/* Starts a further thread if calls wait; called by the timer. */
+/* Has a further thread started if calls wait; called by the timer. */
 void ati_blocking_grow(ati_pool_timer *timer);
 
 /* Ends the threads; no call is in progress. */

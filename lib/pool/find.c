@@ -14,6 +14,7 @@
 enum {
     search_rounds = 16, /* looks at every queue before a worker sleeps: some 10 microseconds */
     nap_rounds = 1,     /* the same after a nap, see fork_watch.c */
+    gather_yields = 3,  /* some 1 or 2 microseconds */
 };
 
 /* -- Its own deque and what comes from outside -- */
@@ -45,39 +46,51 @@ bool ati_worker_take_back(ati_worker *worker, void *(*run)(void *argument), cons
  * others onto the deque, where they can be stolen. */
 static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
     at_pool *pool = worker->pool;
-    const ati_work *batch;
+    ati_works batch;
     size_t room = ati_deque_room(&worker->deque) + 1;
     if (limit > room)
         limit = room;
     if (pool->options.queue_bound != AT_UNLIMITED)
         limit = 1; /* what is queued is counted until it runs */
-    size_t count;
     ati_injector_shard *shard =
-        ati_injector_begin_take(&pool->injector, worker->next_shard++, limit, &batch, &count);
+        ati_injector_begin_take(&pool->injector, worker->next_shard++, limit, &batch);
     if (!shard)
         return false;
-    if (count > 1) {
-        bool pushed = ati_deque_push(&worker->deque, batch + 1, count - 1);
+    *work = *batch.first;
+    if (batch.count > 1) {
+        ati_work second = ati_works_get(&batch, 1);
+        ati_works others = {batch.step == 0 ? batch.first + 1 : &second, batch.count - 1,
+                            batch.step};
+        bool pushed = ati_deque_push_works(&worker->deque, &others);
         ATI_ASSERT(pushed); /* there was room */
         (void)pushed;
     }
-    *work = batch[0];
-    ati_injector_end_take(shard, count);
+    ati_injector_end_take(shard, batch.count);
     ati_pool_uncount_bounded(pool, 1);
+    worker->took_few = batch.count > 1 && batch.count < ATI_BATCH_LIMIT;
     return true;
+}
+
+/* The last batch was short: works come one after the other, hardly faster than this worker runs
+ * them. If it looked for each single one, it would take the cache lines of the queue away from the
+ * producer each time, which costs that several times what a start costs. So it lets some gather. */
+static void let_gather(ati_worker *worker) {
+    if (worker->took_few)
+        for (int i = 0; i < gather_yields; i++)
+            sched_yield();
+    worker->took_few = false;
 }
 
 /* -- Priorities -- */
 
 /* Takes one work that has another priority. */
 static bool take_from_lane(ati_worker *worker, ati_priority_lane *lane, ati_work *work) {
-    size_t count;
-    const ati_work *first;
+    ati_works works;
     ati_injector_shard *shard =
-        ati_injector_begin_take(&lane->injector, worker->next_shard++, 1, &first, &count);
+        ati_injector_begin_take(&lane->injector, worker->next_shard++, 1, &works);
     if (!shard)
         return false;
-    *work = *first;
+    *work = *works.first;
     ati_injector_end_take(shard, 1);
     atomic_fetch_sub_explicit(&lane->queued, 1, memory_order_relaxed);
     ati_pool_uncount_bounded(worker->pool, 1);
@@ -220,14 +233,15 @@ bool ati_worker_fire_set_timers(ati_worker *worker, bool busy) {
     if (busy && puts_timers_off(worker, ticks))
         return false;
     worker->ticks = ticks;
-    worker->size_before_expired = ati_deque_size(&worker->deque);
-    ati_task_node *tasks;
-    size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &tasks);
+    size_t size_before = ati_deque_size(&worker->deque);
+    worker->size_before_expired = size_before;
+    ati_expired expired;
+    size_t count = ati_timers_run(&pool->timers, at_clock_now(pool->options.clock), &expired);
     if (count > 0)
-        ati_timer_start_tasks(pool, tasks);
+        ati_timer_start_tasks(pool, &expired);
     else
         worker->size_before_expired = SIZE_MAX;
-    return count > 0;
+    return ati_deque_size(&worker->deque) > size_before;
 }
 
 /* The task that is ready next has low priority, and as many as may run such do: every other time
@@ -267,6 +281,7 @@ static bool pick(ati_worker *worker, ati_work *work) {
     if (take_newest(worker, work))
         return true;
     worker->has_own = false;
+    let_gather(worker);
     if (take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work))
         return true;
     ati_worker_end_yield(worker);
@@ -298,6 +313,11 @@ static bool is_superfluous(ati_worker *worker) {
            !worker->ready.first && !worker->yielded.first;
 }
 
+/* The same, and has slept for so long that it is to park. */
+static bool is_retiring(ati_worker *worker) {
+    return is_superfluous(worker) && worker->retires_at <= ati_monotonic_ns();
+}
+
 bool ati_worker_find_work(ati_worker *worker, ati_work *work) {
     at_pool *pool = worker->pool;
     bool searching = false;
@@ -324,6 +344,10 @@ bool ati_worker_find_work(ati_worker *worker, ati_work *work) {
         if (!ati_idle_sleep(worker, searching))
             return false;
         ati_worker_note_clock(worker, ati_coarse_ns());
-        searching = true; /* whoever woke us counted us so */
+        searching = !is_retiring(worker); /* whoever woke us counted us so */
+        if (!searching) {
+            ati_idle_stop_searching(pool);
+            ati_worker_hand_time_over(worker);
+        }
     }
 }

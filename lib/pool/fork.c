@@ -14,7 +14,7 @@
  *   line.limit    NULL: every start takes the long way, because a call is wanted, there is no
  *                 array, or there are no unequal barriers; else `end`.
  *   places        written by the owner while above split. A place that was handed out has its
- *                 record for an argument, or NULL: its join makes the call.
+ *                 record for an argument; or NULL for a function, and its join makes the call.
  *   base, array   written by the owner under `lock`.
  *   split         written under `lock`: raised by the owner and by thieves, lowered by joins.
  *   wanted        written under `lock`, by all.
@@ -65,7 +65,7 @@ _Static_assert(sizeof(at_fork) == 16, "part of the binary interface");
 
 enum { bytes_per_place = 16 }; /* of the stack: a handle takes as much */
 
-static const at_duration answer_time = AT_MICROSECONDS(25); /* before a thief uses force */
+static const at_duration answer_time = AT_MICROSECONDS(10); /* before a thief uses force */
 static const at_duration force_interval = AT_MICROSECONDS(50);
 static const at_duration look_interval = 500; /* ns, after a call handed out in vain; doubled */
 static const uint32_t look_doublings = 6;
@@ -190,7 +190,7 @@ static bool share_one(ati_worker *worker, bool anyhow) {
     if (handed_out)
         hand_out(forks, oldest, record);
     else if (found && anyhow)
-        AT_INLINE_STORE(&oldest->argument, NULL, __ATOMIC_RELAXED);
+        AT_INLINE_STORE(&oldest->run, NULL, __ATOMIC_RELAXED);
     if (handed_out || (found && anyhow))
         set_split(forks, oldest + 1);
     ati_lock_release(&forks->lock);
@@ -273,21 +273,22 @@ struct at_inline_call *at_inline_fork_start(struct at_inline_worker *line,
 }
 
 void *at_inline_fork_join(struct at_inline_worker *line, struct at_inline_call *call,
-                          void *(*run)(void *argument), void *argument) {
+                          void *(*run)(void *argument)) {
     ati_worker *worker = worker_of(line);
     ati_forks *forks = &worker->forks;
-    ati_forked_call *record = NULL;
+    bool has_record = false;
     ati_lock_acquire(&forks->lock);
     if (call < read_split(forks)) {
         ATI_ASSERT(call + 1 == read_split(forks));
-        record = AT_INLINE_LOAD(&call->argument, __ATOMIC_RELAXED);
+        has_record = AT_INLINE_LOAD(&call->run, __ATOMIC_RELAXED) != NULL;
         set_split(forks, call);
     }
     ati_lock_release(&forks->lock);
-    if (!record)
+    void *argument = AT_INLINE_LOAD(&call->argument, __ATOMIC_RELAXED);
+    if (!has_record)
         return run(argument);
     bool in_vain;
-    void *value = ati_forked_call_join(worker, record, run, argument, &in_vain);
+    void *value = ati_forked_call_join(worker, argument, run, &in_vain);
     uint32_t vain = atomic_load_explicit(&forks->vain, memory_order_relaxed);
     atomic_store_explicit(&forks->vain, in_vain ? vain + 1 : 0, memory_order_relaxed);
     return value;

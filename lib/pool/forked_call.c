@@ -28,6 +28,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "pool/exception.h"
 #include "pool/pool.h"
 
 enum state { OPEN, TAKEN, AWAITED, DONE };
@@ -92,21 +93,22 @@ static bool take(ati_forked_call *call) {
 }
 
 /* Begins the call as a part of its task. Gives the frame below on this stack. */
-static ati_frame *begin_call(ati_task_run *run, const ati_forked_call *call) {
+static ati_frame *begin_call(ati_worker *worker, ati_task_run *run, const ati_forked_call *call) {
     const ati_frame *task = call->owner;
     ati_task_begin(NULL, run, call->context, task->site, task->name);
     ati_frame *below = run->frame.outer;
     run->frame.identity = task->identity;
     run->frame.may_not_wait = task->may_not_wait;
     run->frame.outer = task->outer;
+    run->frame.is_forked_call = true;
+    ati_view_show_named(worker, &run->frame);
     return below;
 }
 
 /* Takes over what the call leaves. */
 static void end_call(ati_worker *worker, ati_task_run *run, ati_frame *below, ati_frame *left) {
     run->frame.outer = below;
-    if (worker->named) /* it may be one of another stack, which a nested task has ended above */
-        ati_view_hide_named(worker, &run->frame);
+    ati_view_hide_named(worker, &run->frame);
     *left = run->frame;
     run->frame.error = NULL;
     run->frame.next_future = NULL;
@@ -116,8 +118,9 @@ static void end_call(ati_worker *worker, ati_task_run *run, ati_frame *below, at
 static void make_call(ati_worker *worker, ati_forked_call *call) {
     ati_task_run run;
     ati_counter_add(&worker->forks.taken, 1);
-    ati_frame *below = begin_call(&run, call);
+    ati_frame *below = begin_call(worker, &run, call);
     int64_t began = ati_monotonic_ns();
+    ATI_STOP_EXCEPTIONS;
     call->value = call->run(call->argument);
     call->is_short = ati_monotonic_ns() - began < short_time;
     end_call(worker, &run, below, &call->frame);
@@ -180,9 +183,10 @@ static void leave_queue(ati_worker *worker, ati_forked_call *call) {
 }
 
 void *ati_forked_call_join(ati_worker *worker, ati_forked_call *call, void *(*run)(void *argument),
-                           void *argument, bool *in_vain) {
+                           bool *in_vain) {
     *in_vain = true;
     if (take(call)) {
+        void *argument = call->argument;
         leave_queue(worker, call);
         ati_forked_call_release(call);
         return run(argument);

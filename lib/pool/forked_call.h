@@ -32,6 +32,6 @@ void ati_forked_call_release(ati_forked_call *call);
 /* For the one who joins: makes the call in place if nobody has taken it, otherwise waits for its
  * end. `*in_vain`: it was not worth the handing out. */
 void *ati_forked_call_join(struct ati_worker *worker, ati_forked_call *call,
-                           void *(*run)(void *argument), void *argument, bool *in_vain);
+                           void *(*run)(void *argument), bool *in_vain);
 
 #endif

@@ -39,6 +39,8 @@
 #include "pool/pool.h"
 #include "pool/suspend.h"
 
+static const at_duration retirement = AT_SECONDS(1);
+
 /* -- The stack of sleepers; all under the lock -- */
 
 static void push_top(ati_idle *idle, ati_worker *worker) {
@@ -89,6 +91,8 @@ static void update_kept(ati_idle *idle) {
 
 /* Takes a sleeper off the stack and counts it as searching. */
 static void get_up(ati_idle *idle, ati_worker *worker) {
+    idle->sound_spares -= worker->sleeps_soundly;
+    worker->sleeps_soundly = false;
     if (worker->above)
         worker->above->below = worker->below;
     else
@@ -218,6 +222,30 @@ void ati_idle_stop_searching(at_pool *pool) {
 
 /* -- Sleeping -- */
 
+/* A spare worker sleeps for a time only while there are more threads than wanted: then it parks.
+ * One that has tasks of its own to go on with stays. */
+static void set_retirement(ati_worker *worker) {
+    at_pool *pool = worker->pool;
+    bool may_retire = worker->is_spare && ati_counter_read(&worker->suspended_count) == 0;
+    bool retires = atomic_load_explicit(&pool->surplus, memory_order_relaxed) > 0;
+    worker->retires_at = may_retire && retires ? ati_monotonic_ns() + retirement : AT_FOREVER;
+    worker->sleeps_soundly = may_retire && !retires;
+    pool->idle.sound_spares += worker->sleeps_soundly;
+}
+
+void ati_idle_note_surplus(at_pool *pool) {
+    ati_idle *idle = &pool->idle;
+    ati_lock_acquire(&idle->lock);
+    ati_worker *worker = idle->sound_spares > 0 ? idle->top : NULL;
+    while (worker && !worker->sleeps_soundly)
+        worker = worker->below;
+    if (worker)
+        get_up(idle, worker);
+    ati_lock_release(&idle->lock);
+    if (worker)
+        ati_worker_wake(worker);
+}
+
 /* Falls asleep, as the keeper of time if that is needed. */
 static void enter_sleep(ati_worker *worker, bool searching) {
     at_pool *pool = worker->pool;
@@ -233,6 +261,7 @@ static void enter_sleep(ati_worker *worker, bool searching) {
     else
         push_top(idle, worker);
     update_kept(idle);
+    set_retirement(worker);
     /* ORDER idle.asleep: seq_cst. Comes before the look at the inbox.
      * Pairs with: seq_cst in ati_idle_get_up(). If release: as invariant 4. */
     atomic_store_explicit(&worker->asleep, true, memory_order_seq_cst);
@@ -258,15 +287,19 @@ static bool is_needed(ati_worker *worker) {
  * gets there. */
 static void wait_for_signal(ati_worker *worker, int64_t nap) {
     bool is_real = !ati_clock_is_virtual(worker->pool->options.clock);
-    int64_t until = is_real && worker->sleeps_until < nap ? worker->sleeps_until : nap;
+    bool keeps = is_real && worker->sleeps_until < nap;
+    int64_t until = keeps ? worker->sleeps_until : nap;
+    /* Another fires what is due. To fall asleep would only cost the time to get up. */
+    bool is_over = keeps && until <= ati_monotonic_ns();
     /* ORDER worker.signal: acquire. Pairs with: release in ati_worker_wake(). If relaxed: it goes
      * on with stale state. */
     ati_counter_add(&worker->counts.sleeps, 1);
     while (atomic_load_explicit(&worker->signal, memory_order_acquire) == 0) {
-        if (ati_futex_wait(&worker->signal, 0, until))
+        if (!is_over && ati_futex_wait(&worker->signal, 0, until))
             continue;
         if (get_up_alone(worker))
             return;
+        is_over = false;
         until = AT_FOREVER; /* the signal is on its way */
     }
     ati_counter_add(&worker->counts.wakes, 1);
@@ -297,7 +330,7 @@ bool ati_idle_sleep(ati_worker *worker, bool searching) {
         (void)get_up_alone(worker);
         return false;
     }
-    wait_for_signal(worker, nap);
+    wait_for_signal(worker, worker->retires_at < nap ? worker->retires_at : nap);
     ati_fork_end_watch(worker);
     return !atomic_load_explicit(&pool->ending, memory_order_relaxed);
 }

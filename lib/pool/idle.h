@@ -26,6 +26,7 @@ typedef struct ati_idle {
                       clock's jump_lock are outside, its `lock` inside */
     struct ati_worker *top;    /* the sleeper to be woken next: the one that fell asleep last */
     struct ati_worker *bottom; /* the one that gets up first by itself, if any does */
+    uint32_t sound_spares;     /* spare workers among them that sleep without a limit */
     _Atomic int64_t kept;      /* when it will; AT_FOREVER: nobody keeps time */
 } ati_idle;
 
@@ -80,6 +81,10 @@ bool ati_idle_wake_for_time(struct at_pool *pool);
 /* Nothing is queued, nobody is awake, no task is suspended and no timer of a task is set. Exact: it
  * cannot change but by a start from outside. */
 bool ati_idle_is_at_rest(struct at_pool *pool);
+
+/* There is one more thread than wanted: a spare worker that sleeps without a limit gets up, to
+ * sleep with one. */
+void ati_idle_note_surplus(struct at_pool *pool);
 
 /* The pool has stopped: wakes all. */
 void ati_idle_wake_all(struct at_pool *pool);

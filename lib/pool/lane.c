@@ -13,9 +13,15 @@
  *   2. A worker that finds all places taken may fall asleep on works of low priority. Who leaves a
  *      place wakes one if works are left: it lowers low_count (seq_cst) before it looks at `queued`
  *      and at the sleepers, who look at low_count (seq_cst) after they have announced themselves.
- *
  *   3. Who has found no place, puts a work into the queue (seq_cst) and looks at low_count again
  *      (seq_cst): either it sees the place that was left, or who has left it sees the work.
+ *   4. A worker falls asleep on the private forks of a low task too, and a task that forks when all
+ *      are asked gives none away, if all places are taken. Both look at low_count (seq_cst) after
+ *      the fork can be seen; who leaves the only place lowers low_count (seq_cst) and then looks at
+ *      the forks: it wakes one if there are any.
+ *
+ * So a call that a low task forks is taken as soon as a low task may run on one more worker; with
+ * one or two workers, which have one place, its own task makes it.
  *
  * Checked by: tests/unit/pool_priority_test.c, tests/stress/pool_priority_test.c. */
 #include "pool/pool.h"
@@ -103,8 +109,9 @@ bool ati_lane_admit_low(ati_worker *worker, const ati_work *work) {
 
 void ati_lane_leave_low(at_pool *pool) {
     /* ORDER lane.low_count: seq_cst. Comes before the look at the queue and the sleepers.
-     * Pairs with: seq_cst in ati_lane_has_work(). If relaxed: as invariant 2. */
-    atomic_fetch_sub_explicit(&pool->low_count, 1, memory_order_seq_cst);
-    if (is_queued(&pool->low))
+     * Pairs with: seq_cst in ati_lane_has_work() and ati_lane_has_place(). If relaxed: as
+     * invariants 2 and 4. */
+    uint32_t before = atomic_fetch_sub_explicit(&pool->low_count, 1, memory_order_seq_cst);
+    if (is_queued(&pool->low) || (before == pool->low_limit && ati_pool_has_forks(pool)))
         ati_idle_notify(pool, &pool->idle);
 }

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "pool/cancel.h"
+#include "pool/exception.h"
 #include "pool/pool.h"
 #include "pool/report.h"
 
@@ -26,6 +27,7 @@ static void *run_owned_task(void *argument) {
     ati_task_run run;
     bool is_cancelled = ati_is_cancelled(task->context);
     ati_task_begin(worker, &run, task->context, task->site, task->name);
+    ATI_STOP_EXCEPTIONS;
     at_error *error = NULL;
     at_status status = AT_ERROR_CANCELLED;
     if (!is_cancelled) {

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/frame.h"
 #include "base/memory.h"
+#include "pool/exception.h"
 #include "pool/pool.h"
 
 #include <asynctools/parallel.h>
@@ -102,6 +103,7 @@ static bool is_stopped(struct loop *loop) {
 
 static void run_chunk(struct loop *loop, int64_t begin, int64_t end, void *value) {
     at_status status = at_error_put_in_flight(at_check());
+    ATI_STOP_EXCEPTIONS;
     if (status != AT_OK || loop->run(loop, begin, end, value) == AT_FAILED)
         stop(loop);
 }
@@ -291,7 +293,8 @@ static at_status run_loop(at_pool *pool, struct loop *loop, int64_t begin, int64
                          .end = end,
                          .chunk = grain > 0 ? (uint64_t)grain : 1,
                          .value = value};
-    if (begin != end && at_pool_current() != pool)
+    const ati_worker *worker = ati_worker_current;
+    if (begin != end && !(worker && worker->pool == pool))
         status = start_outside(pool, &whole);
     else
         status = start_here(&whole);

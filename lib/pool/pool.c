@@ -35,9 +35,12 @@ static void set_fork_count(at_pool *pool) {
     atomic_store_explicit(&pool->fork_count, ati_process_fork_count(), memory_order_release);
 }
 
+_Thread_local ati_blocking_caller ati_blocking_caller_current;
+
 /* In a child the thread that forked is a plain one, wherever it is. */
 static void leave_worker(void) {
     ati_worker_current = NULL;
+    ati_blocking_caller_current = (ati_blocking_caller){0};
     at_inline_worker_current = NULL;
 }
 
@@ -404,8 +407,7 @@ void at_pool_destroy(at_pool *pool) {
 }
 
 at_pool *at_pool_current(void) {
-    ati_worker *worker = ati_worker_current;
-    return worker ? worker->pool : NULL;
+    return ati_pool_current();
 }
 
 int64_t at_pool_thread_count(const at_pool *pool) {

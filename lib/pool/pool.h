@@ -104,6 +104,13 @@ static inline uint32_t ati_pool_worker_count(const at_pool *pool) {
     return atomic_load_explicit(&((at_pool *)pool)->worker_count, memory_order_acquire);
 }
 
+/* The pool of the running task, or NULL: of a worker's, or of the one whose at_blocking_call this
+ * thread makes. */
+static inline at_pool *ati_pool_current(void) {
+    ati_worker *worker = ati_worker_current;
+    return worker ? worker->pool : ati_blocking_caller_current.pool;
+}
+
 /* Writes all that can be seen of a pool (dump.c). */
 void ati_pool_write_dump(ati_registry_entry *entry, ati_json *json);
 
@@ -120,6 +127,10 @@ static inline void ati_pool_uncount_bounded(at_pool *pool, size_t count) {
  * and a closing pool. */
 at_status ati_pool_start_nodes(at_pool *pool, ati_task_node *nodes, size_t count,
                                bool continuation);
+
+/* For the fire function of a timer that may take long, with others behind it: has some worker call
+ * run(pool) soon, as a work of the library's own, which is no task and is not counted. */
+void ati_pool_start_chore(at_pool *pool, void (*run)(at_pool *pool));
 
 /* Takes one task that found its place only in its own storage. */
 bool ati_overflow_take(at_pool *pool, ati_work *work);
@@ -155,9 +166,11 @@ bool ati_lane_has_work(at_pool *pool);
 bool ati_lane_enter_low(at_pool *pool);
 void ati_lane_leave_low(at_pool *pool);
 
-/* Whether one more worker may; a hint. */
+/* Whether one more worker may now. */
 static inline bool ati_lane_has_place(const at_pool *pool) {
-    return atomic_load_explicit(&((at_pool *)pool)->low_count, memory_order_relaxed) <
+    /* ORDER lane.low_count: seq_cst. Comes after a fork can be seen.
+     * Pairs with: seq_cst in ati_lane_leave_low(). If relaxed: a worker sleeps on a fork. */
+    return atomic_load_explicit(&((at_pool *)pool)->low_count, memory_order_seq_cst) <
            pool->low_limit;
 }
 
@@ -175,16 +188,16 @@ static inline void ati_lane_return_to_low(at_pool *pool) {
 
 /* -- Timers (find.c, timer.c) -- */
 
-/* Fires the timers that are due; `busy`: there is other work. True: tasks were started, on this
- * worker. */
+/* Fires the timers that are due; `busy`: there is other work. True: that has put works onto this
+ * worker's deque. */
 bool ati_worker_fire_set_timers(ati_worker *worker, bool busy);
 static inline bool ati_worker_fire_timers(ati_worker *worker, bool busy) {
     return ati_timers_next(&worker->pool->timers) != AT_FOREVER &&
            ati_worker_fire_set_timers(worker, busy);
 }
 
-/* A worker starts the tasks whose timers have expired, in the order of the list. */
-void ati_timer_start_tasks(at_pool *pool, ati_task_node *tasks);
+/* A worker starts the tasks whose timers have expired. */
+void ati_timer_start_tasks(at_pool *pool, const ati_expired *expired);
 
 /* -- Blocking (spare.c) -- */
 

@@ -66,8 +66,7 @@ void ati_search_plan(ati_worker *worker) {
         worker->kept_time = true;
 }
 
-void ati_search_expire(ati_pool_timer *timer) {
-    at_pool *pool = (at_pool *)((char *)timer - offsetof(at_pool, search.timer));
+static void search_lasting(at_pool *pool) {
     atomic_store_explicit(&pool->search.is_planned, false, memory_order_relaxed);
     int64_t moment = ati_coarse_ns() - lasting;
     /* ORDER pool.workers: acquire. Sees the workers below the count.
@@ -83,6 +82,11 @@ void ati_search_expire(ati_pool_timer *timer) {
         ati_search_plan(ati_worker_current);
         ati_worker_hand_time_over(ati_worker_current);
     }
+}
+
+void ati_search_expire(ati_pool_timer *timer) {
+    ati_pool_start_chore((at_pool *)((char *)timer - offsetof(at_pool, search.timer)),
+                         search_lasting);
 }
 
 bool ati_search_take(ati_worker *worker, int64_t moment,

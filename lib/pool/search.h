@@ -10,7 +10,7 @@
 /* Of one pool; zeroed but for `timer.fire`. */
 typedef struct ati_search {
     ati_pool_timer timer;
-    _Atomic bool is_planned; /* the timer is set, or about to be */
+    _Atomic bool is_planned; /* the timer is set, or about to be, or its search is to begin */
 } ati_search;
 
 /* Searches the waits of one worker that were begun up to `moment` and not searched yet, some of

@@ -7,6 +7,10 @@
  * lists are guarded by spares_lock; each thread at work counts as awake or asleep in idle.counts,
  * a blocked one as awake.
  *
+ * A spare worker that sleeps when there comes to be a surplus gets up once, and sleeps for a second
+ * only: short sections cost no wakes, and it parks if it is not needed by then. While it is needed
+ * it sleeps without a limit.
+ *
  * States of a spare worker:
  *   none -create-> at work -park-> parked -unpark-> at work
  *   parked -one second without need-> ended -revive-> at work */
@@ -137,6 +141,7 @@ void ati_pool_block_end(ati_worker *worker) {
     ati_lock_acquire(&pool->spares_lock);
     add_surplus(pool, 1);
     ati_lock_release(&pool->spares_lock);
+    ati_idle_note_surplus(pool);
 }
 
 /* False: there is no surplus any more. */

@@ -48,6 +48,50 @@ static ati_work take_work_to_queue(at_pool *pool, start_batch *batch, size_t ind
     return work;
 }
 
+/* How many works from number `index` of a batch on may be queued as a series: those before the next
+ * that is measured. 1: none. */
+static size_t measure_series(const start_batch *batch, size_t index, uint64_t first) {
+    size_t left = batch->count - index;
+    uint64_t number = first + index;
+    if (batch->nodes || left == 1 || ati_sample_is_due(number))
+        return 1;
+    uint64_t until_due = ATI_SAMPLE_INTERVAL - number % ATI_SAMPLE_INTERVAL;
+    return left < until_due ? left : (size_t)until_due;
+}
+
+/* Of `length` works with nothing measured among them. */
+static size_t count_series_places(size_t length) {
+    return length < ATI_SERIES_PLACES ? length : ATI_SERIES_PLACES;
+}
+
+/* What write_batch needs: places for the works before the first that is measured, for those that
+ * are measured, each with a series behind it, and for the last of these and what is left behind it.
+ */
+static size_t count_places(const start_batch *batch, uint64_t first) {
+    size_t count = batch->count;
+    if (batch->nodes || count == 1)
+        return count;
+    size_t before = (size_t)(-first % ATI_SAMPLE_INTERVAL);
+    if (before >= count)
+        return count_series_places(count);
+    size_t intervals = (count - before) / ATI_SAMPLE_INTERVAL;
+    size_t rest = (count - before) % ATI_SAMPLE_INTERVAL;
+    return count_series_places(before) + intervals * (1 + ATI_SERIES_PLACES) +
+           (rest > 0 ? 1 + count_series_places(rest - 1) : 0);
+}
+
+static void write_batch(at_pool *pool, ati_injector_shard *shard, start_batch *batch,
+                        uint64_t first) {
+    for (size_t i = 0, length; i < batch->count; i += length) {
+        length = measure_series(batch, i, first);
+        ati_work work = take_work_to_queue(pool, batch, i, first);
+        if (length == 1)
+            ati_injector_write(shard, &work);
+        else
+            ati_injector_write_series(shard, &(ati_works){&work, length, batch->step});
+    }
+}
+
 /* -- The overflow list -- */
 
 static void push_overflow(at_pool *pool, const start_batch *batch) {
@@ -191,6 +235,30 @@ static bool push_inside(ati_worker *worker, start_batch *batch) {
     return push_one(worker, batch->nodes ? &batch->nodes->work : &batch->first);
 }
 
+/* A chore: as an argument it needs no memory, and its pool is that of the worker. */
+typedef union chore {
+    void (*run)(at_pool *pool);
+    void *argument;
+} chore;
+
+static void *run_chore(void *argument) {
+    ati_worker *worker = ati_worker_current;
+    ati_counter_add(&worker->counts.tombstones, 1);
+    ((chore){.argument = argument}).run(worker->pool);
+    return NULL;
+}
+
+/* Counted as if a wait had claimed it, so it is not pending; and it is not counted as accepted. */
+void ati_pool_start_chore(at_pool *pool, void (*run)(at_pool *pool)) {
+    ati_worker *worker = ati_worker_current;
+    ati_work work = {.run = run_chore, .argument = ((chore){.run = run}).argument};
+    ati_counter_add(&worker->counts.claimed, 1);
+    if (ati_deque_push(&worker->deque, &work, 1))
+        ati_idle_notify(pool, &pool->idle);
+    else
+        (void)run_chore(work.argument); /* rather here than not at all */
+}
+
 /* -- From any thread -- */
 
 /* Counts what a bounded pool has queued from outside. False: there is no room. */
@@ -231,7 +299,8 @@ static at_status push_shard(at_pool *pool, ati_injector_shard *shard, ati_priori
         return status;
     if (!count_bounded(pool, batch))
         return AT_ERROR_FULL;
-    if (!ati_injector_reserve(shard, batch->count)) {
+    uint64_t first = atomic_load_explicit(&shard->pushed, memory_order_relaxed);
+    if (!ati_injector_reserve(shard, count_places(batch, first))) {
         if (!batch->nodes) {
             ati_pool_uncount_bounded(pool, batch->count);
             return AT_ERROR_NO_MEMORY;
@@ -244,11 +313,7 @@ static at_status push_shard(at_pool *pool, ati_injector_shard *shard, ati_priori
         /* ORDER lane.queued: seq_cst. Comes before the works can be taken, and before the look who
          * sleeps. Pairs with: seq_cst in is_queued(). If relaxed: a worker sleeps on work. */
         atomic_fetch_add_explicit(&lane->queued, batch->count, memory_order_seq_cst);
-    uint64_t first = atomic_load_explicit(&shard->pushed, memory_order_relaxed);
-    for (size_t i = 0; i < batch->count; i++) {
-        ati_work work = take_work_to_queue(pool, batch, i, first);
-        ati_injector_write(shard, &work);
-    }
+    write_batch(pool, shard, batch, first);
     *edge = ati_injector_publish(shard, batch->count);
     return AT_OK;
 }
@@ -292,10 +357,10 @@ static at_status start(at_pool *pool, start_batch *batch) {
         if (status != AT_OK)
             return refuse(pool, status);
     }
-    ati_worker *worker = ati_worker_current;
-    if (!worker || worker->pool != pool)
+    if (ati_pool_current() != pool)
         return push_outside(pool, batch);
-    if (lane_of(batch) == ATI_LANE_NORMAL && push_inside(worker, batch))
+    ati_worker *worker = ati_worker_current;
+    if (worker && lane_of(batch) == ATI_LANE_NORMAL && push_inside(worker, batch))
         return AT_OK;
     batch->continuation = true;
     batch->inside = true;

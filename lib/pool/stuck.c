@@ -16,7 +16,8 @@ enum {
     text_size = 512,
 };
 
-/* The tasks that are looked at: first those that run, because others may wait for them. */
+/* The tasks that are looked at: first those that run, because others may wait for them. A forked
+ * call that another worker makes is looked at like a task, and not counted as one. */
 typedef struct stuck_tasks {
     size_t count;
     ati_task_view views[logged_limit];
@@ -43,8 +44,9 @@ static const char *state_of(const ati_task_view *view) {
 static void log_task(const at_pool *pool, const ati_task_view *view) {
     at_log_warn(at_logger_default(), "pool.stuck", at_kv("pool", pool->name),
                 at_kv("task", view->tasks[0].name), at_kv("started_at", place_of(view)),
-                at_kv("worker", view->worker), at_kv("state", state_of(view)),
-                at_kv("wait", view->what), at_kv("age_ms", view->age / AT_MILLISECONDS(1)));
+                at_kv("worker", view->worker), at_kv("forked_call", view->is_forked_call),
+                at_kv("state", state_of(view)), at_kv("wait", view->what),
+                at_kv("age_ms", view->age / AT_MILLISECONDS(1)));
 }
 
 /* Appends as much as there is room for. */
@@ -61,7 +63,8 @@ static void append(char *text, size_t *length, const char *format, ...) {
 
 static void append_task(char *text, size_t *length, const ati_task_view *view) {
     double seconds = (double)view->age / (double)AT_SECONDS(1);
-    append(text, length, "%s (worker %u, ", view->tasks[0].name, view->worker);
+    append(text, length, "%s%s (worker %u, ", view->is_forked_call ? "a forked call of " : "",
+           view->tasks[0].name, view->worker);
     if (view->what)
         append(text, length, "in %s for %.1f s", view->what, seconds);
     else
@@ -79,15 +82,17 @@ at_status ati_report_stuck(at_pool *pool) {
     at_pool_audit(pool, &audit);
     char text[text_size] = "";
     size_t length = 0;
+    uint64_t left = audit.running + audit.pending;
+    uint64_t named = 0;
     size_t shown = stuck.count < shown_limit ? stuck.count : shown_limit;
     for (size_t i = 0; i < shown; i++) {
         append(text, &length, "%s", i > 0 ? ", " : ": ");
         append_task(text, &length, &stuck.views[i]);
+        named += !stuck.views[i].is_forked_call;
     }
-    uint64_t left = audit.running + audit.pending;
-    if (left > shown)
+    if (left > named)
         append(text, &length, "%s%llu more", shown > 0 ? " and " : ": ",
-               (unsigned long long)(left - shown));
+               (unsigned long long)(left - named));
     return ati_fail(AT_ERROR_TIMED_OUT, "at_pool_shutdown: pool \"%s\" still has tasks%s",
                     pool->name, text);
 }

@@ -13,9 +13,10 @@
  *
  * Invariants
  *   1. State, `runs` and who waits are guarded by the timer's lock; outside the lock of the wheel.
- *   2. The fire function takes no lock: what it touches, the node, belongs to whoever is on the
- * way. So a timer is in the wheel, being fired, or in a queue; and it gets into one queue only, as
- *      it is set again only from IDLE or where run_timer() has taken it out.
+ *   2. Its expiry takes no lock of the timer: what it touches, the node, belongs to whoever is on
+ *      the way. So a timer is in the wheel, on a list of expired ones, or in a queue; and it gets
+ *      into one queue only, as it is set again only from IDLE or where run_timer() has taken it
+ *      out.
  *   3. A task that runs has begun before the state became IDLE, and is counted in `runs` until it
  *      has ended, unless it has itself let the storage go.
  *
@@ -26,6 +27,7 @@
 #include "base/memory.h"
 #include "base/process_fork.h"
 #include "pool/cancel.h"
+#include "pool/exception.h"
 #include "pool/pool.h"
 #include "pool/report.h"
 #include "pool/waiter.h"
@@ -42,62 +44,39 @@ typedef enum timer_state {
 /* The task of a timer while it runs, on its stack. */
 typedef struct timer_run {
     ati_task_run run; /* run.frame.identity is this */
-    struct task_timer *timer;
     bool is_released; /* the timer is not to be touched any more */
     struct timer_run *next;
 } timer_run;
 
 typedef struct task_timer {
-    ati_pool_timer timer; /* first */
-    at_pool *pool;        /* read as it expires: close to the timer */
+    ati_task_timer timer; /* first */
     ati_lock lock;
-    uint8_t state;       /* timer_state */
-    uint8_t lane;        /* ati_lane of the last start */
-    bool is_own;         /* allocated by at_pool_start_later */
-    uint32_t fork_count; /* of the process that it is set in */
-    ati_task_node node;
+    uint8_t state; /* timer_state */
+    uint8_t lane;  /* ati_lane of the last start */
+    bool is_own;   /* allocated by at_pool_start_later */
     at_run_fn run;
     void *argument;
     const char *site;
     ati_context *context; /* of the last start, owned, or NULL */
     timer_run *runs;      /* the tasks that run */
     ati_waiter *waiter;   /* of at_timer_unregister */
-    int64_t moment;       /* of a RESET */
+    at_pool *pool;
+    int64_t moment;      /* of a RESET */
+    uint32_t fork_count; /* of the process that it is set in */
 } task_timer;
 
 _Static_assert(sizeof(task_timer) <= sizeof(at_timer), "at_timer is too small");
 _Static_assert(_Alignof(task_timer) <= _Alignof(at_timer), "at_timer is not aligned enough");
 
-static void expire(ati_pool_timer *timer);
 static void *run_timer(void *argument);
 
 /* -- Setting -- */
 
-/* Its task runs soon; of many timers hardly one is in the cache. */
-static void prefetch(const task_timer *timer) {
-    for (size_t offset = 0; offset < sizeof *timer; offset += ATI_CACHE_LINE)
-        __builtin_prefetch((const char *)timer + offset);
-    __builtin_prefetch((const char *)(timer + 1) - 1);
-}
-
-static void expire(ati_pool_timer *timer) {
-    task_timer *it = (task_timer *)timer;
-    prefetch(it);
-    ati_timers_expire_task(&it->pool->timers, &it->node);
-}
-
-void ati_timer_start_tasks(at_pool *pool, ati_task_node *tasks) {
-    while (tasks) {
-        size_t count = 1;
-        ati_task_node *last = tasks;
-        for (; last->next && ati_work_lane(&last->next->work) == ati_work_lane(&tasks->work);
-             count++)
-            last = last->next;
-        ati_task_node *next = last->next;
-        last->next = NULL;
-        (void)ati_pool_start_nodes(pool, tasks, count, true); /* inside: nothing refuses them */
-        tasks = next;
-    }
+void ati_timer_start_tasks(at_pool *pool, const ati_expired *expired) {
+    for (size_t lane = 0; lane < ATI_LANE_COUNT; lane++)
+        if (expired->lanes[lane].count > 0)
+            (void)ati_pool_start_nodes(pool, expired->lanes[lane].first, expired->lanes[lane].count,
+                                       true); /* inside: nothing refuses them */
 }
 
 /* Under the timer's lock. Sets or moves the timer. */
@@ -114,10 +93,10 @@ static at_status set(task_timer *timer, int64_t moment) {
         ati_clock_leave(clock);
         return AT_ERROR_CLOSED;
     }
-    bool was_set = ati_timers_unset(timers, &timer->timer);
+    bool was_set = ati_timers_unset(timers, &timer->timer.timer);
     if (was_set || timer->state == TIMER_IDLE) {
-        timer->node.work.context = ati_context_in_lane(NULL, timer->lane);
-        is_next = ati_timers_set(timers, &timer->timer, moment);
+        timer->timer.node.work.context = ati_context_in_lane(NULL, timer->lane);
+        is_next = ati_timers_set(timers, &timer->timer.timer, moment);
         ati_timers_count_tasks(timers, !was_set);
         timer->state = TIMER_SET;
     } else {
@@ -138,9 +117,8 @@ static at_status set(task_timer *timer, int64_t moment) {
 
 static void init(task_timer *timer, const char *site, at_pool *pool, at_run_fn run,
                  void *argument) {
-    *timer = (task_timer){.timer.fire = expire,
+    *timer = (task_timer){.timer.node.work = {.run = run_timer, .argument = timer},
                           .fork_count = (uint32_t)ati_process_fork_count(),
-                          .node.work = {.run = run_timer, .argument = timer},
                           .pool = pool,
                           .run = run,
                           .argument = argument,
@@ -195,7 +173,7 @@ static bool take_out(task_timer *timer) {
     at_pool *pool = timer->pool;
     ati_timers *timers = &pool->timers;
     ati_lock_acquire(&timers->lock);
-    bool was_set = ati_timers_unset(timers, &timer->timer);
+    bool was_set = ati_timers_unset(timers, &timer->timer.timer);
     if (was_set)
         ati_timers_count_tasks(timers, -1);
     /* A shutdown may have waited for this one alone; the pool may end once the lock is free. */
@@ -264,7 +242,9 @@ static void *run_timer(void *argument) {
         pass_by(worker, timer);
         return NULL;
     }
-    timer_run run = {.timer = timer, .next = timer->runs};
+    timer_run run;
+    run.is_released = false;
+    run.next = timer->runs;
     timer->runs = &run;
     timer->state = TIMER_IDLE;
     ati_context *context = timer->context;
@@ -276,6 +256,7 @@ static void *run_timer(void *argument) {
     bool is_cancelled = ati_is_cancelled(context);
     ati_task_begin(worker, &run.run, context, site, NULL);
     run.run.frame.identity = &run;
+    ATI_STOP_EXCEPTIONS;
     at_error *error = NULL;
     at_status status = AT_ERROR_CANCELLED;
     if (!is_cancelled) {

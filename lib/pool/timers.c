@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Purpose: sleeps, deadlines and delays of one pool. Whoever sets or removes a timer, and the
- * worker that fires, meet at one lock; each holds it for a few steps of the wheel.
+ * worker that fires, meet at one lock; each holds it for a few steps of the wheel, the worker for a
+ * slice of its work. One worker fires at a time (`runner`); the others pass by and do not wait.
  *
  * A timer is set -ati_timers_run-> being fired -> not set, or set -ati_timers_remove-> not set.
  * Its storage may go as soon as it is removed, so a remove waits while it is being fired. The fire
  * function may let the storage go too (it wakes the task on whose stack the timer lies, whose next
  * step is the remove): after it the timer is not looked at any more.
+ *
+ * A timer that starts a task is fired under the lock, as that only puts its node onto a list: who
+ * removes it finds it set or not. Its storage stays until the task has run, which is the promise of
+ * whoever set it, not of the remove.
  *
  * Checked by: tests/unit/timers_test.c, tests/stress/timers_test.c. */
 #include "pool/timers.h"
@@ -28,15 +33,13 @@ static void update_next(ati_timers *timers) {
 void ati_timers_init(ati_timers *timers) {
     atomic_init(&timers->next, AT_FOREVER);
     atomic_init(&timers->task_count, 0);
+    timers->runner = (ati_try_lock){0};
     timers->lock = (ati_lock){0};
     timers->is_closed = false;
     timers->set_count = 0;
     timers->fired_count = 0;
     timers->removed_count = 0;
-    timers->runs = false;
     timers->firing = NULL;
-    timers->first_task = NULL;
-    timers->last_task = NULL;
     ati_timer_wheel_init(&timers->wheel);
 }
 
@@ -69,50 +72,58 @@ bool ati_timers_remove(ati_timers *timers, ati_pool_timer *timer) {
     return removed;
 }
 
-void ati_timers_expire_task(ati_timers *timers, ati_task_node *task) {
-    task->next = NULL;
-    if (timers->last_task)
-        timers->last_task->next = task;
-    else
-        timers->first_task = task;
-    timers->last_task = task;
+/* Under the lock, which is free meanwhile. */
+static void fire(ati_timers *timers, ati_pool_timer *timer) {
+    timers->firing = timer;
+    ati_lock_release(&timers->lock);
+    timer->fire(timer);
+    ati_lock_acquire(&timers->lock);
+    timers->firing = NULL;
 }
 
-/* Under the lock, at the end of a run. */
-static size_t take_tasks(ati_timers *timers, ati_task_node **tasks) {
+/* Of many timers hardly one is in the cache, and the task needs what lies behind its node soon. */
+static void expire(ati_expired *expired, ati_task_timer *timer) {
+    __builtin_prefetch(timer + 1);
+    __builtin_prefetch((const char *)(timer + 1) + ATI_CACHE_LINE);
+    ati_task_node *node = &timer->node;
+    ati_lane lane = ati_work_lane(&node->work);
+    if (expired->lanes[lane].count++ > 0)
+        expired->lanes[lane].last->next = node;
+    else
+        expired->lanes[lane].first = node;
+    expired->lanes[lane].last = node;
+}
+
+static size_t end_lists(ati_expired *expired) {
     size_t count = 0;
-    *tasks = timers->first_task;
-    for (ati_task_node *task = *tasks; task; task = task->next)
-        count++;
-    timers->first_task = NULL;
-    timers->last_task = NULL;
-    ati_timers_count_tasks(timers, -(int64_t)count);
+    for (size_t lane = 0; lane < ATI_LANE_COUNT; lane++)
+        if (expired->lanes[lane].count > 0) {
+            expired->lanes[lane].last->next = NULL;
+            count += expired->lanes[lane].count;
+        }
     return count;
 }
 
-size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks) {
-    if (ati_timers_next(timers) > now)
+size_t ati_timers_run(ati_timers *timers, int64_t now, ati_expired *expired) {
+    if (ati_timers_next(timers) > now || !ati_try_lock_acquire(&timers->runner))
         return 0;
-    size_t count = 0;
+    *expired = (ati_expired){0};
     uint32_t budget = slice_budget;
+    ati_timer *due;
     ati_lock_acquire(&timers->lock);
-    if (!timers->runs) {
-        ati_timer *due;
-        timers->runs = true;
-        while ((due = ati_timer_wheel_take(&timers->wheel, now, &budget))) {
-            ati_pool_timer *timer = (ati_pool_timer *)due;
-            timers->firing = timer;
-            timers->fired_count++;
-            ati_lock_release(&timers->lock);
-            timer->fire(timer);
-            ati_lock_acquire(&timers->lock);
-        }
-        timers->firing = NULL;
-        timers->runs = false;
-        count = take_tasks(timers, tasks);
-        update_next(timers);
+    while ((due = ati_timer_wheel_take(&timers->wheel, now, &budget))) {
+        ati_pool_timer *timer = (ati_pool_timer *)due;
+        timers->fired_count++;
+        if (timer->fire)
+            fire(timers, timer);
+        else
+            expire(expired, (ati_task_timer *)timer);
     }
+    size_t count = end_lists(expired);
+    ati_timers_count_tasks(timers, -(int64_t)count);
+    update_next(timers);
     ati_lock_release(&timers->lock);
+    ati_try_lock_release(&timers->runner);
     return count;
 }
 

@@ -12,21 +12,35 @@
 /* A timer, in storage of whoever uses it; zeroed but for `fire`. */
 typedef struct ati_pool_timer {
     ati_timer timer;
-    void (*fire)(struct ati_pool_timer *timer); /* short, of the library, under no lock */
+    /* Short, of the library, under no lock. NULL: it is the first member of an ati_task_timer. */
+    void (*fire)(struct ati_pool_timer *timer);
 } ati_pool_timer;
+
+/* A timer that starts a task when it expires. */
+typedef struct ati_task_timer {
+    ati_pool_timer timer;
+    ati_task_node node;
+} ati_task_timer;
+
+/* Tasks whose timers have expired, by lane, in each the earliest first. */
+typedef struct ati_expired {
+    struct {
+        ati_task_node *first;
+        ati_task_node *last;
+        size_t count;
+    } lanes[ATI_LANE_COUNT];
+} ati_expired;
 
 typedef struct ati_timers {
     _Atomic int64_t next; /* AT_FOREVER, or no later than the earliest timer; written under lock */
     _Atomic uint64_t task_count; /* timers that are to start a task; written under lock */
+    ati_try_lock runner;         /* of the worker that fires; outside lock */
     ati_lock lock;               /* guards what follows; innermost */
     bool is_closed;              /* no task may be set from outside the pool */
-    bool runs;                   /* a worker fires */
     uint64_t set_count;          /* how often a timer was set */
     uint64_t fired_count;        /* how often one was fired */
     uint64_t removed_count;      /* how often one was removed before that */
-    ati_pool_timer *firing;      /* the one that is being fired, by the worker that runs */
-    ati_task_node *first_task;   /* to be started by the worker that runs; its own, no lock */
-    ati_task_node *last_task;
+    ati_pool_timer *firing;      /* the one that is being fired, without the lock */
     ati_timer_wheel wheel;
 } ati_timers;
 
@@ -47,8 +61,8 @@ bool ati_timers_add(ati_timers *timers, ati_pool_timer *timer, int64_t moment);
 bool ati_timers_remove(ati_timers *timers, ati_pool_timer *timer);
 
 /* Fires what is due at `now`, for some 50 microseconds at most, unless another worker does. Gives
- * the number of tasks that the caller is to start, and their list, the earliest first. */
-size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks);
+ * the number of tasks that the caller is to start; only if that is not 0, `expired` is written. */
+size_t ati_timers_run(ati_timers *timers, int64_t now, ati_expired *expired);
 
 /* From now on no task is set from outside; none that began before is still in progress. */
 void ati_timers_close(ati_timers *timers);
@@ -83,8 +97,4 @@ static inline void ati_timers_count_tasks(ati_timers *timers, int64_t change) {
     uint64_t count = atomic_load_explicit(&timers->task_count, memory_order_relaxed);
     atomic_store_explicit(&timers->task_count, count + (uint64_t)change, memory_order_relaxed);
 }
-
-/* For a fire function: the worker that fires is to start this task. */
-void ati_timers_expire_task(ati_timers *timers, ati_task_node *task);
-
 #endif

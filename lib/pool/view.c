@@ -5,7 +5,8 @@
  * Where a running task was started is a text of the program itself, valid for ever: the worker
  * publishes the pointer when a task begins and ends. A name that the program gave is a copy that
  * goes with the task, so the frames of tasks with such a name are published under the worker's
- * suspended_lock, and read under it. Tasks that wait are in the list of suspended ones; under that
+ * suspended_lock, and read under it; so are those of forked calls, which have the place of their
+ * task. Tasks that wait are in the list of suspended ones; under that
  * lock they do not leave their waits, so their stacks, with frames and names, stay as they are.
  *
  * How long a task has been running nobody notes, because a look at the clock costs as much as a
@@ -32,7 +33,7 @@ void ati_view_show_named(ati_worker *worker, const ati_frame *frame) {
 void ati_view_hide_named(ati_worker *worker, const ati_frame *frame) {
     do
         frame = frame->outer;
-    while (frame && (!frame->name || !*frame->name));
+    while (frame && !frame->is_forked_call && (!frame->name || !*frame->name));
     ati_view_show_named(worker, frame);
 }
 
@@ -58,6 +59,7 @@ bool ati_view_running(ati_worker *worker, ati_task_view *view) {
     const ati_frame *named = worker->named;
     bool is_own = named && named->site == site;
     copy_name(&view->tasks[0], is_own ? named->name : NULL, site);
+    view->is_forked_call = is_own && named->is_forked_call;
     ati_worker_unlock_suspended(worker);
     view->age = ati_coarse_ns() - atomic_load_explicit(&worker->clock, memory_order_relaxed);
     return site;
@@ -69,6 +71,8 @@ static void view_stack(ati_task_view *view, const ati_frame *frame) {
         if (!frame->site)
             continue;
         uint32_t index = view->task_count++;
+        if (index == 0)
+            view->is_forked_call = frame->is_forked_call;
         if (index >= ATI_VIEW_CHAIN)
             continue;
         copy_name(&view->tasks[index], frame->name, frame->site);

@@ -23,10 +23,11 @@ typedef struct ati_task_name {
 /* A task, or several that run on top of each other on one stack. */
 typedef struct ati_task_view {
     uint32_t worker;
-    const char *what;   /* the call that it waits in; NULL: it runs */
-    bool is_ready;      /* its wait is over, and its worker does something else */
-    const void *target; /* the future that it waits for, only to be compared, or NULL */
-    int64_t age;        /* nanoseconds that it has waited; a running one: that it has run at most */
+    const char *what;    /* the call that it waits in; NULL: it runs */
+    bool is_forked_call; /* a part of a task that another worker has taken, no task of its own */
+    bool is_ready;       /* its wait is over, and its worker does something else */
+    const void *target;  /* the future that it waits for, only to be compared, or NULL */
+    int64_t age; /* nanoseconds that it has waited; a running one: that it has run at most */
     uint32_t task_count;                 /* on this stack */
     ati_task_name tasks[ATI_VIEW_CHAIN]; /* the one on top first */
 } ati_task_view;

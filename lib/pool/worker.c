@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "pool/cancel.h"
 #include "pool/crash.h"
+#include "pool/exception.h"
 #include "pool/pool.h"
 #include "pool/report.h"
 #include "pool/suspend.h"
@@ -134,11 +135,23 @@ static inline void go_on_below(ati_worker *worker, const ati_task_run *run) {
     worker->forks.owner = run->outer_owner;
 }
 
+static _Noreturn void abort_open_section(const ati_frame *frame) {
+    char sentence[200];
+    snprintf(sentence, sizeof sentence, "task %s returned without at_blocking_end",
+             ati_task_name_of(frame));
+    ati_caller_abort("at_blocking_begin", sentence);
+}
+
 void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
     ati_worker *current = ati_worker_current;
+    ATI_CALLER_CHECK(ati_frame_current() == &run->frame, "task",
+                     "a function that a wait or a drop ran inside this task was left by longjmp; "
+                     "return from it instead");
     ATI_CALLER_CHECK(!current || ati_forks_count(&current->forks) == run->fork_count, "task",
                      "a task or forked call has returned before its forks were joined; call "
                      "at_fork_join for each");
+    if (run->frame.blocking_depth > 0)
+        abort_open_section(&run->frame);
     if (run->frame.next_future)
         run->frame.next_release(run->frame.next_future);
     ati_frame_leave(&run->frame);
@@ -146,8 +159,6 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
         go_on_below(current, run);
     if (!worker)
         return;
-    ATI_CALLER_CHECK(worker->depth > 0 || worker->blocking_depth == 0, "at_blocking_begin",
-                     "a task returned without at_blocking_end");
     if (ati_pool_is_forked(worker->pool))
         ati_task_end_forked_process();
     ati_worker_counts *counts = &worker->counts;
@@ -178,6 +189,7 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     ati_context *context = ati_work_context(work);
     bool is_cancelled = context && ati_is_cancelled(context);
     ati_task_begin(worker, &run, context, work->site, NULL);
+    ATI_STOP_EXCEPTIONS;
     at_error *error = NULL;
     at_status status = AT_ERROR_CANCELLED;
     if (!is_cancelled) {

@@ -9,6 +9,7 @@
 #include "base/lock.h"
 #include "base/owner_lock.h"
 #include "base/topology.h"
+#include "pool/blocking.h"
 #include "pool/fork.h"
 #include "pool/sample.h"
 #include "pool/waiter.h"
@@ -64,6 +65,7 @@ typedef struct ati_worker {
     uint32_t picks_left;         /* until one of another kind is due */
     uint32_t turn_count;         /* such picks that were due */
     uint32_t owes;               /* ati_turn bits: those that are */
+    bool took_few;               /* its last batch from outside was short, but no single work */
     bool puts_off;               /* a task of low priority that is ready was passed by */
     ati_lane lane;               /* of the running stack: of the task that began it */
     const ati_lane *nested_lane; /* of the task that a wait runs in place there; NULL: none */
@@ -76,7 +78,7 @@ typedef struct ati_worker {
     uint32_t next_shard;                     /* of the injector, to be looked at first */
     size_t size_before;                      /* of the deque, at the fair pick before */
     bool has_own;             /* its deque may hold works that its own tasks started */
-    uint32_t blocking_depth;  /* sections of the running task that block its thread */
+    uint32_t blocking_depth;  /* sections that block the thread, of all tasks on this stack */
     bool is_replaced;         /* by a spare, while in such a section */
     uint32_t depth;           /* tasks that run nested on this stack */
     int64_t reference_change; /* references to the pool taken less those given back here */
@@ -107,8 +109,8 @@ typedef struct ati_worker {
     _Atomic(const char *) site; /* where the running task was started, or, until the worker looks
                                    further for work, the last one; NULL: none */
     const char *site_before;    /* of the task that ran before the one that was resumed */
-    const ati_frame *named;     /* the uppermost running task that has a name of its own; under
-                                   suspended_lock */
+    const ati_frame *named;     /* the uppermost running task that has a name of its own, or forked
+                                   call; under suspended_lock */
     _Atomic int64_t clock;      /* of the coarse clock, when it was looked at last */
     _Atomic bool blocks;        /* the running task does, by at_blocking_begin */
     int64_t slow_reported;      /* slow resumes up to this moment are reported */
@@ -128,6 +130,8 @@ typedef struct ati_worker {
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t signal; /* futex; 1: woken */
     _Atomic bool asleep;      /* in the stack of sleepers; written under idle.lock */
     int64_t sleeps_until;     /* when it gets up by itself; idle.lock */
+    int64_t retires_at;       /* of CLOCK_MONOTONIC: a spare one that is not needed; idle.lock */
+    bool sleeps_soundly;      /* a spare one, because it is needed; idle.lock */
     struct ati_worker *below; /* next in the stack of sleepers (idle.lock) or of spares
                                  (spares_lock) */
     struct ati_worker *above; /* in the stack of sleepers (idle.lock) */
@@ -153,7 +157,7 @@ extern _Thread_local ati_worker *ati_worker_current;
 static inline ati_lane ati_lane_inherited(void) {
     const ati_worker *worker = ati_worker_current;
     if (!worker)
-        return ATI_LANE_NORMAL;
+        return ati_blocking_caller_current.lane;
     return worker->nested_lane ? *worker->nested_lane : worker->lane;
 }
 
@@ -168,10 +172,10 @@ typedef struct ati_task_run {
 /* Gives the name that the program gave the task, else that of its function, else "unnamed". */
 const char *ati_task_name_of(const ati_frame *frame);
 
-/* Publishes which running task has a name of its own; NULL: none (view.c). */
+/* Publishes which running task has a name of its own, or is a forked call; NULL: none (view.c). */
 void ati_view_show_named(ati_worker *worker, const ati_frame *frame);
 
-/* It ends; the one below that has a name, if there is one, takes its place. */
+/* It ends; the next one below that is to be published, if there is one, takes its place. */
 void ati_view_hide_named(ati_worker *worker, const ati_frame *frame);
 
 /* Begins a task on the calling worker, which counts it (NULL: nobody does, because it runs inline

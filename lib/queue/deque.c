@@ -122,19 +122,26 @@ size_t ati_deque_room(const ati_deque *deque) {
     return array ? (size_t)(array->capacity - (bottom - top)) : 0;
 }
 
-bool ati_deque_push(ati_deque *deque, const ati_work *works, size_t count) {
+bool ati_deque_push_works(ati_deque *deque, const ati_works *works) {
+    size_t count = works->count;
     if (!ati_deque_reserve(deque, count))
         return false;
     ati_deque_array *array = atomic_load_explicit(&deque->array, memory_order_relaxed);
     int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed);
-    for (size_t i = 0; i < count; i++)
-        write_place(array, bottom + (int64_t)i, &works[count - 1 - i]);
+    for (size_t i = 0; i < count; i++) {
+        ati_work work = ati_works_get(works, i);
+        write_place(array, bottom + (int64_t)(count - 1 - i), &work);
+    }
     /* ORDER deque.bottom: seq_cst. Publishes the places to thieves, and comes before the pusher's
      * look at what was stolen and who sleeps. Pairs with: seq_cst load in ati_deque_steal() and
      * ati_deque_size(). If release: a worker falls asleep on work that its pusher thinks it will
      * find. */
     atomic_store_explicit(&deque->bottom, bottom + (int64_t)count, memory_order_seq_cst);
     return true;
+}
+
+bool ati_deque_push(ati_deque *deque, const ati_work *works, size_t count) {
+    return ati_deque_push_works(deque, &(ati_works){works, count, 0});
 }
 
 bool ati_deque_peek(const ati_deque *deque, ati_work *work) {
@@ -180,7 +187,7 @@ ati_steal ati_deque_steal(ati_deque *deque, ati_work *work) {
      * Pairs with: seq_cst load in ati_deque_pop(). If acquire: see invariant 2. */
     int64_t top = atomic_load_explicit(&deque->top, memory_order_seq_cst);
     /* ORDER deque.bottom: seq_cst. Sees the places below it, and the owner's claim.
-     * Pairs with: seq_cst store in ati_deque_push() and ati_deque_pop(). If relaxed: reads an
+     * Pairs with: seq_cst store in ati_deque_push_works() and ati_deque_pop(). If relaxed: reads an
      * unwritten place, or takes what the owner has popped. */
     int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_seq_cst);
     if (top >= bottom)
@@ -201,7 +208,7 @@ ati_steal ati_deque_steal(ati_deque *deque, ati_work *work) {
 size_t ati_deque_size(const ati_deque *deque) {
     ati_deque *mine = (ati_deque *)deque;
     /* ORDER deque.bottom: seq_cst. A worker that announced its sleep sees what was pushed before.
-     * Pairs with: seq_cst store in ati_deque_push(). If relaxed: it sleeps on work. */
+     * Pairs with: seq_cst store in ati_deque_push_works(). If relaxed: it sleeps on work. */
     int64_t bottom = atomic_load_explicit(&mine->bottom, memory_order_seq_cst);
     /* ORDER deque.top: seq_cst. At least what a worker saw that found the deque empty before.
      * Pairs with: seq_cst CAS in ati_deque_steal(). If relaxed: an empty deque looks full to its

@@ -28,9 +28,10 @@ bool ati_deque_reserve(ati_deque *deque, size_t count);
 /* Owner only. How many works can be pushed without memory. */
 size_t ati_deque_room(const ati_deque *deque);
 
-/* Owner only. Pushes `count` works; works[0] will be popped first. The store that publishes them is
- * sequentially consistent. False: no memory, nothing was pushed. */
+/* Owner only. Pushes works; the first of them will be popped first. The store that publishes them
+ * is sequentially consistent. False: no memory, nothing was pushed. */
 bool ati_deque_push(ati_deque *deque, const ati_work *works, size_t count);
+bool ati_deque_push_works(ati_deque *deque, const ati_works *works);
 
 /* Owner only. Reads what ati_deque_pop would give, if no thief is faster. False: empty. */
 bool ati_deque_peek(const ati_deque *deque, ati_work *work);

@@ -9,18 +9,27 @@
  * an ordinary lock. Works travel by value in blocks: one cache line holds two, and the CPU fetches
  * the next line ahead, which a list of nodes defeats.
  *
+ * A series of works that differ in their arguments only is two places, however long it is: a mark
+ * with the count and the step, then the first work that is left of it. So a batch of a thousand
+ * costs its producer as much as two works, and no memory that has never been touched.
+ *
  * Cost of a push: two locked instructions, the lock and the store that publishes; the release of
  * the lock is a plain store.
  *
  * Fields: see injector.h. A work's place belongs to the holder of push_lock until `pushed` counts
  * it, then to the holder of take_lock until `taken` counts it. A block's `next` is written by the
- * holder of push_lock before any work behind it is counted.
+ * holder of push_lock before any work behind it is counted. `series_pushed` counts a series before
+ * `pushed` counts its works: who finds it equal to series_taken knows that the works counted in
+ * `pushed` are in no series. While series_left is not 0, the place at head_index is that of the
+ * series' next work; its argument moves on with each take.
  *
  * Invariants
- *   1. taken <= pushed; the places of works [taken, pushed) are written and not written again.
- *   2. head reaches tail only through counted works, so a block that head has left is nobody's,
+ *   1. taken <= pushed; the places of works [taken, pushed) are written, and are not written again
+ *      but for the argument of a series, by who takes from it.
+ *   2. A mark and the work behind it are counted together: who finds one finds the other.
+ *   3. head reaches tail only through counted works, so a block that head has left is nobody's,
  *      and may be handed back through `spare` or released.
- *   3. `pushed` is stored and read sequentially consistent: a producer that then sees nobody
+ *   4. `pushed` is stored and read sequentially consistent: a producer that then sees nobody
  * asleep, and a worker that announced its sleep and then sees the shard empty, cannot both be
  * right.
  *
@@ -118,13 +127,13 @@ static void put_block(ati_injector_shard *shard, ati_injector_block *block) {
     ati_release(block, sizeof *block);
 }
 
-bool ati_injector_reserve(ati_injector_shard *shard, size_t count) {
+bool ati_injector_reserve(ati_injector_shard *shard, size_t places) {
     size_t room = shard->tail ? block_capacity - shard->tail_index : 0;
-    if (count <= room)
+    if (places <= room)
         return true;
     ati_injector_block *first = NULL;
     ati_injector_block **end = &first;
-    for (; room < count; room += block_capacity) {
+    for (; room < places; room += block_capacity) {
         *end = get_block(shard);
         if (!*end) {
             release_blocks(first);
@@ -142,6 +151,23 @@ bool ati_injector_reserve(ati_injector_shard *shard, size_t count) {
     return true;
 }
 
+/* Marks the place before the first work of a series; never called. */
+static void *mark_series(void *unused) {
+    return unused;
+}
+
+/* What lies in that place, written and read as a work. */
+typedef union series_mark {
+    ati_work work;
+    struct {
+        void *(*run)(void *argument); /* mark_series */
+        size_t count;
+        size_t step;
+    } series;
+} series_mark;
+
+_Static_assert(sizeof(series_mark) == sizeof(ati_work), "a mark is one place");
+
 void ati_injector_write(ati_injector_shard *shard, const ati_work *work) {
     if (shard->tail_index == block_capacity) {
         shard->tail = shard->tail->next;
@@ -153,11 +179,22 @@ void ati_injector_write(ati_injector_shard *shard, const ati_work *work) {
     __builtin_prefetch(place + prefetch_distance, 1);
 }
 
+void ati_injector_write_series(ati_injector_shard *shard, const ati_works *series) {
+    /* Relaxed: who sees the works of the series counted sees this, too. */
+    uint64_t pushed = atomic_load_explicit(&shard->series_pushed, memory_order_relaxed);
+    atomic_store_explicit(&shard->series_pushed, pushed + 1, memory_order_relaxed);
+    series_mark mark = {.work = {.run = mark_series}};
+    mark.series.count = series->count;
+    mark.series.step = series->step;
+    ati_injector_write(shard, &mark.work);
+    ati_injector_write(shard, series->first);
+}
+
 bool ati_injector_publish(ati_injector_shard *shard, size_t count) {
     uint64_t pushed = atomic_load_explicit(&shard->pushed, memory_order_relaxed) + count;
     /* ORDER injector.pushed: seq_cst. Publishes the works, and comes before the producer's look at
      * what was taken and who sleeps. Pairs with: seq_cst load in count_queued(). If release: a
-     * worker falls asleep on work that its producer thinks it will find (invariant 3). */
+     * worker falls asleep on work that its producer thinks it will find (invariant 4). */
     atomic_store_explicit(&shard->pushed, pushed, memory_order_seq_cst);
     /* ORDER injector.taken: seq_cst. At least what a worker saw that found the shard empty before.
      * Pairs with: seq_cst load in count_queued(). If relaxed: an empty shard looks full, and the
@@ -173,46 +210,86 @@ static uint64_t count_queued(const ati_injector_shard *shard) {
     uint64_t taken = atomic_load_explicit(&mine->taken, memory_order_seq_cst);
     /* ORDER injector.pushed: seq_cst. Sees the works it counts.
      * Pairs with: seq_cst store in ati_injector_publish(). If relaxed: reads unwritten works, or
-     * sleeps on work (invariant 3). */
+     * sleeps on work (invariant 4). */
     return atomic_load_explicit(&mine->pushed, memory_order_seq_cst) - taken;
 }
 
-/* Under take_lock. Those of one block, which lie one behind the other. */
-static size_t find_works(ati_injector_shard *shard, size_t limit, const ati_work **works) {
-    uint64_t queued = count_queued(shard);
-    if (queued == 0)
-        return 0;
+/* Under take_lock, while a work is queued. */
+static ati_work *find_place(ati_injector_shard *shard) {
     if (shard->head_index == block_capacity) {
         ati_injector_block *empty = shard->head;
         shard->head = empty->next;
         shard->head_index = 0;
         put_block(shard, empty);
     }
-    size_t here = block_capacity - shard->head_index;
+    return &shard->head->works[shard->head_index];
+}
+
+static size_t find_mark(const ati_work *works, size_t count) {
+    size_t index = 0;
+    while (index < count && works[index].run != mark_series)
+        index++;
+    return index;
+}
+
+/* Under take_lock. Those of one block, which lie one behind the other, or those of a series. */
+static bool find_works(ati_injector_shard *shard, size_t limit, ati_works *works) {
+    uint64_t queued = count_queued(shard);
+    if (queued == 0)
+        return false;
     size_t count = queued < limit ? (size_t)queued : limit;
+    ati_work *place = find_place(shard);
+    bool has_series =
+        atomic_load_explicit(&shard->series_pushed, memory_order_relaxed) != shard->series_taken;
+    if (has_series && shard->series_left == 0 && place->run == mark_series) {
+        series_mark mark = {.work = *place};
+        shard->series_left = mark.series.count;
+        shard->series_step = mark.series.step;
+        shard->series_taken++;
+        shard->head_index++;
+        place = find_place(shard);
+    }
+    bool in_series = shard->series_left > 0;
+    size_t here = in_series ? shard->series_left : block_capacity - shard->head_index;
     if (count > here)
         count = here;
-    *works = &shard->head->works[shard->head_index];
-    shard->head_index += (uint32_t)count;
-    return count;
+    if (has_series && !in_series)
+        count = find_mark(place, count);
+    *works = (ati_works){place, count, in_series ? shard->series_step : 0};
+    return true;
 }
 
 ati_injector_shard *ati_injector_begin_take(ati_injector *injector, uint32_t first, size_t limit,
-                                            const ati_work **works, size_t *count) {
+                                            ati_works *works) {
     uint32_t total = injector->shard_count + 1;
     for (uint32_t i = 0; i < total; i++) {
         ati_injector_shard *shard = &injector->shards[(first + i) % total];
         if (count_queued(shard) == 0 || !ati_try_lock_acquire(&shard->take_lock))
             continue;
-        *count = find_works(shard, limit, works);
-        if (*count > 0)
+        if (find_works(shard, limit, works))
             return shard;
         ati_try_lock_release(&shard->take_lock);
     }
     return NULL;
 }
 
+/* Leaves the first `count` works behind that find_works has found. */
+static void pass_works(ati_injector_shard *shard, size_t count) {
+    if (shard->series_left == 0) {
+        shard->head_index += (uint32_t)count;
+        return;
+    }
+    shard->series_left -= count;
+    if (shard->series_left == 0) {
+        shard->head_index++;
+        return;
+    }
+    ati_work *next = &shard->head->works[shard->head_index];
+    next->argument = (char *)next->argument + count * shard->series_step;
+}
+
 void ati_injector_end_take(ati_injector_shard *shard, size_t count) {
+    pass_works(shard, count);
     uint64_t taken = atomic_load_explicit(&shard->taken, memory_order_relaxed) + count;
     /* ORDER injector.taken: release. Comes after the load of `pushed` that allowed it, and after
      * the works were published elsewhere. Pairs with: seq_cst load in count_queued(). If relaxed:

@@ -19,11 +19,15 @@ typedef struct ati_injector_shard {
     _Alignas(ATI_CACHE_LINE) ati_try_lock push_lock; /* guards tail, tail_index */
     uint32_t tail_index;                             /* next free place in tail */
     ati_injector_block *tail;
-    _Atomic uint64_t pushed; /* works ever pushed; written under push_lock */
+    _Atomic uint64_t pushed;        /* works ever pushed; written under push_lock */
+    _Atomic uint64_t series_pushed; /* series ever pushed; written under push_lock */
     /* The consumers' line. */
-    _Alignas(ATI_CACHE_LINE) ati_try_lock take_lock; /* guards head, head_index */
+    _Alignas(ATI_CACHE_LINE) ati_try_lock take_lock; /* guards up to series_taken */
     uint32_t head_index;                             /* next full place in head */
     ati_injector_block *head;
+    size_t series_left; /* works of the series in that place; 0: a work or the mark of a series */
+    size_t series_step;
+    uint64_t series_taken;  /* series ever begun to be taken */
     _Atomic uint64_t taken; /* works ever taken; written under take_lock */
     /* Handed from consumers to producers. */
     _Alignas(ATI_CACHE_LINE) _Atomic(ati_injector_block *) spare; /* an empty block, or NULL */
@@ -43,13 +47,16 @@ void ati_injector_deinit(ati_injector *injector);                     /* nobody 
 ati_injector_shard *ati_injector_open(ati_injector *injector);
 void ati_injector_close(ati_injector *injector, ati_injector_shard *shard);
 
-/* Makes room for `count` works in an open shard; as many are then to be written. False: no memory,
- * nothing has changed. */
-bool ati_injector_reserve(ati_injector_shard *shard, size_t count);
+/* Makes room in an open shard: a place for each work and ATI_SERIES_PLACES for each series that are
+ * then to be written. False: no memory, nothing has changed. */
+enum { ATI_SERIES_PLACES = 2 };
+bool ati_injector_reserve(ati_injector_shard *shard, size_t places);
 
-/* Writes a work into reserved room; unseen until ati_injector_publish says how many were written.
- * That store is sequentially consistent. True: the shard was empty before. */
+/* Writes a work, or a series of works with a step, into reserved room; unseen until
+ * ati_injector_publish says how many works were written. That store is sequentially consistent.
+ * True: the shard was empty before. */
 void ati_injector_write(ati_injector_shard *shard, const ati_work *work);
+void ati_injector_write_series(ati_injector_shard *shard, const ati_works *series);
 bool ati_injector_publish(ati_injector_shard *shard, size_t count);
 
 /* Finds up to `limit` works, all in one shard, oldest first, without taking them yet; looks at the
@@ -57,7 +64,7 @@ bool ati_injector_publish(ati_injector_shard *shard, size_t count);
  * none. Otherwise `works` are borrowed until ati_injector_end_take, which is to be called once they
  * can be found elsewhere, so that whoever looks for work sees each in one place or the other. */
 ati_injector_shard *ati_injector_begin_take(ati_injector *injector, uint32_t first, size_t limit,
-                                            const ati_work **works, size_t *count);
+                                            ati_works *works);
 void ati_injector_end_take(ati_injector_shard *shard, size_t count);
 
 /* A snapshot of how many works are queued, and of how many were ever pushed. Exact while nobody

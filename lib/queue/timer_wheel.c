@@ -3,10 +3,10 @@
  *
  * Source: G. Varghese, T. Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987, scheme 7. The
  * level of a timer is that of the highest bit in which its expiry and the wheel's position differ,
- * so no slot ever wraps around, and the earliest one is found by two bit scans.
+ * so no slot ever wraps around, and the earliest one is found by three bit scans.
  *
- * Level 0 has one slot, for what is due. Level n > 0 has 64 slots of 2^(6(n-1)) ns each. A slot of
- * level 1 is one nanosecond: nothing is ever rounded.
+ * Level 0 has one slot, for what is due. Level n > 0 has 1024 slots of 2^(10(n-1)) ns each. A slot
+ * of level 1 is one nanosecond: nothing is ever rounded.
  *
  * Invariants
  *   1. A timer outside the due slot expires after `position` and lies where place() would put it
@@ -35,22 +35,39 @@
 
 #include <asynctools/limits.h>
 
+#include <string.h>
+
 enum { few_timers = 16 };
 
 void ati_timer_wheel_init(ati_timer_wheel *wheel) {
     wheel->position = 0;
     wheel->opening = NULL;
     wheel->levels = 0;
-    for (size_t level = 0; level < ATI_TIMER_LEVELS; level++)
-        wheel->occupied[level] = 0;
+    memset(wheel->words, 0, sizeof wheel->words);
+    memset(wheel->occupied, 0, sizeof wheel->occupied);
+}
+
+static bool is_occupied(const ati_timer_wheel *wheel, size_t level, size_t index) {
+    return wheel->occupied[level][index / 64] >> index % 64 & 1;
+}
+
+static void note_occupied(ati_timer_wheel *wheel, size_t level, size_t index) {
+    wheel->occupied[level][index / 64] |= UINT64_C(1) << index % 64;
+    wheel->words[level] |= 1u << index / 64;
+    wheel->levels |= 1u << level;
+}
+
+static void note_empty(ati_timer_wheel *wheel, size_t level, size_t index) {
+    wheel->occupied[level][index / 64] &= ~(UINT64_C(1) << index % 64);
+    if (wheel->occupied[level][index / 64] == 0)
+        wheel->words[level] &= ~(1u << index / 64);
+    if (wheel->words[level] == 0)
+        wheel->levels &= ~(1u << level);
 }
 
 static void clear_slot(ati_timer_wheel *wheel, ati_timer_slot *slot) {
     size_t number = (size_t)(slot - wheel->slots);
-    size_t level = number / ATI_TIMER_SLOTS;
-    wheel->occupied[level] &= ~(UINT64_C(1) << number % ATI_TIMER_SLOTS);
-    if (wheel->occupied[level] == 0)
-        wheel->levels &= ~(1u << level);
+    note_empty(wheel, number / ATI_TIMER_SLOTS, number % ATI_TIMER_SLOTS);
     if (slot == wheel->opening) {
         wheel->position = wheel->opening_to;
         wheel->opening = NULL;
@@ -96,9 +113,8 @@ static void place(ati_timer_wheel *wheel, ati_timer *timer, int64_t position) {
     }
     size_t slot_number = level * ATI_TIMER_SLOTS + index;
     ati_timer_slot *slot = &wheel->slots[slot_number];
-    if (!(wheel->occupied[level] >> index & 1)) {
-        wheel->occupied[level] |= UINT64_C(1) << index;
-        wheel->levels |= 1u << level;
+    if (!is_occupied(wheel, level, index)) {
+        note_occupied(wheel, level, index);
         *slot = (ati_timer_slot){{&slot->timers, &slot->timers}, .earliest = expiry};
     }
     if (expiry < slot->earliest)
@@ -134,7 +150,8 @@ bool ati_timer_wheel_remove(ati_timer_wheel *wheel, ati_timer *timer) {
 /* The earliest slot and when its time begins. The wheel is not empty and nothing is due. */
 static const ati_timer_slot *find_earliest(const ati_timer_wheel *wheel, int64_t *start) {
     size_t level = (size_t)__builtin_ctz(wheel->levels);
-    size_t index = (size_t)__builtin_ctzll(wheel->occupied[level]);
+    size_t word = (size_t)__builtin_ctz(wheel->words[level]);
+    size_t index = word * 64 + (size_t)__builtin_ctzll(wheel->occupied[level][word]);
     size_t shift = (level - 1) * ATI_TIMER_SLOT_BITS;
     int64_t above = wheel->position >> shift & ~(int64_t)(ATI_TIMER_SLOTS - 1);
     *start = (above | (int64_t)index) << shift;

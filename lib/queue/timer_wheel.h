@@ -22,10 +22,11 @@ typedef struct ati_timer {
 } ati_timer;
 
 enum {
-    ATI_TIMER_SLOT_BITS = 6,
+    ATI_TIMER_SLOT_BITS = 10,
     ATI_TIMER_SLOTS = 1 << ATI_TIMER_SLOT_BITS,
-    ATI_TIMER_LEVELS = 12, /* one for what is due, and 63 bits of time by 6 */
-    ATI_TIMER_AHEAD = 16,  /* how far ahead memory is prefetched */
+    ATI_TIMER_SLOT_WORDS = ATI_TIMER_SLOTS / 64,
+    ATI_TIMER_LEVELS = 8, /* one for what is due, and 63 bits of time by 10 */
+    ATI_TIMER_AHEAD = 16, /* how far ahead memory is prefetched */
 };
 
 /* Its members mean something only while it is occupied. */
@@ -35,13 +36,14 @@ typedef struct ati_timer_slot {
     uint64_t count;        /* how many were put in here since it was empty */
 } ati_timer_slot;
 
-/* Of its 120 KiB only the slots that are used are ever touched. */
+/* Of its 1.3 MiB only the slots that are used are ever touched. */
 typedef struct ati_timer_wheel {
     int64_t position;        /* timers up to this moment are due */
     ati_timer_slot *opening; /* the slot whose timers are on the way to lower levels, or NULL */
     int64_t opening_to;      /* the position once it is empty */
-    uint32_t levels;         /* bit n: occupied[n] is not 0 */
-    uint64_t occupied[ATI_TIMER_LEVELS];
+    uint32_t levels;         /* bit n: words[n] is not 0 */
+    uint32_t words[ATI_TIMER_LEVELS]; /* bit n: its occupied[n] is not 0 */
+    uint64_t occupied[ATI_TIMER_LEVELS][ATI_TIMER_SLOT_WORDS];
     ati_timer_slot slots[ATI_TIMER_LEVELS * ATI_TIMER_SLOTS];
     /* The last timers of each slot, those that have left as NULL; as many as its `count` says. */
     ati_timer *recent[ATI_TIMER_LEVELS * ATI_TIMER_SLOTS * ATI_TIMER_AHEAD];

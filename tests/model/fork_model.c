@@ -67,12 +67,6 @@ _Noreturn void ati_caller_abort(const char *call, const char *sentence) {
     model_fail("%s: %s", call, sentence);
 }
 
-_Atomic uint64_t ati_process_forks = 1;
-
-uint64_t ati_process_fork_install(void) {
-    return 1;
-}
-
 _Noreturn void ati_task_end_forked_process(void) {
     model_fail("there is one process");
 }
@@ -80,7 +74,7 @@ _Noreturn void ati_task_end_forked_process(void) {
 /* -- Setup -- */
 
 static void set_up(bool is_unequal, size_t places, bool wanted) {
-    pool = model_allocate(sizeof *pool, _Alignof(at_pool));
+    pool = model_allocate(offsetof(at_pool, timers.wheel), _Alignof(at_pool)); /* no wheel here */
     pool->options.stack_bytes = (int64_t)places * bytes_per_place;
     pool->workers = model_allocate(worker_max * sizeof *pool->workers, _Alignof(ati_worker *));
     for (uint32_t i = 0; i < worker_max; i++) {

@@ -19,6 +19,7 @@
 /* -- What the futures call --------------------------------------------------------------------- */
 
 _Thread_local ati_worker *ati_worker_current;
+_Thread_local ati_blocking_caller ati_blocking_caller_current;
 char at_failed_object;
 char ati_continued_object;
 static at_pool *pool;
@@ -29,12 +30,6 @@ void ati_context_retain(ati_context *context) {
 
 void ati_context_release(ati_context *context) {
     model_check(!context);
-}
-
-_Atomic uint64_t ati_process_forks = 1;
-
-uint64_t ati_process_fork_install(void) {
-    return 1;
 }
 
 _Noreturn void ati_caller_abort(const char *call, const char *sentence) {
@@ -245,7 +240,7 @@ static void record(ati_registration *registration, at_future *of, ati_completion
 
 static void set_up(void) {
     shared = model_allocate(sizeof *shared, ATI_CACHE_LINE);
-    pool = model_allocate(sizeof *pool, _Alignof(at_pool));
+    pool = model_allocate(offsetof(at_pool, timers.wheel), _Alignof(at_pool)); /* no wheel here */
     pool->executor = (at_executor){.start = start, .retain = keep, .release = let_go};
     for (int i = 0; i < recorder_max; i++)
         shared->recorders[i].registration.fire = record;

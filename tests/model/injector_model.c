@@ -43,13 +43,27 @@ static bool push(int count) {
     return edge;
 }
 
-static void accept(const ati_work *works, size_t count) {
+static bool push_series(int count) {
+    ati_injector_shard *shard = ati_injector_open(&shared->injector);
+    model_check(ati_injector_reserve(shard, ATI_SERIES_PLACES));
+    ati_work work = {.argument = &names[pushed_count], .site = names};
+    for (int i = 0; i < count; i++)
+        pushed_by[pushed_count++] = model_thread_number();
+    ati_injector_write_series(shard, &(ati_works){&work, (size_t)count, 1});
+    bool edge = ati_injector_publish(shard, (size_t)count);
+    ati_injector_close(&shared->injector, shard);
+    return edge;
+}
+
+static void accept(const ati_works *works) {
     int before = -1;
-    for (size_t i = 0; i < count; i++) {
-        if (!works[i].argument)
+    for (size_t i = 0; i < works->count; i++) {
+        ati_work work = ati_works_get(works, i);
+        if (!work.argument)
             continue; /* of setup */
-        int number = (int)((char *)works[i].argument - names);
-        model_check(number >= 0 && number < pushed_count && works[i].site == &names[number]);
+        int number = (int)((char *)work.argument - names);
+        model_check(number >= 0 && number < pushed_count);
+        model_check(work.site == &names[works->step > 0 ? 0 : number]);
         model_check(!is_taken[number]);
         /* All of one take come from one shard, oldest first. */
         model_check(before < 0 || pushed_by[before] != pushed_by[number] || before < number);
@@ -60,15 +74,13 @@ static void accept(const ati_work *works, size_t count) {
 }
 
 static bool take_from(uint32_t first, size_t limit) {
-    const ati_work *works;
-    size_t count = 0;
-    ati_injector_shard *shard =
-        ati_injector_begin_take(&shared->injector, first, limit, &works, &count);
+    ati_works works;
+    ati_injector_shard *shard = ati_injector_begin_take(&shared->injector, first, limit, &works);
     if (!shard)
         return false;
-    model_check(count > 0 && count <= limit);
-    accept(works, count);
-    ati_injector_end_take(shard, count);
+    model_check(works.count > 0 && works.count <= limit);
+    accept(&works);
+    ati_injector_end_take(shard, works.count);
     return true;
 }
 
@@ -100,10 +112,9 @@ static void push_fillers(size_t count) {
 }
 
 static void take_fillers(size_t count) {
-    const ati_work *works;
-    ati_injector_shard *shard =
-        ati_injector_begin_take(&shared->injector, 0, count, &works, &count);
-    ati_injector_end_take(shard, count);
+    ati_works works;
+    ati_injector_shard *shard = ati_injector_begin_take(&shared->injector, 0, count, &works);
+    ati_injector_end_take(shard, works.count);
 }
 
 /* One place is left in the first block, so that the next works need another one. */
@@ -146,6 +157,20 @@ static void push_two(void) {
 
 static void push_two_then_one(void) {
     push(2);
+    push(1);
+}
+
+static void push_three_in_series(void) {
+    push_series(3);
+}
+
+static void push_one_then_series(void) {
+    push(1);
+    push_series(2);
+}
+
+static void push_series_then_one(void) {
+    push_series(2);
     push(1);
 }
 
@@ -235,6 +260,15 @@ static const model_case cases[] = {
     CASE("a block used again", start_in_two_blocks, push_two, take_one_twice),
     CASE("a block used again, two consumers", start_in_two_blocks, push_two, take_one,
          take_one_twice),
+    CASE("a series", start_one_shard, push_three_in_series, take_one_twice),
+    CASE("a series, two consumers", start_one_shard, push_three_in_series, take_one, take_many),
+    CASE("a series behind a work", start_one_shard, push_one_then_series, take_many_twice),
+    CASE("a series before a work", start_one_shard, push_series_then_one, take_many_twice),
+    CASE("a series over the end of a block", start_at_end_of_block, push_series_then_one,
+         take_many_twice),
+    CASE("a series over the end of a block, two consumers", start_at_end_of_block,
+         push_series_then_one, take_one, take_many),
+    CASE("a series and a work", start_one_shard, push_three_in_series, push_one, take_many),
     CASE("two to two", start_one_shard, push_one, push_one, take_one, take_one),
     CASE("two shards, two producers", start_two_shards, push_one, push_one, take_many),
     CASE("two shards, three producers", start_two_shards, push_one, push_one, push_one),

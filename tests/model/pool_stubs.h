@@ -14,12 +14,6 @@ int64_t ati_monotonic_ns(void) {
     return looks_at_clock++ * AT_SECONDS(10);
 }
 
-_Atomic uint64_t ati_process_forks = 1;
-
-uint64_t ati_process_fork_install(void) {
-    return 1;
-}
-
 uint64_t ati_random_next(void) {
     return 0;
 }
@@ -36,6 +30,11 @@ _Noreturn void ati_assert_abort(const char *condition, const char *file, int lin
 
 _Noreturn void ati_caller_abort(const char *call, const char *sentence) {
     model_fail("%s: %s", call, sentence);
+}
+
+const char *ati_task_name_of(const ati_frame *frame) {
+    (void)frame;
+    model_fail("no task of a model leaves a section open");
 }
 
 void ati_report_pool_started(const at_pool *started) {
@@ -145,16 +144,16 @@ void ati_timers_init(ati_timers *timers) {
     atomic_init(&timers->next, AT_FOREVER);
 }
 
-size_t ati_timers_run(ati_timers *timers, int64_t now, ati_task_node **tasks) {
+size_t ati_timers_run(ati_timers *timers, int64_t now, ati_expired *expired) {
     (void)timers;
     (void)now;
-    (void)tasks;
+    (void)expired;
     return 0;
 }
 
-void ati_timer_start_tasks(at_pool *started, ati_task_node *tasks) {
+void ati_timer_start_tasks(at_pool *started, const ati_expired *expired) {
     (void)started;
-    (void)tasks;
+    (void)expired;
 }
 
 void ati_timers_close(ati_timers *timers) {

@@ -7,6 +7,7 @@
 #include <asynctools/asynctools.h>
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -135,6 +136,14 @@ static void shutdown_from_a_task(void) {
     run_in_task(shut_own_pool_down);
 }
 
+static void *destroy_in_call(void *pool) {
+    return at_blocking_call(destroy_own_pool, pool);
+}
+
+static void destroy_from_a_blocking_call(void) {
+    run_in_task(destroy_in_call);
+}
+
 static void shutdown_null(void) {
     use_status(at_pool_shutdown(NULL, 0));
 }
@@ -163,6 +172,24 @@ static void *exit_thread(void *unused) {
 
 static void pthread_exit_in_a_task(void) {
     run_in_task(exit_thread);
+}
+
+static jmp_buf outer_task;
+
+static void *jump(void *unused) {
+    (void)unused;
+    longjmp(outer_task, 1);
+}
+
+/* The wait runs the other task in place, above this one. */
+static void *wait_for_jump(void *pool) {
+    if (setjmp(outer_task) == 0)
+        use_status(at_future_wait(at_pool_submit(pool, jump, NULL), AT_FOREVER, NULL));
+    return NULL;
+}
+
+static void longjmp_out_of_a_task(void) {
+    run_in_task(wait_for_jump);
 }
 
 static void wait_for_null(void) {
@@ -328,6 +355,26 @@ static void blocking_begin_without_end(void) {
     run_in_task(begin_only);
 }
 
+/* The task that waits runs the one that it waits for in place, inside its own section. */
+static void *wait_in_section(at_run_fn run) {
+    at_blocking_begin();
+    at_task_options options = {.run = run, .name = "inner"};
+    at_future *future = at_pool_submit_with(at_pool_current(), &options);
+    plain_check(at_future_wait(future, AT_FOREVER, NULL) == AT_OK);
+    at_future_release(future);
+    at_blocking_end();
+    return NULL;
+}
+
+static void *wait_for_begin_only(void *unused) {
+    (void)unused;
+    return wait_in_section(begin_only);
+}
+
+static void nested_blocking_begin_without_end(void) {
+    run_in_task(wait_for_begin_only);
+}
+
 static void *end_only(void *unused) {
     at_blocking_end();
     return unused;
@@ -335,6 +382,15 @@ static void *end_only(void *unused) {
 
 static void blocking_end_without_begin(void) {
     run_in_task(end_only);
+}
+
+static void *wait_for_end_only(void *unused) {
+    (void)unused;
+    return wait_in_section(end_only);
+}
+
+static void nested_blocking_end_without_begin(void) {
+    run_in_task(wait_for_end_only);
 }
 
 static void blocking_call_of_null(void) {
@@ -419,6 +475,8 @@ static const struct {
     CASE(yield_in_a_read_section, "at_yield", "rcu_read_lock"),
     CASE(wait_in_a_read_section, "at_future_wait", "rcu_read_lock"),
     CASE(blocking_begin_without_end, "at_blocking_begin", "at_blocking_end"),
+    CASE(nested_blocking_begin_without_end, "at_blocking_begin", "task inner returned"),
+    CASE(nested_blocking_end_without_begin, "at_blocking_end", "at_blocking_begin"),
     CASE(blocking_end_without_begin, "at_blocking_end", "at_blocking_begin"),
     CASE(blocking_call_of_null, "at_blocking_call", "run"),
     CASE(create_into_null, "at_pool_create", "pool"),
@@ -435,6 +493,7 @@ static const struct {
     CASE(submit_with_null_run, "at_pool_submit_with", "run"),
     CASE(submit_many_into_null, "at_pool_submit_many", "futures"),
     CASE(destroy_from_a_task, "at_pool_destroy", "task"),
+    CASE(destroy_from_a_blocking_call, "at_pool_destroy", "task"),
     CASE(shutdown_from_a_task, "at_pool_shutdown", "task"),
     CASE(shutdown_null, "at_pool_shutdown", "pool"),
     CASE(audit_null, "at_pool_audit", "pool"),
@@ -442,6 +501,7 @@ static const struct {
     CASE(thread_count_of_null, "at_pool_thread_count", "pool"),
     CASE(executor_of_null, "at_pool_executor", "pool"),
     CASE(pthread_exit_in_a_task, "task", "pthread_exit"),
+    CASE(longjmp_out_of_a_task, "task", "longjmp"),
     CASE(wait_for_null, "at_future_wait", "future"),
     CASE(retain_null, "at_future_retain", "future"),
     CASE(is_done_of_null, "at_future_is_done", "future"),

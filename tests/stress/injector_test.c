@@ -27,11 +27,26 @@ static void push(uintptr_t first, size_t count) {
     ati_injector_close(&injector, shard);
 }
 
+static void push_series(uintptr_t first, size_t count) {
+    ati_injector_shard *shard = ati_injector_open(&injector);
+    if (!ati_injector_reserve(shard, ATI_SERIES_PLACES))
+        atomic_store_explicit(&no_memory, true, memory_order_relaxed);
+    ati_work work = {.argument = (void *)first};
+    ati_injector_write_series(shard, &(ati_works){&work, count, 1});
+    (void)ati_injector_publish(shard, count);
+    ati_injector_close(&injector, shard);
+}
+
 static void *produce(void *argument) {
     uintptr_t first = (uintptr_t)argument * works_each;
     for (uintptr_t i = 0; i < works_each;) {
         size_t count = i % 5 == 0 && works_each - i >= 3 ? 3 : 1;
-        push(first + i, count);
+        if (i % 7 == 0 && works_each - i >= 100) {
+            count = 2 + i % 99;
+            push_series(first + i, count);
+        } else {
+            push(first + i, count);
+        }
         i += count;
         if (i % 1000 == 0)
             sched_yield();
@@ -42,19 +57,18 @@ static void *produce(void *argument) {
 static void *consume(void *argument) {
     const uint64_t all = (uint64_t)producer_count * works_each;
     while (atomic_load_explicit(&taken_count, memory_order_relaxed) < all) {
-        size_t count = 0;
-        const ati_work *works;
-        ati_injector_shard *shard = ati_injector_begin_take(
-            &injector, (uint32_t)(uintptr_t)argument, batch, &works, &count);
+        ati_works works;
+        ati_injector_shard *shard =
+            ati_injector_begin_take(&injector, (uint32_t)(uintptr_t)argument, batch, &works);
         if (!shard) {
             sched_yield();
             continue;
         }
-        for (size_t i = 0; i < count; i++)
-            atomic_fetch_add_explicit(&taken[(uintptr_t)works[i].argument], 1,
+        for (size_t i = 0; i < works.count; i++)
+            atomic_fetch_add_explicit(&taken[(uintptr_t)ati_works_get(&works, i).argument], 1,
                                       memory_order_relaxed);
-        ati_injector_end_take(shard, count);
-        atomic_fetch_add_explicit(&taken_count, count, memory_order_relaxed);
+        ati_injector_end_take(shard, works.count);
+        atomic_fetch_add_explicit(&taken_count, works.count, memory_order_relaxed);
     }
     return NULL;
 }

@@ -58,9 +58,9 @@ static void *set_and_remove(void *argument) {
 static void *run(void *unused) {
     (void)unused;
     while (atomic_load(&setters_left) > 0) {
-        ati_task_node *tasks;
+        ati_expired expired;
         int64_t reached = atomic_fetch_add(&now, 1) + 1;
-        if (ati_timers_run(&timers, reached, &tasks) != 0)
+        if (ati_timers_run(&timers, reached, &expired) != 0)
             atomic_store(&wrong, 1);
         sched_yield();
     }

@@ -7,8 +7,13 @@
 #include "support/test.h"
 
 #include <asynctools/blocking.h>
+#include <asynctools/parallel.h>
+#include <asynctools/pool_statistics.h>
 #include <asynctools/sleep.h>
 
+#include "pool/pool.h"
+
+#include <sched.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
@@ -107,14 +112,14 @@ static void *call_look_around(void *argument) {
     ati_context *context = ati_context_create(NULL, "own", AT_FOREVER, "", 0);
     (void)ati_context_exchange(context);
     struct seen *seen = at_blocking_call(look_around, argument);
-    bool well = seen == argument && !pthread_equal(seen->thread, pthread_self()) && !seen->pool &&
-                seen->context == context;
+    bool well = seen == argument && !pthread_equal(seen->thread, pthread_self()) &&
+                seen->pool == at_pool_current() && seen->context == context;
     (void)ati_context_exchange(NULL);
     ati_context_release(context);
     return well ? NULL : AT_FAILED;
 }
 
-/* It runs on another thread, under the task's operation, and is not on a worker. */
+/* It runs on another thread, under the task's operation, and in the task's pool. */
 Test(blocking, on_another_thread) {
     struct seen seen;
     at_pool *pool = create_pool(1);
@@ -192,6 +197,96 @@ Test(blocking, continuing_with_another_future) {
     cr_expect_eq(wait_value(future), &next.value);
     at_future_release(future);
     destroy_pool(next.pool);
+}
+
+/* -- What the call starts -------------------------------------------------------------------- */
+
+struct starting {
+    struct gate gate;
+    at_pool *pool;
+    struct tally tally;
+    at_status statuses[3];
+};
+
+static void *add_turn(int64_t index, void *tally) {
+    (void)index;
+    return tally_run(tally);
+}
+
+static void *start_in_call(void *argument) {
+    struct starting *starting = argument;
+    at_pool *pool = starting->pool;
+    gate_pass(&starting->gate);
+    starting->statuses[0] = at_pool_start(pool, tally_run, &starting->tally);
+    at_future *future = at_pool_submit(pool, tally_run, &starting->tally);
+    starting->statuses[1] = at_future_wait(future, AT_FOREVER, NULL);
+    at_future_release(future);
+    starting->statuses[2] = at_parallel_for(pool, 0, 10, add_turn, &starting->tally, NULL);
+    return NULL;
+}
+
+static void *call_start(void *argument) {
+    return at_blocking_call(start_in_call, argument);
+}
+
+/* Its starts are those of an accepted task: no bound and no shutdown refuses them. */
+Test(blocking, starts_while_the_pool_closes) {
+    struct starting starting = {.gate = GATE_CLOSED};
+    at_pool_options options = {.thread_count = 1, .queue_bound = 1};
+    cr_assert_eq(at_pool_create(&starting.pool, &options), AT_OK);
+    cr_assert_eq(at_pool_start(starting.pool, call_start, &starting), AT_OK);
+    gate_await(&starting.gate, 1);
+    cr_assert_eq(at_pool_shutdown(starting.pool, 0), AT_ERROR_TIMED_OUT);
+    cr_assert_eq(at_pool_start(starting.pool, tally_run, &starting.tally), AT_ERROR_CLOSED);
+    gate_open(&starting.gate);
+    destroy_pool(starting.pool);
+    for (int i = 0; i < 3; i++)
+        cr_expect_eq(starting.statuses[i], AT_OK, "%d: %d", i, (int)starting.statuses[i]);
+    cr_expect_eq(tally_runs(&starting.tally), 12);
+}
+
+struct inheriting {
+    struct gate worker; /* held by a task */
+    struct gate call;
+    _Atomic int order[2];
+    _Atomic int count;
+};
+
+static struct inheriting inheriting = {.worker = GATE_CLOSED, .call = GATE_CLOSED};
+
+static void *note_number(void *number) {
+    atomic_store(&inheriting.order[atomic_fetch_add(&inheriting.count, 1)], *(int *)number);
+    return NULL;
+}
+
+static void *start_one(void *number) {
+    AT_TRY(at_pool_start(at_pool_current(), gate_pass, &inheriting.worker));
+    gate_pass(&inheriting.call);
+    return at_pool_start(at_pool_current(), note_number, number) == AT_OK ? NULL : AT_FAILED;
+}
+
+static void *call_start_one(void *number) {
+    return at_blocking_call(start_one, number);
+}
+
+/* Rule S4: they have the priority of the task. */
+Test(blocking, starts_inherit_the_priority) {
+    int numbers[2] = {1, 2};
+    at_pool *pool = create_pool(1);
+    at_task_options options = {
+        .run = call_start_one, .argument = &numbers[0], .priority = AT_PRIORITY_HIGH};
+    cr_assert_eq(at_pool_start_with(pool, &options), AT_OK);
+    gate_await(&inheriting.worker, 1);
+    cr_assert_eq(at_pool_start(pool, note_number, &numbers[1]), AT_OK);
+    gate_open(&inheriting.call);
+    at_pool_statistics statistics;
+    do
+        at_pool_get_statistics(pool, &statistics);
+    while (statistics.blocking_calls > 0);
+    gate_open(&inheriting.worker);
+    destroy_pool(pool);
+    cr_expect_eq(inheriting.order[0], 1);
+    cr_expect_eq(inheriting.order[1], 2);
 }
 
 /* -- In place -------------------------------------------------------------------------------- */
@@ -327,6 +422,30 @@ Test(blocking, a_spare_does_not_park_on_its_tasks) {
     destroy_pool(pool);
     cr_expect_eq(count, rounds * 10);
     cr_expect_lt(at_clock_now(at_clock_real()) - began, AT_SECONDS(20));
+}
+
+static void *block_until_spare_sleeps(void *unused) {
+    at_pool *pool = at_pool_current();
+    at_blocking_begin();
+    while (ati_idle_sleeping(atomic_load(&pool->idle.counts)) != 1)
+        sched_yield();
+    at_blocking_end();
+    return unused;
+}
+
+/* A spare that sleeps when it comes to be one too many ends, though there is nothing to do. */
+Test(blocking, a_sleeping_spare_ends) {
+    at_pool *pool = create_pool(1);
+    run_task(pool, block_until_spare_sleeps, NULL);
+    at_deadline limit = at_clock_now(at_clock_real()) + AT_SECONDS(20);
+    at_pool_statistics statistics;
+    do {
+        at_pool_get_statistics(pool, &statistics);
+        sched_yield();
+    } while (statistics.spares > 0 && at_clock_now(at_clock_real()) < limit);
+    cr_expect_eq(statistics.spares, 0);
+    cr_expect_eq(statistics.max_spares, 1);
+    destroy_pool(pool);
 }
 
 /* The threads go with the pool. */

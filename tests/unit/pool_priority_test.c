@@ -434,3 +434,101 @@ Test(pool_priority, fork_without_a_place_waits_for_one) {
     }
     destroy_pool(pool);
 }
+
+struct shortage {
+    struct gate first, third; /* hold a worker each */
+    at_future *news;          /* for the task of normal priority */
+    at_promise *news_promise;
+    at_future *end; /* for the task of low priority that waits */
+    at_promise *end_promise;
+    _Atomic bool waits, may_wait, has_forked, is_made;
+    bool is_late;
+};
+
+/* False: nobody has made the call. */
+static bool compute_until_made(struct shortage *shortage) {
+    at_deadline limit = at_clock_now(at_clock_real()) + AT_SECONDS(10);
+    while (!atomic_load(&shortage->is_made))
+        if (at_clock_now(at_clock_real()) > limit)
+            return false;
+    return true;
+}
+
+static void *wait_and_compute(void *argument) {
+    struct shortage *shortage = argument;
+    AT_TRY(at_future_wait(shortage->news, AT_FOREVER, NULL));
+    (void)compute_until_made(shortage);
+    return shortage;
+}
+
+static void *give_place_up(void *argument) {
+    struct shortage *shortage = argument;
+    atomic_store(&shortage->waits, true);
+    while (!atomic_load(&shortage->may_wait))
+        ;
+    AT_TRY(at_promise_set(shortage->news_promise, NULL, NULL));
+    AT_TRY(at_future_wait(shortage->end, AT_FOREVER, NULL));
+    return shortage;
+}
+
+static void *note_made(void *argument) {
+    struct shortage *shortage = argument;
+    atomic_store(&shortage->is_made, true);
+    return shortage;
+}
+
+static void *fork_and_compute(void *argument) {
+    struct shortage *shortage = argument;
+    at_fork fork;
+    at_fork_start(&fork, note_made, argument);
+    atomic_store(&shortage->has_forked, true);
+    shortage->is_late = !compute_until_made(shortage);
+    return at_fork_join(&fork, note_made);
+}
+
+static void await_true(_Atomic bool *flag) {
+    while (!atomic_load(flag))
+        sched_yield();
+}
+
+/* Until one worker sleeps, without getting up now and then to look for forks. */
+static void await_sound_sleep(at_pool *pool) {
+    while (ati_idle_sleeping(atomic_load(&pool->idle.counts)) != 1 ||
+           atomic_load(&pool->fork_market.has_answer))
+        sched_yield();
+}
+
+/* Rule L5: a worker sleeps on a fork while as many low tasks run as may; one of these waits, and
+ * its worker goes on with something else. */
+Test(pool_priority, forks_are_taken_when_there_is_a_place) {
+    struct shortage shortage = {.first = GATE_CLOSED, .third = GATE_CLOSED};
+    at_pool *pool = create_pool(3);
+    shortage.news_promise = create_promise(pool, &shortage.news);
+    shortage.end_promise = create_promise(pool, &shortage.end);
+    cr_assert_eq(at_pool_start(pool, gate_pass, &shortage.first), AT_OK);
+    cr_assert_eq(at_pool_start(pool, gate_pass, &shortage.third), AT_OK);
+    gate_await(&shortage.first, 1);
+    gate_await(&shortage.third, 1);
+    at_future *computing = at_pool_submit(pool, wait_and_compute, &shortage);
+    while (!ati_pool_has_suspended(pool))
+        sched_yield();
+    at_future *waiting = start_low(pool, give_place_up, &shortage);
+    await_true(&shortage.waits);
+    gate_open(&shortage.first);
+    at_future *forking = start_low(pool, fork_and_compute, &shortage);
+    await_true(&shortage.has_forked);
+    gate_open(&shortage.third);
+    await_sound_sleep(pool);
+    atomic_store(&shortage.may_wait, true);
+    wait_value(forking);
+    cr_expect(!shortage.is_late);
+    cr_assert_eq(at_promise_set(shortage.end_promise, NULL, NULL), AT_OK);
+    wait_value(computing);
+    wait_value(waiting);
+    at_future *futures[] = {computing, waiting, forking, shortage.news, shortage.end};
+    for (int i = 0; i < 5; i++)
+        at_future_release(futures[i]);
+    at_promise_destroy(shortage.news_promise);
+    at_promise_destroy(shortage.end_promise);
+    destroy_pool(pool);
+}

@@ -133,6 +133,57 @@ Test(pool_stuck, counts_what_it_does_not_name) {
     at_logger_destroy(logger);
 }
 
+struct forking {
+    struct gate gate;
+    _Atomic bool is_taken;
+};
+
+static void *pass_elsewhere(void *argument) {
+    struct forking *forking = argument;
+    atomic_store(&forking->is_taken, true);
+    return gate_pass(&forking->gate);
+}
+
+static void *fork_and_join(void *argument) {
+    struct forking *forking = argument;
+    at_fork fork;
+    at_fork_start(&fork, pass_elsewhere, forking);
+    while (!atomic_load(&forking->is_taken))
+        sched_yield();
+    return at_fork_join(&fork, pass_elsewhere);
+}
+
+/* A forked call on another worker is told of, and is no task that is left. */
+Test(pool_stuck, counts_tasks_and_no_forked_calls) {
+    struct forking forking = {.gate = GATE_CLOSED};
+    at_logger *logger = log_to_memory();
+    at_pool *pool = create_pool(2);
+    at_future *news;
+    at_promise *promise = create_promise(pool, &news);
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(at_pool_start(pool, wait_for, news), AT_OK);
+    await_suspended(pool, 4);
+    start_named(pool, fork_and_join, &forking, "forker");
+    gate_await(&forking.gate, 1);
+    await_suspended(pool, 5);
+    cr_assert_eq(at_pool_shutdown(pool, 0), AT_ERROR_TIMED_OUT);
+    const char *message = at_error_message(at_error_last());
+    cr_expect_not_null(strstr(message, "tasks: a forked call of forker (worker "), "%s", message);
+    cr_expect_not_null(strstr(message, " and 3 more"), "%s", message); /* of 5, two are named */
+    json_t *lines = take_lines(logger, "pool.stuck");
+    cr_expect_eq(json_array_size(lines), 6);
+    json_t *line = line_of_task(lines, "forker");
+    cr_expect(json_is_true(json_object_get(line, "forked_call")));
+    cr_expect_str_eq(text_of(line, "state"), "running");
+    json_decref(lines);
+    gate_open(&forking.gate);
+    cr_assert_eq(at_promise_set(promise, NULL, NULL), AT_OK);
+    at_promise_destroy(promise);
+    destroy_pool(pool);
+    at_future_release(news);
+    at_logger_destroy(logger);
+}
+
 /* Names of any length leave an error that is whole. */
 Test(pool_stuck, long_names) {
     struct gate gate = GATE_CLOSED;

@@ -11,7 +11,6 @@ enum { many = 1000 };
 
 typedef struct noted {
     ati_pool_timer timer; /* first */
-    ati_task_node task;
     int number;
 } noted;
 
@@ -29,13 +28,17 @@ static void note(ati_pool_timer *timer) {
     fired[fired_count++] = ((noted *)timer)->number;
 }
 
-static void expire_task(ati_pool_timer *timer) {
-    ati_timers_expire_task(&timers, &((noted *)timer)->task);
+static void run(int64_t now) {
+    ati_expired expired;
+    cr_expect_eq(ati_timers_run(&timers, now, &expired), 0);
 }
 
-static void run(int64_t now) {
-    ati_task_node *tasks;
-    cr_expect_eq(ati_timers_run(&timers, now, &tasks), 0);
+static void set_tasks(ati_task_timer *tasks, int count, int64_t first, int64_t step) {
+    ati_lock_acquire(&timers.lock);
+    for (int i = 0; i < count; i++)
+        ati_timers_set(&timers, &tasks[i].timer, first + i * step);
+    ati_timers_count_tasks(&timers, count);
+    ati_lock_release(&timers.lock);
 }
 
 Test(timers, none_at_first) {
@@ -98,24 +101,77 @@ Test(timers, fires_in_slices) {
 
 Test(timers, tasks_are_given_in_order) {
     enum { count = 10 };
-    noted all[count];
-    ati_lock_acquire(&timers.lock);
-    for (int i = 0; i < count; i++) {
-        all[i] = (noted){.timer.fire = expire_task, .number = i};
-        ati_timers_set(&timers, &all[i].timer, 1000 - i);
-    }
-    ati_timers_count_tasks(&timers, count);
-    ati_lock_release(&timers.lock);
+    ati_task_timer all[count] = {0};
+    set_tasks(all, count, 1000, -1);
     cr_expect(ati_timers_has_tasks(&timers));
-    ati_task_node *task;
-    cr_expect_eq(ati_timers_run(&timers, 1000 - 5, &task), 5);
+    ati_expired expired;
+    cr_expect_eq(ati_timers_run(&timers, 1000 - 5, &expired), 5);
+    cr_expect_eq(expired.lanes[ATI_LANE_NORMAL].count, 5);
+    const ati_task_node *task = expired.lanes[ATI_LANE_NORMAL].first;
     for (int i = count - 1; i >= 5; i--, task = task->next)
-        cr_expect_eq(task, &all[i].task);
+        cr_expect_eq(task, &all[i].node);
     cr_expect_null(task);
     cr_expect(ati_timers_has_tasks(&timers));
-    cr_expect_eq(ati_timers_run(&timers, 1000, &task), 5);
+    cr_expect_eq(ati_timers_run(&timers, 1000, &expired), 5);
     cr_expect(!ati_timers_has_tasks(&timers));
-    cr_expect_eq(ati_timers_run(&timers, 1000, &task), 0, "once");
+    cr_expect_eq(ati_timers_run(&timers, 1000, &expired), 0, "once");
+}
+
+/* At most a slice at a time, and of equal moments the one that was set first. */
+Test(timers, many_tasks_are_given_in_slices_and_in_order) {
+    static ati_task_timer all[many];
+    set_tasks(all, many, 1000, 0);
+    int next = 0, slices = 0;
+    while (next < many) {
+        ati_expired expired;
+        size_t count = ati_timers_run(&timers, 1000, &expired);
+        cr_assert_leq(count, 256);
+        cr_assert_eq(expired.lanes[ATI_LANE_NORMAL].count, count);
+        for (const ati_task_node *task = expired.lanes[ATI_LANE_NORMAL].first; task;
+             task = task->next)
+            cr_assert_eq(task, &all[next++].node);
+        slices++;
+    }
+    cr_expect_geq(slices, 4);
+    cr_expect(!ati_timers_has_tasks(&timers));
+}
+
+Test(timers, tasks_are_given_by_lane) {
+    ati_task_timer all[6] = {0};
+    for (int i = 0; i < 6; i++)
+        all[i].node.work.context = ati_context_in_lane(NULL, (ati_lane)(i % ATI_LANE_COUNT));
+    set_tasks(all, 6, 1000, 1);
+    ati_expired expired;
+    cr_expect_eq(ati_timers_run(&timers, 2000, &expired), 6);
+    for (int lane = 0; lane < ATI_LANE_COUNT; lane++) {
+        cr_expect_eq(expired.lanes[lane].count, 2);
+        cr_expect_eq(expired.lanes[lane].first, &all[lane].node);
+        cr_expect_eq(expired.lanes[lane].first->next, &all[lane + ATI_LANE_COUNT].node);
+        cr_expect_null(expired.lanes[lane].first->next->next);
+    }
+}
+
+/* A fire function may do what it likes with the timers, amid tasks that expire. */
+static void set_again(ati_pool_timer *timer) {
+    ati_expired expired;
+    note(timer);
+    cr_expect_eq(ati_timers_run(&timers, 5000, &expired), 0, "somebody fires already");
+    if (fired_count == 1)
+        ati_timers_add(&timers, timer, 3000);
+}
+
+Test(timers, fires_between_tasks) {
+    ati_task_timer tasks[3] = {0};
+    noted between = {.timer.fire = set_again};
+    set_tasks(tasks, 3, 1000, 1000);
+    ati_timers_add(&timers, &between.timer, 1500);
+    ati_expired expired;
+    cr_expect_eq(ati_timers_run(&timers, 2500, &expired), 2);
+    cr_expect_eq(fired_count, 1);
+    cr_expect_eq(expired.lanes[ATI_LANE_NORMAL].first, &tasks[0].node);
+    cr_expect_eq(ati_timers_run(&timers, 3000, &expired), 1);
+    cr_expect_eq(fired_count, 2);
+    cr_expect_eq(expired.lanes[ATI_LANE_NORMAL].first, &tasks[2].node);
 }
 
 Test(timers, settle_gives_the_earliest_that_is_left) {

@@ -9,8 +9,8 @@
 extern "C" {
 #endif
 
-/* What the programs of all contestants compute, less the recursion that they spread over workers:
- * both this and the order of the recursion are the same for all. */
+/* What the programs of all contestants compute, less the recursion that they spread over workers.
+ * Both are the same for all; in which order the parts of a node come is up to each. */
 
 enum {
     QUEENS_MAX = 16,

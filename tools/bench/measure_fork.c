@@ -72,6 +72,8 @@ static size_t list_forks(const struct benchmark_settings *settings, struct subje
                                                  .workers = (int)workers->values[i]};
     for (size_t k = 0; fork_peers[k]; k++) {
         const struct fork_peer *peer = fork_peers[k];
+        if (!peer->programs[problem->problem])
+            continue;
         for (int i = 0; i < workers->count && count < BENCHMARK_MAX_SUBJECTS; i++)
             subjects[count++] = (struct subject){
                 .name = peer->name,

@@ -5,8 +5,7 @@
 #include <asynctools/fork.h>
 #include <asynctools/inline/worker.h>
 
-/* The short way of a fork and of its join; included by fork.h. The argument is in lib/pool/fork.c.
- */
+/* The short way of a fork and of its join; included by fork.h. The argument is in lib/pool/fork.c. */
 
 /* In a handle that was joined. */
 #define AT_INLINE_JOINED ((struct at_inline_call *)1)
@@ -23,8 +22,7 @@ at_inline_fork_start(struct at_inline_worker *worker, struct at_inline_call *cal
  *  Threads:   a worker.      Blocks: until the call has ended, if another worker makes it. */
 AT_API __attribute__((cold, noinline)) void *at_inline_fork_join(struct at_inline_worker *worker,
                                                                  struct at_inline_call *call,
-                                                                 void *(*run)(void *argument),
-                                                                 void *argument);
+                                                                 void *(*run)(void *argument));
 
 /** Makes a call that has no place in an array; aborts if that is so by a caller's bug.
  *  Threads:   any.      Blocks: never.
@@ -39,9 +37,8 @@ AT_DECLARATIONS_END
 AT_FORK_INLINE void at_fork_start(at_fork *fork, void *(*run)(void *argument), void *argument) {
     struct at_inline_worker *worker = at_inline_worker_current;
     struct at_inline_call *call = 0;
-    fork->argument = argument;
     if (__builtin_expect(worker != 0, 1)) {
-        call = AT_INLINE_LOAD(&worker->head, __ATOMIC_RELAXED);
+        call = AT_INLINE_LOAD_OWN(&worker->head);
         AT_INLINE_STORE(&call->run, run, __ATOMIC_RELAXED);
         AT_INLINE_STORE(&call->argument, argument, __ATOMIC_RELAXED);
         /* ORDER fork.head: release. Publishes the call, and what its task has done so far.
@@ -52,19 +49,20 @@ AT_FORK_INLINE void at_fork_start(at_fork *fork, void *(*run)(void *argument), v
             call = at_inline_fork_start(worker, call);
     }
     fork->call = call;
+    fork->argument = argument;
 }
 
 AT_FORK_INLINE void *at_fork_join(at_fork *fork, void *(*run)(void *argument)) {
     struct at_inline_worker *worker = at_inline_worker_current;
     struct at_inline_call *call = fork->call;
     fork->call = AT_INLINE_JOINED;
-    if (__builtin_expect(!worker || AT_INLINE_LOAD(&worker->head, __ATOMIC_RELAXED) != call + 1, 0))
+    if (__builtin_expect(!worker || AT_INLINE_LOAD_OWN(&worker->head) != call + 1, 0))
         return at_inline_fork_run(worker, call, run, fork->argument);
     AT_INLINE_STORE(&worker->head, call, __ATOMIC_RELAXED);
     AT_INLINE_LIGHT_BARRIER();
     if (__builtin_expect(call < AT_INLINE_LOAD(&worker->split, __ATOMIC_RELAXED), 0))
-        return at_inline_fork_join(worker, call, run, fork->argument);
-    return run(fork->argument);
+        return at_inline_fork_join(worker, call, run);
+    return run(AT_INLINE_LOAD(&call->argument, __ATOMIC_RELAXED));
 }
 
 #endif

@@ -39,6 +39,9 @@ _Static_assert(sizeof(struct at_inline_worker) == 8 * sizeof(void *),
 #if !defined(AT_INLINE_LOAD)
 #define AT_INLINE_LOAD(object, order) __atomic_load_n(object, order)
 #define AT_INLINE_STORE(object, value, order) __atomic_store_n(object, value, order)
+/* For the only thread that writes the object: compilers make it a part of the instruction that uses
+ * the value, which they do not with an atomic load. */
+#define AT_INLINE_LOAD_OWN(object) (*(object))
 /* Half of a pair: the other half, which others pay for, is in lib/base/barrier.c. */
 #define AT_INLINE_LIGHT_BARRIER() __asm__ volatile("" ::: "memory")
 #endif

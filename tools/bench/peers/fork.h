@@ -34,13 +34,14 @@ struct fork_peer {
      * cannot be made. */
     void *(*create)(int workers);
     void (*destroy)(void *pool);
-    fork_program programs[FORK_PROBLEMS];
+    fork_program programs[FORK_PROBLEMS]; /* NULL: it has none for this problem */
 };
 
 /* Without any framework; its pool is NULL. */
 extern const struct fork_peer fork_sequential;
 
 extern const struct fork_peer fork_library;
+extern const struct fork_peer fork_shared;
 extern const struct fork_peer fork_tbb_group;
 extern const struct fork_peer fork_tbb_parallel;
 extern const struct fork_peer fork_openmp;

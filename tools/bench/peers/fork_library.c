@@ -192,11 +192,13 @@ static void *multiply(void *argument) {
         at_fork forks[3];
         for (int i = 0; i < 4; i++)
             parts[i] = (struct matrix_task){own->work, matrix_part(own->block, inner + i)};
-        for (int i = 0; i < 3; i++)
-            at_fork_start(&forks[i], multiply, &parts[i]);
-        multiply(&parts[3]);
-        for (int i = 2; i >= 0; i--)
-            at_fork_join(&forks[i], multiply);
+        /* The last first: where nobody takes one, they are computed in their order, which the
+         * caches like. */
+        for (int i = 3; i > 0; i--)
+            at_fork_start(&forks[i - 1], multiply, &parts[i]);
+        multiply(&parts[0]);
+        for (int i = 1; i < 4; i++)
+            at_fork_join(&forks[i - 1], multiply);
     }
     return NULL;
 }

@@ -107,6 +107,7 @@ void *model_fill(void *to, int byte, size_t size);
 /* Of public inline code. A light barrier and a heavy one are together as good as two full fences;
  * two light ones never meet. */
 #define AT_INLINE_LOAD(object, order) atomic_load_explicit(object, order)
+#define AT_INLINE_LOAD_OWN(object) atomic_load_explicit(object, memory_order_relaxed)
 #define AT_INLINE_STORE(object, value, order) atomic_store_explicit(object, value, order)
 #define AT_INLINE_LIGHT_BARRIER() atomic_thread_fence(memory_order_seq_cst)
 
