@@ -302,11 +302,8 @@ static void continue_with(at_future *future, at_future *next) {
     future->forward = (ati_registration){.fire = ati_fire_forward};
     ati_future_retain_inside(future); /* for the list of `next` */
     ati_future_retain_inside(future); /* for this call */
-    /* ORDER future.lock: release. Publishes the source.
-     * Pairs with: acquire in ati_future_lock(). If relaxed: who cancels follows an unwritten
-     * pointer. */
-    uint32_t state =
-        atomic_fetch_or_explicit(&future->state, ATI_STATE_FORWARD, memory_order_release);
+    uint32_t state = ati_future_lock(future);
+    ati_future_unlock(future, ATI_STATE_FORWARD);
     ati_future_attach(next, &future->forward, &list);
     ati_completions_run(&list);
     if (state & ATI_STATE_ASKED)

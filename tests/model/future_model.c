@@ -157,6 +157,46 @@ ati_frame *ati_frame_of_thread(void) {
     return &frame;
 }
 
+/* Nothing is cancelled here. */
+
+void at_future_cancel(at_future *future) {
+    (void)future;
+    model_fail("a future is cancelled");
+}
+
+void ati_completions_stop(ati_completions *list) {
+    (void)list;
+    model_fail("a combinator stops");
+}
+
+void ati_future_prepare_cancel(ati_frame *frame) {
+    (void)frame;
+}
+
+void ati_fire_indifferent(ati_registration *registration, at_future *source,
+                          ati_completions *list) {
+    (void)registration;
+    (void)source;
+    (void)list;
+    model_fail("there are no combinators");
+}
+
+bool ati_is_cancelled(ati_context *context) {
+    (void)context;
+    return false;
+}
+
+ati_context *ati_context_create_shielded(ati_context *parent, const char *name,
+                                         at_deadline deadline) {
+    (void)name;
+    (void)deadline;
+    return parent;
+}
+
+at_deadline at_after(at_duration duration) {
+    return duration;
+}
+
 void ati_frame_exchange_slot(ati_frame_slot slot) {
     (void)slot;
     model_fail("an error");

@@ -188,8 +188,11 @@ static at_future *race_combination(at_pool *pool, struct combination *combinatio
         combination->promises[i] = create_promise(pool, &combination->futures[i]);
     at_future *future = combine(combination->futures, racer_count);
     run_race(&race);
-    for (int i = 0; i < racer_count; i++)
-        cr_assert_null(race.racers[i].result);
+    for (int i = 0; i < racer_count; i++) {
+        at_status status = (at_status)(intptr_t)race.racers[i].result;
+        bool may_be_late = combine == at_future_all && combination->some_fail;
+        cr_assert(status == AT_OK || (may_be_late && status == AT_ERROR_ALREADY));
+    }
     return future;
 }
 
@@ -206,8 +209,8 @@ Test(future_race_stress, all_at_once) {
         struct combination combination = {.some_fail = round % 2};
         at_future *all = race_combination(pool, &combination, at_future_all);
         expect_outcome(all, round % 2 ? AT_ERROR_IO : AT_OK);
-        if (round % 2)
-            cr_assert_eq(at_error_other_count(at_future_error(all)), racer_count / 2 - 1);
+        if (round % 2) /* the others may have been cancelled */
+            cr_assert_lt(at_error_other_count(at_future_error(all)), racer_count / 2);
         at_future_release(all);
         expect_drops(&combination);
     }

@@ -35,6 +35,11 @@ static void fail(struct set *set, int i, at_status status) {
     cr_expect_eq(at_promise_fail(set->promises[i], at_error_take()), AT_OK);
 }
 
+static void ignore(const at_outcome *outcome, void *context) {
+    (void)outcome;
+    (void)context;
+}
+
 static void expect_drops(struct set *set, int drops) {
     for (int i = 0; i < count; i++)
         cr_expect_eq(tally_drops(&set->values[i]), drops, "%d", i);
@@ -88,11 +93,19 @@ Test(future_all, of_none_is_success) {
     at_future_release(all);
 }
 
+/* Somebody else who wants the outcomes of all of the set. */
+static at_future *want_all(struct set *set) {
+    for (int i = 0; i < count; i++)
+        (void)at_future_retain(set->futures[i]);
+    return at_future_all_settled(set->futures, count);
+}
+
 /* Rule C3: it completes when every source has, with the first error in time. */
 Test(future_all, fails_with_the_first_error_and_the_others) {
     struct set set = {0};
     at_pool *pool = create_pool(2);
     create_set(pool, &set);
+    at_future *settled = want_all(&set);
     at_future *all = at_future_all(set.futures, count);
     fail(&set, 7, AT_ERROR_IO);
     fail(&set, 2, AT_ERROR_INVALID);
@@ -109,6 +122,7 @@ Test(future_all, fails_with_the_first_error_and_the_others) {
     cr_expect_str_eq(at_error_text(at_error_other(error, 0)), "number 2");
     cr_expect_str_eq(at_error_text(at_error_other(error, 1)), "number 5");
     destroy_set(&set);
+    at_future_release(settled);
     at_future_release(all);
     destroy_pool(pool);
     for (int i = 0; i < count; i++)
@@ -121,6 +135,7 @@ Test(future_all, leaves_the_errors_of_the_sources_alone) {
     at_pool *pool = create_pool(2);
     create_set(pool, &set);
     at_future *first = at_future_retain(set.futures[0]);
+    at_future *settled = want_all(&set);
     at_future *all = at_future_all(set.futures, count);
     for (int i = 0; i < count; i++)
         fail(&set, i, AT_ERROR_IO);
@@ -130,8 +145,32 @@ Test(future_all, leaves_the_errors_of_the_sources_alone) {
     cr_expect_eq(at_error_other_count(at_future_error(first)), 0);
     destroy_set(&set);
     at_future_release(first);
+    at_future_release(settled);
     at_future_release(all);
     destroy_pool(pool);
+}
+
+/* Rules C3, C4: what nobody else wants is cancelled with the first failure. */
+Test(future_all, cancels_the_rest) {
+    struct set set = {0};
+    at_pool *pool = create_pool(2);
+    create_set(pool, &set);
+    at_future *wanted = at_future_finally(at_future_retain(set.futures[1]), ignore, NULL);
+    at_future *all = at_future_all(set.futures, count);
+    fail(&set, 0, AT_ERROR_IO);
+    cr_expect_not(at_future_is_done(all));
+    for (int i = 2; i < count; i++)
+        cr_expect_eq(at_promise_set(set.promises[i], &set.values[i], tally_drop), AT_ERROR_ALREADY);
+    succeed(&set, 1);
+    expect_outcome(all, AT_ERROR_IO);
+    cr_expect_eq(at_error_other_count(at_future_error(all)), 0);
+    wait_value(wanted);
+    at_future_release(wanted);
+    at_future_release(all);
+    destroy_set(&set);
+    destroy_pool(pool);
+    for (int i = 1; i < count; i++)
+        cr_expect_eq(tally_drops(&set.values[i]), 1, "%d", i);
 }
 
 /* Rule C3: a real error comes before a cancellation, whichever was first. */
