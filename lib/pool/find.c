@@ -75,10 +75,11 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
  * them. If it looked for each single one, it would take the cache lines of the queue away from the
  * producer each time, which costs that several times what a start costs. So it lets some gather. */
 static void let_gather(ati_worker *worker) {
-    if (worker->took_few)
-        for (int i = 0; i < gather_yields; i++)
-            sched_yield();
+    int yields = worker->took_few ? gather_yields : 0;
     worker->took_few = false;
+    for (int i = 0; i < yields; i++) {
+        sched_yield();
+    }
 }
 
 /* -- Priorities -- */
