@@ -74,6 +74,11 @@ void at_error_release(at_error *error) {
     (void)error;
 }
 
+bool ati_is_cancelled(ati_context *context) {
+    (void)context;
+    return false;
+}
+
 /* -- Of tasks with a site, which these models do not start -- */
 
 void ati_frame_drop_returned(const ati_frame *frame, void *returned) {
