@@ -28,10 +28,10 @@
  * who fires it finds it gone (ati_future_leave_waiting), and gives back what belonged to it.
  *
  * Checked by: tests/unit/future_cancel_test.c, tests/stress/future_cancel_test.c. */
+#include "pool/cancel.h"
 #include "base/check.h"
 #include "base/error.h"
 #include "future/future.h"
-#include "pool/cancel.h"
 #include "pool/pool.h"
 
 static ati_result cancelled_result(void) {

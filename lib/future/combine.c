@@ -8,7 +8,8 @@
  *
  * Decisions are made under `lock`, completions outside it. When the outcome is decided, those that
  * can make no difference any more lose our interest, which may cancel them: that is noted in the
- * list of completions and done once what is being fired has been fired, so that nothing recurses. */
+ * list of completions and done once what is being fired has been fired, so that nothing recurses.
+ */
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -33,13 +34,13 @@ typedef struct entry {
 struct ati_combination {
     combine_kind kind;
     size_t count;
-    at_future *result;              /* retained until it is complete */
-    _Atomic uint32_t users;         /* see above */
-    _Atomic uint32_t owners;        /* of the memory: the users together, and the value */
-    ati_lock lock;                  /* guards the following; inside no other lock */
-    size_t remaining;               /* sources that are not complete, and the building call */
-    size_t first_failed;            /* index of the first failure in time, or count */
-    bool decided;                   /* any, first: there is a winner; or it was cancelled */
+    at_future *result;       /* retained until it is complete */
+    _Atomic uint32_t users;  /* see above */
+    _Atomic uint32_t owners; /* of the memory: the users together, and the value */
+    ati_lock lock;           /* guards the following; inside no other lock */
+    size_t remaining;        /* sources that are not complete, and the building call */
+    size_t first_failed;     /* index of the first failure in time, or count */
+    bool decided;            /* any, first: there is a winner; or it was cancelled */
     bool is_cancelled;
     bool is_stopping;               /* all: one has failed, what is left makes no difference */
     at_winner winner;               /* the value of any and first */
@@ -235,7 +236,7 @@ static void settle(combination *combine, size_t index, at_future *source, ati_co
     if (source->error)
         note_failure(combine, index, source->error);
     bool finishes = --combine->remaining == 0 && !combine->decided;
-    bool stops = combine->kind == COMBINE_ALL && source->error && !finishes &&
+    bool stops = combine->kind == COMBINE_ALL && is_real(source->error) && !finishes &&
                  !combine->decided && !combine->is_stopping;
     combine->is_stopping |= stops;
     ati_lock_release(&combine->lock);

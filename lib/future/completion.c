@@ -98,8 +98,8 @@ uint32_t ati_future_lock(at_future *future) {
             state = atomic_load_explicit(&future->state, memory_order_relaxed);
         } else if (
             /* ORDER future.lock: acquire. Sees the ring as the last holder left it.
-             * Pairs with: release in unlock() and ati_future_unlock() and ati_future_attach_alone(). If relaxed: the ring
-             * breaks. */
+             * Pairs with: release in unlock() and ati_future_unlock() and
+             * ati_future_attach_alone(). If relaxed: the ring breaks. */
             atomic_compare_exchange_weak_explicit(&future->state, &state, state | ATI_STATE_LOCKED,
                                                   memory_order_acquire, memory_order_relaxed)) {
             return state;
@@ -121,8 +121,8 @@ static void unlock(at_future *future, bool listed) {
                                    ATI_STATE_ALONE);
         next |= listed ? ATI_STATE_LISTED : 0;
         /* ORDER future.lock: release. Publishes the ring.
-         * Pairs with: acquire in ati_future_lock() and publish(). If relaxed: the next holder follows
-         * unwritten links. */
+         * Pairs with: acquire in ati_future_lock() and publish(). If relaxed: the next holder
+         * follows unwritten links. */
     } while (!atomic_compare_exchange_weak_explicit(&future->state, &state, next,
                                                     memory_order_release, memory_order_relaxed));
     wake(future, state & ATI_STATE_LOCK_WAITED);
@@ -139,8 +139,8 @@ void ati_future_unlock(at_future *future, uint32_t set) {
     uint32_t state = atomic_load_explicit(&future->state, memory_order_relaxed);
     uint32_t next;
     do
-        next = (state & ~(uint32_t)(ATI_STATE_LOCKED | ATI_STATE_LOCK_WAITED | ATI_STATE_ALONE)) |
-               set;
+        next =
+            (state & ~(uint32_t)(ATI_STATE_LOCKED | ATI_STATE_LOCK_WAITED | ATI_STATE_ALONE)) | set;
     /* ORDER future.lock: release. Publishes what was done under it.
      * Pairs with: acquire in ati_future_lock() and ati_future_leave_waiting(). If relaxed: the next
      * holder reads stale data. */
@@ -206,8 +206,8 @@ static void publish(at_future *future, bool locked, ati_completions *list) {
             state = atomic_load_explicit(&future->state, memory_order_relaxed);
         } else if (
             /* ORDER future.state: acq_rel. Publishes the outcome, and sees the ring.
-             * Pairs with: acquire in ati_future_phase(), release in unlock() and ati_future_unlock(). If relaxed: a reader
-             * sees an unwritten outcome. */
+             * Pairs with: acquire in ati_future_phase(), release in unlock() and
+             * ati_future_unlock(). If relaxed: a reader sees an unwritten outcome. */
             atomic_compare_exchange_weak_explicit(&future->state, &state, next,
                                                   memory_order_acq_rel, memory_order_relaxed)) {
             break;
@@ -237,8 +237,7 @@ bool ati_future_try_complete(at_future *future, const ati_result *result, ati_co
 void ati_future_complete(at_future *future, const ati_result *result, ati_completions *list) {
     ati_context *context = future->context;
     /* Who cancels it may be looking at its operation. */
-    bool is_shared =
-        atomic_load_explicit(&future->state, memory_order_relaxed) & ATI_STATE_OWN;
+    bool is_shared = atomic_load_explicit(&future->state, memory_order_relaxed) & ATI_STATE_OWN;
     if (is_shared)
         (void)ati_future_lock(future);
     write_outcome(future, result);
@@ -338,8 +337,8 @@ bool ati_future_attach_alone(at_future *source, ati_registration *registration) 
         link_last(source, registration, false);
         /* ORDER future.lock: release. Publishes the ring; nobody else can write it: it is empty, so
          * nobody who completes looks at it, and there is nobody else to attach.
-         * Pairs with: acquire in ati_future_lock() and publish(). If relaxed: whoever completes follows
-         * unwritten links. */
+         * Pairs with: acquire in ati_future_lock() and publish(). If relaxed: whoever completes
+         * follows unwritten links. */
     } while (!atomic_compare_exchange_weak_explicit(&source->state, &state,
                                                     state | ATI_STATE_LISTED | ATI_STATE_ALONE,
                                                     memory_order_release, memory_order_relaxed));

@@ -88,8 +88,8 @@ static at_status fail_timed_out(void) {
     return ati_fail(AT_ERROR_TIMED_OUT, "at_future_wait: the deadline has passed");
 }
 
-/* The wait has ended before its target. One that was cancelled takes its interest with it; one whose
- * own deadline has passed only stops waiting. */
+/* The wait has ended before its target. One that was cancelled takes its interest with it; one
+ * whose own deadline has passed only stops waiting. */
 static at_status end_unserved(at_future *future, bool is_unwanted) {
     at_status status = ati_cancel_check("at_future_wait");
     if (status == AT_OK)

@@ -159,8 +159,8 @@ at_status ati_cancel_check(const char *call) {
         return AT_OK;
     const ati_context *cause = find_cause(context);
     at_cancel_reason reason = ati_context_reason(cause);
-    bool is_own = reason == AT_CANCEL_DEADLINE && cause == context &&
-                  ati_context_owner(cause) == frame;
+    bool is_own =
+        reason == AT_CANCEL_DEADLINE && cause == context && ati_context_owner(cause) == frame;
     const char *name = *cause->name ? cause->name : "scope";
     return ati_fail(is_own ? AT_ERROR_TIMED_OUT : AT_ERROR_CANCELLED, "%s: %s: %s", call, name,
                     describe(reason));

@@ -14,7 +14,7 @@ typedef struct owned_task {
     ati_task_node node;
     at_run_fn run;
     void *argument;
-    at_drop_fn drop; /* of the argument, if `run` never runs; or NULL */
+    at_drop_fn drop;      /* of the argument, if `run` never runs; or NULL */
     ati_context *context; /* owned, or NULL */
     const char *site;
     size_t size; /* of this allocation */

@@ -50,8 +50,8 @@ void at_scope_begin(at_scope *scope, const at_scope_options *options) {
     ati_context *context = options->is_shielded
                                ? ati_context_create_shielded(parent, name, deadline)
                                : ati_context_create(parent, name, deadline, NULL, 0);
-    *scope = (at_scope){
-        .context = context, .outer = outer, .frame = ati_frame_current(), .runs = true};
+    *scope =
+        (at_scope){.context = context, .outer = outer, .frame = ati_frame_current(), .runs = true};
     if (!context)
         return;
     ati_context_set_owner(context, ati_frame_current());
@@ -98,8 +98,7 @@ void at_scope_leave(at_scope *scope) {
 at_status at_token_create(at_token **token, at_token *parent) {
     ATI_CALLER_CHECK(token, "at_token_create", "`token` is NULL");
     ati_context *outer = parent ? context_of(parent) : ati_context_own();
-    ati_context *context =
-        ati_context_create(outer, outer ? outer->name : "", AT_FOREVER, NULL, 0);
+    ati_context *context = ati_context_create(outer, outer ? outer->name : "", AT_FOREVER, NULL, 0);
     if (!context)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_token_create: out of memory");
     *token = token_of(context);
