@@ -6,6 +6,7 @@
 #include <asynctools/attributes.h>
 #include <asynctools/blocking.h>
 #include <asynctools/cancel.h>
+#include <asynctools/cancel_reason.h>
 #include <asynctools/clock.h>
 #include <asynctools/cpu.h>
 #include <asynctools/crash.h>

@@ -3,6 +3,7 @@
 #define ASYNCTOOLS_CANCEL_H
 
 #include <asynctools/attributes.h>
+#include <asynctools/cancel_reason.h>
 #include <asynctools/clock.h>
 #include <asynctools/status.h>
 
@@ -14,21 +15,6 @@ AT_DECLARATIONS_BEGIN
 /* Cancellation is cooperative, a tree, and it stays: whoever is cancelled is told so by every
  * library call that waits, and by at_check, until the end of the scope. What a task starts belongs
  * to the scope it was started in; a scope belongs to the one around it. */
-
-/* Why something is cancelled. The first reason stays. */
-typedef enum at_cancel_reason {
-    AT_CANCEL_NONE = 0,     /* it is not */
-    AT_CANCEL_EXPLICIT = 1, /* somebody asked for it */
-    AT_CANCEL_DEADLINE = 2, /* its deadline has passed */
-    AT_CANCEL_SIBLING = 3,  /* another task of the same group has decided the outcome */
-    AT_CANCEL_PARENT = 4,   /* what it belongs to is cancelled */
-    AT_CANCEL_SHUTDOWN = 5, /* what it belongs to is being shut down */
-} at_cancel_reason;
-
-/** Names a reason: "AT_CANCEL_DEADLINE"; "AT_CANCEL_UNKNOWN" for a value that is none.
- *  Threads:   any.      Blocks: never.
- *  Ownership: returns borrowed, valid for ever. */
-AT_API const char *at_cancel_reason_name(at_cancel_reason reason);
 
 /* -- Scopes --
  * A part of a function, and all that is started in it, with a deadline of its own, with a token by

@@ -11,7 +11,7 @@
 #include "base/frame.h"
 #include "base/lock.h"
 
-#include <asynctools/cancel.h>
+#include <asynctools/cancel_reason.h>
 #include <asynctools/clock.h>
 #include <asynctools/inline/worker.h>
 

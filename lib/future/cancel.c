@@ -189,12 +189,12 @@ static void cancel_waiting(at_future *future, ati_unwanted *list) {
 }
 
 static void cancel_running(at_future *future, uint32_t state, ati_unwanted *list) {
-    if (!(state & ATI_STATE_FORWARD)) {
+    if (!(state & ATI_STATE_FORWARD))
         ask(future, state);
-        return;
-    }
-    atomic_fetch_and_explicit(&future->state, ~(uint32_t)ATI_STATE_FORWARD, memory_order_relaxed);
-    cancel_follower(future, &future->forward, 0, list);
+    else if (state & ATI_STATE_LEFT)
+        ati_future_unlock(future, 0);
+    else
+        cancel_follower(future, &future->forward, ATI_STATE_LEFT, list);
 }
 
 static void cancel_one(at_future *future, ati_unwanted *list) {

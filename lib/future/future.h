@@ -35,6 +35,7 @@ enum {
     ATI_STATE_ASKED = 512,      /* its task is asked to stop */
     ATI_STATE_OWN = 1024,       /* its task has an operation of its own */
     ATI_STATE_FORWARD = 2048,   /* it goes on with another future, and is in the list of that */
+    ATI_STATE_LEFT = 4096,      /* and does not any more: it is being completed */
 };
 
 /* What is to happen when a future completes: an element of its list. `fire` is called once, by the

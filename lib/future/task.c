@@ -258,21 +258,9 @@ static at_future *finish_alone(at_future *future, const ati_result *result, ati_
 
 /* False: the future has been cancelled. */
 static bool leave_forward(at_future *future) {
-    /* ORDER future.lock: acquire. Sees what was done to a cancelled one.
-     * Pairs with: release in ati_future_unlock(). If relaxed: frees what is still read. */
-    uint32_t state = atomic_load_explicit(&future->state, memory_order_acquire);
-    for (;;) {
-        if (state & ATI_STATE_LOCKED) {
-            ati_future_wait_unlocked(future);
-            state = atomic_load_explicit(&future->state, memory_order_acquire);
-        } else if (!(state & ATI_STATE_FORWARD)) {
-            return false;
-        } else if (atomic_compare_exchange_weak_explicit(
-                       &future->state, &state, state & ~(uint32_t)ATI_STATE_FORWARD,
-                       memory_order_acquire, memory_order_acquire)) {
-            return true;
-        }
-    }
+    uint32_t state = ati_future_lock(future);
+    ati_future_unlock(future, ATI_STATE_LEFT);
+    return !(state & ATI_STATE_LEFT);
 }
 
 void ati_fire_forward(ati_registration *registration, at_future *source, ati_completions *list) {

@@ -178,12 +178,14 @@ Test(future_all, prefers_real_errors) {
     struct set set = {0};
     at_pool *pool = create_pool(2);
     create_set(pool, &set);
+    at_future *settled = want_all(&set);
     at_future *all = at_future_all(set.futures, count);
     fail(&set, 0, AT_ERROR_CANCELLED);
     fail(&set, 1, AT_ERROR_IO);
     for (int i = 2; i < count; i++)
         succeed(&set, i);
     expect_outcome(all, AT_ERROR_IO);
+    at_future_release(settled);
     destroy_set(&set);
     at_future_release(all);
     destroy_pool(pool);
