@@ -6,6 +6,7 @@
 #include "support/tasks.h"
 #include "support/test.h"
 
+#include <asynctools/cancel.h>
 #include <asynctools/sleep.h>
 
 #include <stdint.h>
