@@ -302,7 +302,8 @@ void ati_completions_run(ati_completions *list) {
         ati_completions_start(list);
         at_future *future = list->first;
         if (!future) {
-            ati_completions_stop(list);
+            if (list->stopping)
+                ati_completions_stop(list);
             continue;
         }
         list->first = future->link;
