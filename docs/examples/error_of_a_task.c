@@ -30,8 +30,8 @@ int main(void) {
     at_future *all = at_future_all(copies, 3); /* takes the three over */
     expect(at_future_wait(all, AT_FOREVER, NULL) == AT_ERROR_IO, "a failure");
 
-    /* The error of `all` is the first in time. Those of tasks that had begun by then are attached to
-     * it; what had not begun was cancelled, because nobody else wants it. */
+    /* The error of `all` is the first in time. Those of tasks that had begun by then are attached
+     * to it; what had not begun was cancelled, because nobody else wants it. */
     const at_error *error = at_future_error(all);
     puts(at_error_message(error));
     expect(strcmp(at_error_task(error), "copy") == 0, "the name of the task");
