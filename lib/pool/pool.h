@@ -63,7 +63,7 @@ struct at_pool {
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t state; /* ati_pool_state; set before a settle */
     _Atomic bool ending;                             /* the workers' threads are to end */
     _Atomic uint32_t worker_count;                   /* places of `workers` that are filled */
-    _Atomic uint64_t bounded_count; /* tasks queued from outside, if there is a bound */
+    _Atomic uint64_t bounded_count;     /* tasks queued from outside, if there is a bound */
     _Atomic uint64_t cancelled_outside; /* queued tasks, by whatever thread; they are claimed too */
 
     ati_idle idle;
@@ -127,6 +127,13 @@ static inline void ati_pool_uncount_bounded(at_pool *pool, size_t count) {
  * and a closing pool. */
 at_status ati_pool_start_nodes(at_pool *pool, ati_task_node *nodes, size_t count,
                                bool continuation);
+
+/* The same for one node from a task of the pool, behind what is queued there: it always succeeds.
+ */
+void ati_pool_start_node_last(at_pool *pool, ati_task_node *node);
+
+/* Whether the current task or thread may start more than continuations; else the error says why. */
+at_status ati_pool_check_open(at_pool *pool);
 
 /* For the fire function of a timer that may take long, with others behind it: has some worker call
  * run(pool) soon, as a work of the library's own, which is no task and is not counted. */
