@@ -26,6 +26,7 @@
 #include <asynctools/promise.h>
 #include <asynctools/sleep.h>
 #include <asynctools/status.h>
+#include <asynctools/strand.h>
 #include <asynctools/task.h>
 #include <asynctools/timer.h>
 #include <asynctools/version.h>

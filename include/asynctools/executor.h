@@ -7,7 +7,7 @@
 
 AT_DECLARATIONS_BEGIN
 
-/* Where code runs: a pool, or inline. */
+/* Where code runs: a pool, a strand of it, a loop, or inline. */
 typedef struct at_executor at_executor;
 
 /** Gives the executor that runs code as tasks of `pool`.

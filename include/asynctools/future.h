@@ -45,6 +45,27 @@ AT_API AT_NODISCARD at_future *at_pool_submit_at(const char *site, at_pool *pool
 AT_API AT_NODISCARD at_future *at_pool_submit_with_at(const char *site, at_pool *pool,
                                                       const at_task_options *options);
 
+/** Runs `run(argument)` as a task where `executor` says: a pool, a strand, a loop, or inline, which
+ *  is at once.
+ *  Threads:   any, also inside tasks.      Blocks: never.
+ *  Ownership: borrows `argument`; returns owned (at_future_release). Borrows `executor` for the
+ *             call.
+ *  Ordering:  as at_pool_submit; among the works of a strand or a loop, first in, first out.
+ *  Errors:    a failed future, as at_pool_submit. */
+#define at_executor_submit(executor, run, ...)                                                     \
+    at_executor_submit_at(AT_SITE(#run), executor, run, __VA_ARGS__)
+AT_API AT_NODISCARD at_future *at_executor_submit_at(const char *site, at_executor *executor,
+                                                     at_run_fn run, void *argument);
+
+/** Submits a task that owns its argument.
+ *  Threads:   any, also inside tasks.      Blocks: never.
+ *  Ownership: as at_pool_submit_with.
+ *  Errors:    as at_executor_submit, and AT_ERROR_INVALID. */
+#define at_executor_submit_with(executor, ...)                                                     \
+    at_executor_submit_with_at(AT_SITE(""), executor, __VA_ARGS__)
+AT_API AT_NODISCARD at_future *at_executor_submit_with_at(const char *site, at_executor *executor,
+                                                          const at_task_options *options);
+
 /** Submits one task per item, each with the address of its item, and fills `futures` (as many as
  *  there are items) in the same order. Each stands for itself: some may have failed.
  *  Threads:   any, also inside tasks.      Blocks: never.

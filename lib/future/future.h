@@ -355,7 +355,7 @@ bool ati_future_start(at_future *future, ati_completions *list);
 /* Starts what was noted, in order, all of one executor together. */
 void ati_completions_start(ati_completions *list);
 
-/* Starts the tasks of fresh futures of one pool that are marked as queued. */
+/* Starts the tasks of fresh futures of one executor that are marked as queued. */
 void ati_future_start_tasks(at_future *const *futures, size_t count);
 
 /* Makes a queued future a running one; only the one that succeeds may run it. */

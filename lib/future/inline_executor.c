@@ -24,8 +24,10 @@ static void defer(ati_task_node *node) {
     last = node;
 }
 
-static at_status start(at_executor *executor, ati_task_node *nodes, size_t count) {
+static at_status start(at_executor *executor, ati_task_node *nodes, size_t count,
+                       bool is_continuation) {
     (void)executor;
+    (void)is_continuation;
     while (count-- > 0) {
         ati_task_node *node = nodes;
         nodes = node->next; /* the node may be gone when it has run */

@@ -7,8 +7,8 @@
 enum { chunk_limit = 64 }; /* futures started at once: the first run while the next are made */
 
 /* Makes a future that is marked as queued; NULL: out of memory, the argument was dropped. */
-static at_future *create(const char *site, at_pool *pool, const at_task_options *options) {
-    at_future *future = ati_future_create(ATI_FUTURE_TASK, &pool->executor, site, options->name);
+static at_future *create(const char *site, at_executor *executor, const at_task_options *options) {
+    at_future *future = ati_future_create(ATI_FUTURE_TASK, executor, site, options->name);
     if (!future) {
         ati_call_drop(options->drop, options->argument);
         return NULL;
@@ -24,35 +24,55 @@ static at_future *create(const char *site, at_pool *pool, const at_task_options 
     return future;
 }
 
-static at_future *submit(const char *site, at_pool *pool, const at_task_options *options) {
-    at_future *future = create(site, pool, options);
+static at_future *submit(const char *site, at_executor *executor, const at_task_options *options) {
+    at_future *future = create(site, executor, options);
     if (!future)
         return ati_future_no_memory();
     ati_future_start_tasks(&future, 1);
     return future;
 }
 
-at_future *at_pool_submit_at(const char *site, at_pool *pool, at_run_fn run, void *argument) {
-    ATI_CALLER_CHECK(pool, "at_pool_submit", "`pool` is NULL");
-    ATI_CALLER_CHECK(run, "at_pool_submit", "`run` is NULL");
-    at_task_options options = {.run = run, .argument = argument};
-    return submit(site, pool, &options);
-}
-
-at_future *at_pool_submit_with_at(const char *site, at_pool *pool, const at_task_options *options) {
-    ATI_CALLER_CHECK(pool, "at_pool_submit_with", "`pool` is NULL");
-    ATI_CALLER_CHECK(options && options->run, "at_pool_submit_with", "`run` is NULL");
+/* The same with options of the caller's; `call` names the public call. */
+static at_future *submit_with(const char *call, const char *site, at_executor *executor,
+                              const at_task_options *options) {
     const char *wrong = NULL;
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         wrong = "reserved: is not zero";
     else if (!ati_priority_is_valid(options->priority))
         wrong = "priority: is none";
     if (!wrong)
-        return submit(site, pool, options);
+        return submit(site, executor, options);
     ati_call_drop(options->drop, options->argument);
-    return ati_future_failed(
-        at_pool_executor(pool),
-        ati_error_create(site, NULL, AT_ERROR_INVALID, "at_pool_submit_with: %s", wrong));
+    return ati_future_failed(executor,
+                             ati_error_create(site, NULL, AT_ERROR_INVALID, "%s: %s", call, wrong));
+}
+
+at_future *at_pool_submit_at(const char *site, at_pool *pool, at_run_fn run, void *argument) {
+    ATI_CALLER_CHECK(pool, "at_pool_submit", "`pool` is NULL");
+    ATI_CALLER_CHECK(run, "at_pool_submit", "`run` is NULL");
+    at_task_options options = {.run = run, .argument = argument};
+    return submit(site, &pool->executor, &options);
+}
+
+at_future *at_pool_submit_with_at(const char *site, at_pool *pool, const at_task_options *options) {
+    ATI_CALLER_CHECK(pool, "at_pool_submit_with", "`pool` is NULL");
+    ATI_CALLER_CHECK(options && options->run, "at_pool_submit_with", "`run` is NULL");
+    return submit_with("at_pool_submit_with", site, &pool->executor, options);
+}
+
+at_future *at_executor_submit_at(const char *site, at_executor *executor, at_run_fn run,
+                                 void *argument) {
+    ATI_CALLER_CHECK(executor, "at_executor_submit", "`executor` is NULL");
+    ATI_CALLER_CHECK(run, "at_executor_submit", "`run` is NULL");
+    at_task_options options = {.run = run, .argument = argument};
+    return submit(site, executor, &options);
+}
+
+at_future *at_executor_submit_with_at(const char *site, at_executor *executor,
+                                      const at_task_options *options) {
+    ATI_CALLER_CHECK(executor, "at_executor_submit_with", "`executor` is NULL");
+    ATI_CALLER_CHECK(options && options->run, "at_executor_submit_with", "`run` is NULL");
+    return submit_with("at_executor_submit_with", site, executor, options);
 }
 
 static void refuse_items(const char *site, at_pool *pool, at_items items, at_future **futures) {
@@ -78,7 +98,7 @@ void at_pool_submit_many_at(const char *site, at_pool *pool, at_run_fn run, at_i
         for (; done < items.count && count < chunk_limit; done++) {
             at_task_options options = {.run = run,
                                        .argument = (char *)items.data + done * items.size};
-            at_future *future = create(site, pool, &options);
+            at_future *future = create(site, &pool->executor, &options);
             futures[done] = future ? future : ati_future_no_memory();
             if (future)
                 made[count++] = future;

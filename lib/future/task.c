@@ -47,10 +47,16 @@ bool ati_future_claim(at_future *future) {
     return false;
 }
 
-/* The worker that counts the task: none if it runs inline, on whatever thread. */
+/* The worker that counts the task: none if it runs inline, or in a loop, on whatever thread. */
 static ati_worker *worker_of(const at_future *future) {
     ati_worker *worker = ati_worker_current;
-    return worker && future->executor == &worker->pool->executor ? worker : NULL;
+    return worker && future->executor->pool == worker->pool ? worker : NULL;
+}
+
+/* It is queued in the pool itself, not behind others in an executor on top of it. */
+static bool is_in_pool(const at_future *future) {
+    const at_pool *pool = future->executor->pool;
+    return pool && future->executor == &pool->executor;
 }
 
 static void *run_queued(void *argument);
@@ -76,14 +82,20 @@ static void prepare_node(at_future *future) {
     };
 }
 
+static at_status start_list(at_executor *executor, ati_task_node *nodes, size_t count,
+                            bool is_continuation) {
+    at_pool *pool = executor->pool;
+    if (pool && executor == &pool->executor)
+        return ati_pool_start_nodes(pool, nodes, count, is_continuation);
+    return executor->start(executor, nodes, count, is_continuation);
+}
+
 /* Starts nodes of one kind on their executor; gives the error if that refuses. The slot of the
  * current task or thread stays as it is: the refusal belongs to the futures. */
 static at_error *start_nodes(at_executor *executor, ati_task_node *nodes, size_t count,
                              bool is_continuation) {
     ati_frame_slot outer = ati_frame_put_slot_aside();
-    at_status status = is_continuation
-                           ? executor->start(executor, nodes, count)
-                           : ati_pool_start_nodes((at_pool *)executor, nodes, count, false);
+    at_status status = start_list(executor, nodes, count, is_continuation);
     at_error *error = NULL;
     if (status != AT_OK)
         error = at_error_last() ? at_error_take() : ati_error_static(status);
@@ -365,21 +377,33 @@ void ati_future_run(at_future *future) {
         finish(future, &result);
 }
 
-/* What the queue runs: the task, unless a waiter has claimed it, and what is to follow at once. */
+/* Met in a queue, but claimed. What was claimed in a pool's queue was counted then; elsewhere
+ * nobody claims but who cancels, and it counts now. */
+static void leave_tombstone(at_future *future, ati_worker *worker) {
+    if (worker && is_in_pool(future)) {
+        ati_counter_add(&worker->counts.tombstones, 1);
+    } else if (worker) {
+        ati_counter_add_after(&worker->counts.begun, 1);
+        ati_counter_add_after(&worker->counts.cancelled, 1);
+    }
+    ati_future_release_inside(future);
+}
+
+/* What the queue runs: the task, unless a waiter has claimed it, and what is to follow at once,
+ * where it passes nobody by. */
 static void *run_queued(void *argument) {
     at_future *future = argument;
     ati_worker *worker = worker_of(future);
     if (!ati_future_claim(future)) {
-        if (worker)
-            ati_counter_add(&worker->counts.tombstones, 1);
-        ati_future_release_inside(future);
+        leave_tombstone(future, worker);
         return NULL;
     }
+    bool may_run_next = worker && is_in_pool(future);
     for (int in_a_row = 0; future; in_a_row++) {
         ati_result result = {0};
         at_future *next = run_function(future, worker, &result);
         if (!next && ati_future_is_alone(future)) {
-            future = finish_alone(future, &result, worker, worker && in_a_row < next_limit);
+            future = finish_alone(future, &result, worker, may_run_next && in_a_row < next_limit);
             continue;
         }
         if (next)

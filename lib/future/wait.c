@@ -43,6 +43,28 @@ static bool waits_for_itself(const at_future *future) {
     return false;
 }
 
+/* The target is to run, or to run next, on an executor that runs one work at a time, and one of
+ * these is the task or waits below it. */
+static bool is_behind_own(const at_future *future) {
+    uint32_t phase = ati_future_phase(future);
+    bool is_to_run =
+        phase == ATI_PHASE_QUEUED || (phase == ATI_PHASE_WAITING && is_continuation(future));
+    if (!future->executor->serial_name || !is_to_run)
+        return false;
+    for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer) {
+        const at_future *own = frame->identity;
+        if (own && own->executor == future->executor)
+            return true;
+    }
+    return false;
+}
+
+static at_status fail_behind_own(const at_future *future) {
+    return ati_fail(AT_ERROR_DEADLOCK,
+                    "at_future_wait: task %s comes after this one on %s, which runs one at a time",
+                    ati_future_task_name(future), future->executor->serial_name);
+}
+
 static at_status fail_deadlock(const at_future *future) {
     return ati_fail(
         AT_ERROR_DEADLOCK,
@@ -132,6 +154,8 @@ static at_status check_wait(const at_future *future) {
         return ati_fail(AT_ERROR_DEADLOCK, "at_future_wait: an inline continuation may not wait");
     if (ati_worker_current && waits_for_itself(future))
         return fail_deadlock(future);
+    if (ati_worker_current && is_behind_own(future))
+        return fail_behind_own(future);
     return AT_OK;
 }
 

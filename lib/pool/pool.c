@@ -51,8 +51,9 @@ static void install_handler(void) {
 
 /* -- Storage -- */
 
-static at_status start_nodes(at_executor *executor, ati_task_node *nodes, size_t count) {
-    return ati_pool_start_nodes((at_pool *)executor, nodes, count, true);
+static at_status start_nodes(at_executor *executor, ati_task_node *nodes, size_t count,
+                             bool is_continuation) {
+    return ati_pool_start_nodes((at_pool *)executor, nodes, count, is_continuation);
 }
 
 static void retain_executor(at_executor *executor) {

@@ -128,6 +128,13 @@ static inline void ati_pool_uncount_bounded(at_pool *pool, size_t count) {
 at_status ati_pool_start_nodes(at_pool *pool, ati_task_node *nodes, size_t count,
                                bool continuation);
 
+/* The same for one node from a task of the pool, behind what is queued there: it always succeeds.
+ */
+void ati_pool_start_node_last(at_pool *pool, ati_task_node *node);
+
+/* Whether the current task or thread may start more than continuations; else the error says why. */
+at_status ati_pool_check_open(at_pool *pool);
+
 /* For the fire function of a timer that may take long, with others behind it: has some worker call
  * run(pool) soon, as a work of the library's own, which is no task and is not counted. */
 void ati_pool_start_chore(at_pool *pool, void (*run)(at_pool *pool));

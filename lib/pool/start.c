@@ -373,6 +373,18 @@ at_status ati_pool_start_nodes(at_pool *pool, ati_task_node *nodes, size_t count
     return start(pool, &batch);
 }
 
+void ati_pool_start_node_last(at_pool *pool, ati_task_node *node) {
+    start_batch batch = {.count = 1, .nodes = node, .continuation = true, .inside = true};
+    node->next = NULL;
+    (void)push_outside(pool, &batch);
+}
+
+at_status ati_pool_check_open(at_pool *pool) {
+    const start_batch batch = {.inside = ati_pool_current() == pool};
+    at_status status = check_state(pool, &batch);
+    return status == AT_OK ? AT_OK : refuse(pool, status);
+}
+
 /* Takes `count` references of the current context for works that run under it. */
 static ati_context *share_context(size_t count) {
     ati_context *context = ati_context_current();

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_FUTURE_DRAIN_H
+#define ASYNCTOOLS_FUTURE_DRAIN_H
+
+/* Works that wait in a list of their own, above a pool, and are run on its workers by turns. A turn
+ * is one work in the pool's queues and runs several of the list; a work that waits suspends the
+ * turn with it. */
+#include "pool/pool.h"
+
+typedef struct ati_drain {
+    ati_task_node node;
+    at_pool *pool;
+    /* Gives the next work, when the one before has ended. False: there is none, the turns have come
+     * to their end, and the drain is not touched any more. */
+    bool (*take)(struct ati_drain *drain, ati_work *work);
+} ati_drain;
+
+void ati_drain_init(ati_drain *drain, at_pool *pool,
+                    bool (*take)(ati_drain *drain, ati_work *work));
+
+/* Starts its turns, which are not in progress; they cannot fail to go on. Other than AT_OK: the
+ * pool has refused. */
+at_status ati_drain_start(ati_drain *drain);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* An executor that runs one work at a time, in order. What is queued while none of its turns is
+ * under way starts them. A turn takes all that is queued at once, and runs it without the lock. */
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/process_fork.h"
+#include "future/drain.h"
+
+#include <asynctools/strand.h>
+
+#include <string.h>
+
+struct at_strand {
+    at_executor executor; /* first: an at_executor of a strand is the strand */
+    ati_drain drain;
+    ati_task_node *taken;        /* by the turn under way, which alone looks at it */
+    _Atomic uint32_t references; /* of the owner, of futures, of the turns while they go on */
+    uint64_t fork_count;         /* of the process that made it */
+
+    ati_lock lock; /* guards what follows; the pool's own nest in it */
+    ati_task_node *first;
+    ati_task_node *last;
+    bool is_under_way; /* turns are queued or run */
+
+    size_t size; /* of this allocation */
+    char name[]; /* with its kind, for errors */
+};
+
+static void retain(at_executor *executor) {
+    at_strand *strand = (at_strand *)executor;
+    atomic_fetch_add_explicit(&strand->references, 1, memory_order_relaxed);
+}
+
+static void release(at_executor *executor) {
+    at_strand *strand = (at_strand *)executor;
+    /* ORDER strand.references: acq_rel. All uses by others happen before the free.
+     * Pairs with: itself in release(). If relaxed: freed while another still reads. */
+    if (atomic_fetch_sub_explicit(&strand->references, 1, memory_order_acq_rel) != 1)
+        return;
+    at_pool *pool = strand->executor.pool;
+    ati_release(strand, strand->size);
+    ati_pool_release(pool);
+}
+
+/* -- Running -- */
+
+/* What is queued becomes what is taken. False: nothing is, and others may begin a turn. */
+static bool take_queued(at_strand *strand) {
+    ati_lock_acquire(&strand->lock);
+    bool is_more = strand->first;
+    strand->taken = strand->first;
+    strand->first = strand->last = NULL;
+    strand->is_under_way = is_more;
+    ati_lock_release(&strand->lock);
+    return is_more;
+}
+
+static bool take(ati_drain *drain, ati_work *work) {
+    at_strand *strand = (at_strand *)((char *)drain - offsetof(at_strand, drain));
+    if (!strand->taken && !take_queued(strand)) {
+        release(&strand->executor);
+        return false;
+    }
+    ati_task_node *node = strand->taken;
+    strand->taken = node->next;
+    *work = node->work;
+    return true;
+}
+
+/* -- Starting -- */
+
+/* Under the lock. The first turn waits for it, if it begins at once. */
+static at_status start_turns(at_strand *strand) {
+    if (strand->is_under_way)
+        return AT_OK;
+    retain(&strand->executor);
+    at_status status = ati_drain_start(&strand->drain);
+    strand->is_under_way = status == AT_OK;
+    return status;
+}
+
+static void append(at_strand *strand, ati_task_node *nodes) {
+    if (strand->first)
+        strand->last->next = nodes;
+    else
+        strand->first = nodes;
+    strand->last = nodes;
+    while (strand->last->next)
+        strand->last = strand->last->next;
+}
+
+static at_status start(at_executor *executor, ati_task_node *nodes, size_t count,
+                       bool is_continuation) {
+    (void)count;
+    at_strand *strand = (at_strand *)executor;
+    if (strand->fork_count != ati_process_fork_count())
+        return ati_fail(AT_ERROR_FORKED, "%s belongs to the parent of this forked process",
+                        strand->name);
+    at_status status = is_continuation ? AT_OK : ati_pool_check_open(executor->pool);
+    if (status != AT_OK)
+        return status;
+    ati_lock_acquire(&strand->lock);
+    status = start_turns(strand);
+    if (status == AT_OK)
+        append(strand, nodes);
+    ati_lock_release(&strand->lock);
+    if (status != AT_OK)
+        release(executor); /* what start_turns has retained */
+    return status;
+}
+
+/* -- Making -- */
+
+static at_strand *allocate(const char *name) {
+    static const char kind[] = "strand ";
+    size_t name_size = name && *name ? strlen(name) + 1 : sizeof "without a name";
+    size_t size = sizeof(at_strand) + sizeof kind - 1 + name_size;
+    at_strand *strand = ati_allocate_zeroed(size);
+    if (!strand)
+        return NULL;
+    strand->size = size;
+    memcpy(strand->name, kind, sizeof kind - 1);
+    memcpy(strand->name + sizeof kind - 1, name && *name ? name : "without a name", name_size);
+    return strand;
+}
+
+at_status at_strand_create(at_strand **strand, at_pool *pool, const at_strand_options *options) {
+    ATI_CALLER_CHECK(strand, "at_strand_create", "`strand` is NULL");
+    ATI_CALLER_CHECK(pool, "at_strand_create", "`pool` is NULL");
+    if (options && !ati_all_zero(options->reserved, sizeof options->reserved))
+        return ati_fail(AT_ERROR_INVALID, "at_strand_create: reserved: is not zero");
+    at_strand *made = allocate(options ? options->name : NULL);
+    if (!made)
+        return ati_fail(AT_ERROR_NO_MEMORY, "at_strand_create: out of memory");
+    made->executor = (at_executor){.start = start,
+                                   .retain = retain,
+                                   .release = release,
+                                   .pool = pool,
+                                   .serial_name = made->name};
+    ati_drain_init(&made->drain, pool, take);
+    atomic_init(&made->references, 1);
+    made->fork_count = ati_process_fork_count();
+    ati_pool_retain(pool);
+    *strand = made;
+    return AT_OK;
+}
+
+at_executor *at_strand_executor(at_strand *strand) {
+    ATI_CALLER_CHECK(strand, "at_strand_executor", "`strand` is NULL");
+    return &strand->executor;
+}
+
+void at_strand_destroy(at_strand *strand) {
+    if (strand)
+        release(&strand->executor);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Executors whose every single allocation fails in turn: a failed create leaves nothing behind, and
+ * what is taken is run or dropped exactly once (rule S1). */
+#include "support/fault.h"
+#include "support/tasks.h"
+#include "support/test.h"
+
+#include <asynctools/asynctools.h>
+
+FAULT_INSTALL;
+
+TestSuite(executor_fault, .timeout = 100);
+
+/* Counts a task as run or dropped, as it must be. */
+static void expect_once(at_future *future, const struct tally *tally) {
+    at_status status = at_future_wait(future, PATIENCE, NULL);
+    cr_expect(status == AT_OK || (status == AT_ERROR_NO_MEMORY && fault_count() > 0));
+    at_future_release(future);
+    cr_expect_eq(tally_runs(tally), status == AT_OK);
+    cr_expect_eq(tally_drops(tally), status != AT_OK);
+}
+
+static void use_strand(at_pool *pool) {
+    struct tally tally = {0};
+    at_strand *strand = NULL;
+    at_status status =
+        at_strand_create(&strand, pool, &(at_strand_options){.name = "one that is named"});
+    if (status != AT_OK) {
+        cr_expect(status == AT_ERROR_NO_MEMORY && fault_count() > 0);
+        cr_expect_null(strand);
+        return;
+    }
+    at_task_options options = {.run = tally_run, .argument = &tally, .drop = tally_drop};
+    expect_once(at_executor_submit_with(at_strand_executor(strand), &options), &tally);
+    at_strand_destroy(strand);
+}
+
+/* Each allocation fails once, from the end of at_pool_create on. */
+static void check(void (*use)(at_pool *pool)) {
+    struct fault_usage before = fault_usage();
+    for (int number = 1; number <= 12; number++) {
+        at_pool *pool = create_pool(2);
+        fault_arm(fault_memory, number);
+        use(pool);
+        fault_disarm();
+        destroy_pool(pool);
+    }
+    fault_check_leaks(before);
+}
+
+Test(executor_fault, strand) {
+    check(use_strand);
+}
