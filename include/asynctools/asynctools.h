@@ -26,6 +26,7 @@
 #include <asynctools/sleep.h>
 #include <asynctools/status.h>
 #include <asynctools/task.h>
+#include <asynctools/task_manager.h>
 #include <asynctools/timer.h>
 #include <asynctools/version.h>
 #include <asynctools/virtual_clock.h>
