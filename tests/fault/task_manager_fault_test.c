@@ -6,6 +6,7 @@
 #include "support/tasks.h"
 #include "support/test.h"
 
+#include <asynctools/gather.h>
 #include <asynctools/task_manager.h>
 
 FAULT_INSTALL;
@@ -102,4 +103,21 @@ static void fail_and_join(void) {
 
 Test(task_manager_fault, g2_fail_and_join) {
     cr_assert_gt(each_fault(fail_and_join), 4);
+}
+
+static void gather(void) {
+    struct tally tallies[6] = {0};
+    at_outcome outcomes[6];
+    at_status status = at_gather(pool, give_owned, AT_ITEMS(tallies, 6), outcomes, NULL);
+    if (status != AT_OK)
+        expect_no_memory(status);
+    for (int i = 0; i < 6; i++)
+        cr_assert(outcomes[i].status == AT_OK || status != AT_OK);
+    at_outcomes_release(outcomes, 6);
+    for (int i = 0; i < 6; i++)
+        cr_assert_eq(tally_drops(&tallies[i]), tally_runs(&tallies[i]));
+}
+
+Test(task_manager_fault, g1_gather) {
+    cr_assert_gt(each_fault(gather), 1);
 }
