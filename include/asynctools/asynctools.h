@@ -16,6 +16,7 @@
 #include <asynctools/field.h>
 #include <asynctools/fork.h>
 #include <asynctools/future.h>
+#include <asynctools/gather.h>
 #include <asynctools/limits.h>
 #include <asynctools/log.h>
 #include <asynctools/memory.h>
@@ -28,6 +29,7 @@
 #include <asynctools/status.h>
 #include <asynctools/strand.h>
 #include <asynctools/task.h>
+#include <asynctools/task_manager.h>
 #include <asynctools/timer.h>
 #include <asynctools/version.h>
 #include <asynctools/virtual_clock.h>

@@ -198,6 +198,11 @@ void ati_error_add_other(at_error *error, at_error *other) {
     }
 }
 
+void ati_error_count_others(at_error *error, size_t count) {
+    if (error->size != 0)
+        error->others_dropped += count;
+}
+
 bool ati_error_mark_read(at_error *error) {
     return atomic_exchange_explicit(&error->was_read, true, memory_order_relaxed);
 }

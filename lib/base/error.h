@@ -23,6 +23,9 @@ void ati_error_set_task(at_error *error, const char *name, bool copy_name, const
  * Past 64, or without memory, the other is dropped and counted. */
 void ati_error_add_other(at_error *error, at_error *other);
 
+/* Counts others that are not kept at all. Only while nobody else has a reference. */
+void ati_error_count_others(at_error *error, size_t count);
+
 /* Makes an error that says what `error` says, so that others may be attached to it. Never NULL. */
 at_error *ati_error_copy(const at_error *error);
 

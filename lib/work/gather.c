@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/check.h"
+#include "base/error.h"
+#include "pool/cancel.h"
+#include "work/task_manager.h"
+
+#include <asynctools/gather.h>
+
+#include <inttypes.h>
+
+static at_status check_arguments(at_items items, const at_gather_options *options) {
+    if (!ati_all_zero(options->reserved, sizeof options->reserved))
+        return ati_fail(AT_ERROR_INVALID, "at_gather: `reserved` is not zero");
+    if (options->limit < 0)
+        return ati_fail(AT_ERROR_INVALID, "at_gather: limit: %" PRId64 " is negative",
+                        options->limit);
+    if (items.count > 0 && (!items.data || items.size == 0))
+        return ati_fail(AT_ERROR_INVALID, "at_gather: items.%s is missing",
+                        items.data ? "size" : "data");
+    return AT_OK;
+}
+
+/* The items from number `first` on were not started. */
+static void fill(at_outcome *outcomes, size_t first, size_t count, const at_error *error) {
+    for (size_t i = first; outcomes && i < count; i++)
+        outcomes[i] =
+            (at_outcome){.status = at_error_status(error), .error = at_error_retain(error)};
+}
+
+static size_t start_all(const char *site, at_task_manager *manager, at_run_fn run, at_items items) {
+    at_task_options options = {.run = run};
+    for (size_t i = 0; i < items.count; i++) {
+        options.argument = (char *)items.data + i * items.size;
+        if (at_task_manager_start_with_at(site, manager, &options) != AT_OK)
+            return i;
+    }
+    return items.count;
+}
+
+/* Not all were started: the error of that counts, unless an item has failed before. */
+static at_status settle(at_status status, at_error *refusal) {
+    if (!refusal)
+        return status;
+    if (status != AT_OK && status != AT_ERROR_CANCELLED) {
+        at_error_release(refusal);
+        return status;
+    }
+    status = at_error_status(refusal);
+    ati_error_slot_put(refusal, false);
+    return status;
+}
+
+at_status at_gather_at(const char *site, at_pool *pool, at_run_fn run, at_items items,
+                       at_outcome *outcomes, const at_gather_options *given) {
+    ATI_CALLER_CHECK(pool, "at_gather", "`pool` is NULL");
+    ATI_CALLER_CHECK(run, "at_gather", "`run` is NULL");
+    at_gather_options options = given ? *given : (at_gather_options){0};
+    at_task_manager_options manager_options = {.max_concurrent = options.limit,
+                                               .name = options.name ? options.name : "gather",
+                                               .no_outcomes = !outcomes};
+    at_task_manager *manager;
+    at_status status = check_arguments(items, &options);
+    if (status == AT_OK && items.count > 0)
+        status = at_task_manager_create(&manager, pool, &manager_options);
+    if (status != AT_OK || items.count == 0) {
+        fill(outcomes, 0, items.count, status == AT_OK ? NULL : at_error_last());
+        return status;
+    }
+    size_t count = start_all(site, manager, run, items);
+    at_error *refusal = NULL;
+    if (count < items.count) {
+        refusal = at_error_take();
+        fill(outcomes, count, items.count, refusal);
+        (void)ati_cancel(manager->context, AT_CANCEL_SIBLING);
+    }
+    status = outcomes ? at_task_manager_gather(manager, outcomes, count)
+                      : at_task_manager_join(manager, AT_FOREVER);
+    at_task_manager_destroy(manager);
+    return settle(status, refusal);
+}

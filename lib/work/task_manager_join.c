@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a task manager: how it is made, waited for and ended. */
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/process_fork.h"
+#include "future/future.h"
+#include "pool/cancel.h"
+#include "pool/pool.h"
+#include "pool/report.h"
+#include "pool/turn.h"
+#include "work/task_manager.h"
+
+#include <asynctools/log.h>
+
+#include <inttypes.h>
+
+/* -- Making -- */
+
+static at_status complete_options(at_task_manager_options *options, const char *call) {
+    if (!ati_all_zero(options->reserved, sizeof options->reserved))
+        return ati_fail(AT_ERROR_INVALID, "%s: `reserved` is not zero", call);
+    if (options->max_concurrent < 0)
+        return ati_fail(AT_ERROR_INVALID, "%s: max_concurrent: %" PRId64 " is negative", call,
+                        options->max_concurrent);
+    if (options->max_concurrent == 0)
+        options->max_concurrent = AT_UNLIMITED;
+    if (!options->name)
+        options->name = "task manager";
+    return AT_OK;
+}
+
+at_status at_task_manager_create(at_task_manager **created, at_pool *pool,
+                                 const at_task_manager_options *given) {
+    static const char call[] = "at_task_manager_create";
+    ATI_CALLER_CHECK(created, call, "`manager` is NULL");
+    ATI_CALLER_CHECK(pool, call, "`pool` is NULL");
+    at_task_manager_options options = given ? *given : (at_task_manager_options){0};
+    at_status status = complete_options(&options, call);
+    if (status != AT_OK)
+        return status;
+    at_task_manager *manager = ati_allocate_zeroed(sizeof *manager);
+    ati_context *context =
+        manager ? ati_context_create(ati_context_own(), options.name, AT_FOREVER, NULL, 0) : NULL;
+    if (!context) {
+        ati_release(manager, sizeof *manager);
+        return ati_fail(AT_ERROR_NO_MEMORY, "%s: out of memory", call);
+    }
+    ati_pool_retain(pool);
+    manager->pool = pool;
+    manager->context = context;
+    manager->max_concurrent = (uint64_t)options.max_concurrent;
+    manager->keeps_outcomes = !options.no_outcomes;
+    manager->fork_count = ati_process_fork_count();
+    *created = manager;
+    return AT_OK;
+}
+
+at_status at_task_manager_cancel(at_task_manager *manager) {
+    ATI_CALLER_CHECK(manager, "at_task_manager_cancel", "`manager` is NULL");
+    return ati_cancel(manager->context, AT_CANCEL_EXPLICIT) ? AT_OK : AT_ERROR_ALREADY;
+}
+
+void at_task_manager_count(at_task_manager *manager, at_task_manager_counts *counts) {
+    ATI_CALLER_CHECK(manager && counts, "at_task_manager_count", "`manager` or `counts` is NULL");
+    ati_lock_acquire(&manager->lock);
+    *counts = manager->counts;
+    ati_lock_release(&manager->lock);
+}
+
+bool ati_task_manager_is_inside(const at_task_manager *manager) {
+    for (const ati_context *context = ati_context_current(); context; context = context->parent)
+        if (context == manager->context)
+            return true;
+    return false;
+}
+
+/* -- Waiting -- */
+
+/* False: every child has ended, there is nothing to wait for. */
+static bool begin_join(at_task_manager *manager, ati_join_wait *wait) {
+    ati_lock_acquire(&manager->lock);
+    bool some_are_left = manager->counts.running > 0;
+    if (some_are_left) {
+        wait->next = manager->joins;
+        manager->joins = wait;
+    } else {
+        manager->is_closed = true;
+    }
+    ati_lock_release(&manager->lock);
+    return some_are_left;
+}
+
+/* True: the wait was still to be woken, and will not be. */
+static bool leave_join(at_task_manager *manager, ati_join_wait *wait) {
+    ati_lock_acquire(&manager->lock);
+    ati_join_wait **place = &manager->joins;
+    while (*place && *place != wait)
+        place = &(*place)->next;
+    bool is_found = *place;
+    if (is_found)
+        *place = wait->next;
+    ati_lock_release(&manager->lock);
+    return is_found;
+}
+
+/* False: the deadline has passed before the last child has ended. */
+static bool await_children(at_task_manager *manager, at_deadline deadline, const char *call) {
+    ati_join_wait wait;
+    ati_waiter_init(&wait.waiter, call, NULL);
+    if (!begin_join(manager, &wait))
+        return true;
+    if (ati_waiter_wait_cancellable(&wait.waiter, deadline))
+        return true;
+    if (ati_cancel_check(call) != AT_OK) {
+        (void)ati_cancel(manager->context, AT_CANCEL_PARENT);
+        if (ati_waiter_wait(&wait.waiter, deadline))
+            return true;
+    }
+    if (leave_join(manager, &wait))
+        return false;
+    return ati_waiter_wait(&wait.waiter, AT_FOREVER); /* it is being woken */
+}
+
+static at_status check_wait(const at_task_manager *manager, const char *call) {
+    if (manager->fork_count != ati_process_fork_count())
+        return ati_fail(AT_ERROR_FORKED, "%s: \"%s\" belongs to the parent of this forked process",
+                        call, manager->context->name);
+    if (ati_task_manager_is_inside(manager))
+        return ati_fail(AT_ERROR_DEADLOCK, "%s: a child of \"%s\" waits for itself", call,
+                        manager->context->name);
+    if (ati_frame_current()->may_not_wait)
+        return ati_fail(AT_ERROR_DEADLOCK, "%s: an inline continuation may not wait", call);
+    if (ati_worker_current)
+        ati_worker_give_turn(ati_worker_current);
+    return AT_OK;
+}
+
+/* -- Results -- */
+
+/* The first failure with the others; every child has ended. NULL: none has failed. */
+static at_error *collect_errors(const at_task_manager *manager) {
+    if (!manager->first_error)
+        return NULL;
+    at_error *error = ati_error_copy(manager->first_error);
+    for (size_t i = 0; i < manager->other_count; i++)
+        ati_error_add_other(error, at_error_retain(manager->others[i]));
+    ati_error_count_others(error, manager->others_dropped);
+    return error;
+}
+
+/* How the children have ended. */
+static at_status give_result(const at_task_manager *manager, const char *call) {
+    at_error *error = collect_errors(manager);
+    if (error) {
+        at_status status = at_error_status(error);
+        ati_error_slot_put(error, false);
+        return status;
+    }
+    if (manager->counts.cancelled == 0)
+        return AT_OK;
+    at_status status = ati_cancel_check(call);
+    if (status != AT_OK)
+        return status;
+    return ati_fail(AT_ERROR_CANCELLED, "%s: %s: %" PRIu64 " of %" PRIu64 " were cancelled", call,
+                    manager->context->name, manager->counts.cancelled, manager->counts.started);
+}
+
+at_status at_task_manager_join(at_task_manager *manager, at_deadline deadline) {
+    static const char call[] = "at_task_manager_join";
+    ATI_CALLER_CHECK(manager, call, "`manager` is NULL");
+    at_status status = check_wait(manager, call);
+    if (status != AT_OK)
+        return status;
+    if (!await_children(manager, deadline, call))
+        return ati_fail(AT_ERROR_TIMED_OUT, "%s: the deadline has passed", call);
+    return give_result(manager, call);
+}
+
+/* Takes the oldest child that is kept off the list. */
+static ati_child *take_kept(at_task_manager *manager) {
+    ati_child *child = manager->first_kept;
+    if (!child)
+        return NULL;
+    manager->first_kept = child->newer;
+    if (!child->newer)
+        manager->last_kept = NULL;
+    return child;
+}
+
+static uint64_t count_kept(const at_task_manager *manager) {
+    uint64_t count = 0;
+    for (const ati_child *child = manager->first_kept; child; child = child->newer)
+        count += !child->was_refused;
+    return count;
+}
+
+/* Takes `n` children that have ended off the list. */
+static ati_child *take_outcomes(at_task_manager *manager, size_t n) {
+    ati_child *first = manager->first_kept;
+    ati_child *last = NULL;
+    while (n > 0) {
+        last = last ? last->newer : first;
+        n -= !last->was_refused;
+    }
+    if (!last)
+        return NULL;
+    manager->first_kept = last->newer;
+    if (!manager->first_kept)
+        manager->last_kept = NULL;
+    last->newer = NULL;
+    return first;
+}
+
+static void hand_over(ati_child *children, at_outcome *outcomes) {
+    while (children) {
+        ati_child *child = children;
+        children = child->newer;
+        if (!child->was_refused)
+            *outcomes++ = (at_outcome){.status = child->status,
+                                       .value = child->value,
+                                       .error = child->error,
+                                       .drop = child->drop};
+        ati_child_release(child);
+    }
+}
+
+static at_status fill_with_error(at_status status, at_outcome *outcomes, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        outcomes[i] = (at_outcome){.status = status, .error = at_error_retain(at_error_last())};
+    return status;
+}
+
+at_status at_task_manager_gather(at_task_manager *manager, at_outcome *outcomes, size_t n) {
+    static const char call[] = "at_task_manager_gather";
+    ATI_CALLER_CHECK(manager, call, "`manager` is NULL");
+    ATI_CALLER_CHECK(outcomes || n == 0, call, "`outcomes` is NULL");
+    at_status status = check_wait(manager, call);
+    if (status == AT_OK && !manager->keeps_outcomes && n > 0)
+        status = ati_fail(AT_ERROR_INVALID, "%s: \"%s\" keeps no outcomes", call,
+                          manager->context->name);
+    if (status != AT_OK)
+        return fill_with_error(status, outcomes, n);
+    (void)await_children(manager, AT_FOREVER, call);
+    ati_lock_acquire(&manager->lock);
+    uint64_t kept = count_kept(manager);
+    ati_child *children = kept >= n ? take_outcomes(manager, n) : NULL;
+    ati_lock_release(&manager->lock);
+    if (kept < n) {
+        status = ati_fail(AT_ERROR_INVALID, "%s: n: %zu, and there are %" PRIu64 " outcomes", call,
+                          n, kept);
+        return fill_with_error(status, outcomes, n);
+    }
+    hand_over(children, outcomes);
+    return give_result(manager, call);
+}
+
+/* -- Ending -- */
+
+static void join_abandoned(at_task_manager *manager) {
+    at_task_manager_counts counts;
+    at_task_manager_count(manager, &counts);
+    if (manager->is_closed || counts.started == 0)
+        return;
+    at_log_error(at_logger_default(), "task_manager.unjoined",
+                 at_kv("task_manager", manager->context->name), at_kv("started", counts.started),
+                 at_kv("queued", counts.queued), at_kv("running", counts.running),
+                 at_kv("failed", counts.failed));
+    (void)ati_cancel(manager->context, AT_CANCEL_EXPLICIT);
+    ati_join_wait wait;
+    ati_waiter_init(&wait.waiter, "at_task_manager_destroy", NULL);
+    if (begin_join(manager, &wait))
+        (void)ati_waiter_wait(&wait.waiter, AT_FOREVER);
+    at_error *error = collect_errors(manager);
+    if (error)
+        ati_report_dropped_error(error);
+}
+
+static void drop_outcomes(at_task_manager *manager) {
+    for (ati_child *child; (child = take_kept(manager));) {
+        if (child->was_refused)
+            ati_child_release(child);
+        else
+            ati_child_drop(child);
+    }
+    at_error_release(manager->first_error);
+    for (size_t i = 0; i < manager->other_count; i++)
+        at_error_release(manager->others[i]);
+}
+
+void at_task_manager_destroy(at_task_manager *manager) {
+    if (!manager)
+        return;
+    if (manager->fork_count == ati_process_fork_count()) {
+        ATI_CALLER_CHECK(!ati_task_manager_is_inside(manager), "at_task_manager_destroy",
+                         "a child may not destroy its own task manager; who created it does");
+        join_abandoned(manager);
+        drop_outcomes(manager);
+    }
+    ati_context_release(manager->context);
+    ati_pool_release(manager->pool);
+    ati_release(manager, sizeof *manager);
+}

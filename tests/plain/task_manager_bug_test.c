@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rules G1, H00 and Z2: a child that destroys its own task manager aborts with one sentence; and a
+ * manager in the child of a process fork. */
+#include "support/apart.h"
+
+#include <asynctools/asynctools.h>
+
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static void *destroy_own(void *manager) {
+    at_task_manager_destroy(manager);
+    return NULL;
+}
+
+static void run_bug(at_run_fn run) {
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    at_pool *pool;
+    at_task_manager *manager;
+    plain_check(at_pool_create(&pool, NULL) == AT_OK);
+    plain_check(at_task_manager_create(&manager, pool, NULL) == AT_OK);
+    plain_check(at_task_manager_start(manager, run, manager) == AT_OK);
+    (void)!at_task_manager_join(manager, AT_FOREVER);
+    _exit(0);
+}
+
+static void check_bug(const char *name, const char *sentence) {
+    char said[4096];
+    int status = apart_run(name, said, sizeof said);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !strstr(said, sentence)) {
+        fprintf(stderr, "%s: status %x, said: %s\n", name, (unsigned)status, said);
+        plain_check(false);
+    }
+}
+
+static void *give_back(void *argument) {
+    return argument;
+}
+
+static void *wait_long(void *unused) {
+    AT_TRY(at_sleep(AT_SECONDS(1000)));
+    return unused;
+}
+
+/* In the child every call fails at once, and the end of the manager waits for nobody. */
+static void use_in_forked_process(at_task_manager *manager) {
+    at_outcome outcome;
+    plain_check(at_task_manager_start(manager, give_back, NULL) == AT_ERROR_FORKED);
+    plain_check(at_task_manager_join(manager, AT_FOREVER) == AT_ERROR_FORKED);
+    plain_check(at_task_manager_gather(manager, &outcome, 1) == AT_ERROR_FORKED);
+    plain_check(outcome.status == AT_ERROR_FORKED);
+    at_outcomes_release(&outcome, 1);
+    at_task_manager_destroy(manager);
+    _exit(0);
+}
+
+static void check_process_fork(void) {
+    at_pool *pool;
+    at_task_manager *manager;
+    at_pool_options options = {.thread_count = 1};
+    plain_check(at_pool_create(&pool, &options) == AT_OK);
+    plain_check(at_task_manager_create(&manager, pool, NULL) == AT_OK);
+    plain_check(at_task_manager_start(manager, wait_long, NULL) == AT_OK);
+    pid_t child = fork();
+    plain_check(child >= 0);
+    if (child == 0)
+        use_in_forked_process(manager);
+    int status;
+    plain_check(waitpid(child, &status, 0) == child);
+    plain_check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    plain_check(at_task_manager_cancel(manager) == AT_OK);
+    plain_check(at_task_manager_join(manager, AT_FOREVER) == AT_ERROR_CANCELLED);
+    at_task_manager_destroy(manager);
+    at_pool_destroy(pool);
+}
+
+int main(int count, char **arguments) {
+    if (count == 2 && strcmp(arguments[1], "a child destroys its manager") == 0)
+        run_bug(destroy_own);
+    check_bug("a child destroys its manager", "may not destroy its own task manager");
+    check_process_fork();
+    return 0;
+}

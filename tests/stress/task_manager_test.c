@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rules G1, G2 and S5: more threads than CPUs start, run, cancel and join children. */
+#include "support/tasks.h"
+#include "support/test.h"
+
+#include <asynctools/cancel.h>
+#include <asynctools/sleep.h>
+#include <asynctools/task_manager.h>
+
+#include <pthread.h>
+#include <stdint.h>
+
+TestSuite(task_manager_stress, .timeout = 100);
+
+enum { workers = 16, producers = 6, rounds = 60, per_round = 400 };
+
+static void *give_owned(void *tally) {
+    tally_run(tally);
+    return at_return(tally, tally_drop);
+}
+
+struct producer {
+    at_task_manager *manager;
+    struct tally *tally;
+    _Atomic int *refused;
+};
+
+static void *produce(void *context) {
+    struct producer *producer = context;
+    for (int i = 0; i < per_round; i++)
+        if (at_task_manager_start(producer->manager, give_owned, producer->tally) != AT_OK)
+            atomic_fetch_add(producer->refused, 1);
+    return NULL;
+}
+
+/* A join may end while others still start: what is accepted has run when the last join ends. */
+Test(task_manager_stress, g1_starts_race_a_join) {
+    at_pool *pool = create_pool(workers);
+    for (int round = 0; round < rounds; round++) {
+        at_task_manager *manager;
+        at_task_manager_options options = {.max_concurrent = 1 + round % 7,
+                                           .no_outcomes = round % 2};
+        cr_assert_eq(at_task_manager_create(&manager, pool, &options), AT_OK);
+        struct tally tally = {0};
+        _Atomic int refused = 0;
+        struct producer producer = {manager, &tally, &refused};
+        pthread_t threads[producers];
+        for (int i = 0; i < producers; i++)
+            cr_assert_eq(pthread_create(&threads[i], NULL, produce, &producer), 0);
+        cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_OK);
+        for (int i = 0; i < producers; i++)
+            pthread_join(threads[i], NULL);
+        cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_OK);
+        at_task_manager_destroy(manager);
+        cr_assert_eq(tally_runs(&tally) + atomic_load(&refused), producers * per_round);
+        cr_assert_eq(tally_drops(&tally), tally_runs(&tally));
+    }
+    destroy_pool(pool);
+}
+
+static void *fail_some(void *number) {
+    if ((intptr_t)number == per_round / 2)
+        return at_fail(AT_ERROR_IO, "on purpose");
+    AT_TRY(at_sleep(AT_MICROSECONDS(50)));
+    return NULL;
+}
+
+/* Managers inside tasks, each cancelled by a failure of one child while others start, wait, end. */
+static void *manage(void *wrong) {
+    at_task_manager *manager;
+    at_task_manager_options options = {.max_concurrent = 20};
+    AT_TRY(at_task_manager_create(&manager, at_pool_current(), &options));
+    for (intptr_t i = 0; i < per_round; i++)
+        if (at_task_manager_start(manager, fail_some, (void *)i) != AT_OK)
+            atomic_fetch_add((_Atomic int *)wrong, 1);
+    at_outcome outcomes[per_round];
+    if (at_task_manager_gather(manager, outcomes, per_round) != AT_ERROR_IO ||
+        outcomes[per_round / 2].status != AT_ERROR_IO)
+        atomic_fetch_add((_Atomic int *)wrong, 1);
+    at_outcomes_release(outcomes, per_round);
+    at_task_manager_destroy(manager);
+    return NULL;
+}
+
+Test(task_manager_stress, g2_a_failure_races_the_rest) {
+    at_pool *pool = create_pool(workers);
+    _Atomic int wrong = 0;
+    at_future *futures[rounds];
+    for (int i = 0; i < rounds; i++)
+        futures[i] = at_pool_submit(pool, manage, &wrong);
+    for (int i = 0; i < rounds; i++)
+        expect_outcome(futures[i], AT_OK);
+    cr_assert_eq(atomic_load(&wrong), 0);
+    destroy_pool(pool);
+}
+
+static void *sleep_shortly(void *unused) {
+    (void)unused;
+    AT_TRY(at_sleep(AT_SECONDS(1000)));
+    return NULL;
+}
+
+static void *cancel_it(void *manager) {
+    (void)at_task_manager_cancel(manager);
+    return NULL;
+}
+
+Test(task_manager_stress, g1_a_cancel_races_the_starts) {
+    at_pool *pool = create_pool(workers);
+    for (int round = 0; round < rounds; round++) {
+        at_task_manager *manager;
+        cr_assert_eq(at_task_manager_create(&manager, pool, NULL), AT_OK);
+        pthread_t canceller;
+        for (int i = 0; i < 100; i++)
+            cr_assert_eq(at_task_manager_start(manager, sleep_shortly, NULL), AT_OK);
+        cr_assert_eq(pthread_create(&canceller, NULL, cancel_it, manager), 0);
+        for (int i = 0; i < 100; i++)
+            cr_assert_eq(at_task_manager_start(manager, sleep_shortly, NULL), AT_OK);
+        cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_ERROR_CANCELLED);
+        pthread_join(canceller, NULL);
+        at_task_manager_destroy(manager);
+    }
+    destroy_pool(pool);
+}
