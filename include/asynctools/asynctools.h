@@ -7,6 +7,7 @@
 #include <asynctools/blocking.h>
 #include <asynctools/cancel.h>
 #include <asynctools/clock.h>
+#include <asynctools/concurrent_executor.h>
 #include <asynctools/cpu.h>
 #include <asynctools/crash.h>
 #include <asynctools/dump.h>
