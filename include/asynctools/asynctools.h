@@ -8,6 +8,7 @@
 #include <asynctools/cancel.h>
 #include <asynctools/cancel_reason.h>
 #include <asynctools/clock.h>
+#include <asynctools/concurrent_executor.h>
 #include <asynctools/cpu.h>
 #include <asynctools/crash.h>
 #include <asynctools/dump.h>

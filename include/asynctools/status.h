@@ -28,7 +28,9 @@ AT_DECLARATIONS_BEGIN
     X(AT_ERROR_UNAVAILABLE, -16, "temporarily unavailable")                                        \
     X(AT_ERROR_UNSUPPORTED, -17, "not supported here")                                             \
     X(AT_ERROR_IO, -18, "input or output failed")                                                  \
-    X(AT_ERROR_SYSTEM, -19, "operating system refused")
+    X(AT_ERROR_SYSTEM, -19, "operating system refused")                                            \
+    X(AT_ERROR_DROPPED, -20, "dropped from a full queue")                                          \
+    X(AT_ERROR_EXPIRED, -21, "waited too long in a queue")
 
 typedef enum at_status {
 #define AT_STATUS_ENUM_(name, value, text) name = value,

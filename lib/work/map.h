@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_WORK_MAP_H
+#define ASYNCTOOLS_WORK_MAP_H
+
+/* One call of a function for many items. See map.c. */
+#include "base/atomic.h"
+#include "base/lock.h"
+#include "work/map_progress.h"
+
+#include <asynctools/concurrent_executor.h>
+
+/* What to call, and for what. */
+typedef struct ati_map_call {
+    const char *site;
+    at_pool *pool;
+    at_run_fn run;
+    at_items items; /* at least one */
+    at_outcome *outcomes;
+    uint64_t max_workers;
+    const at_map_options *options; /* never NULL */
+} ati_map_call;
+
+/* Makes it. `*ran`: the outcomes are filled; otherwise it could not be begun. */
+at_status ati_map_run(const ati_map_call *call, bool *ran);
+
+#endif
