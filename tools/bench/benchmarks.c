@@ -29,5 +29,8 @@ const struct benchmark *const benchmarks[] = {
     &benchmark_suspended,
     &benchmark_timers,
     &benchmark_timer_lateness,
+    &benchmark_cancel_suspended,
+    &benchmark_scope,
+    &benchmark_submit_in_scope,
     NULL,
 };

@@ -29,5 +29,8 @@ extern const struct benchmark benchmark_check;
 extern const struct benchmark benchmark_suspended;
 extern const struct benchmark benchmark_timers;
 extern const struct benchmark benchmark_timer_lateness;
+extern const struct benchmark benchmark_cancel_suspended;
+extern const struct benchmark benchmark_scope;
+extern const struct benchmark benchmark_submit_in_scope;
 
 #endif

@@ -2,6 +2,7 @@
 #include "child.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,15 +36,25 @@ double child_resident_bytes(void) {
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
-double child_page_table_bytes(void) {
+/* Reads a line such as "VmPTE:    1234 kB". */
+static double read_status(const char *name) {
     char line[128];
+    size_t length = strlen(name);
     long kib = 0;
     FILE *file = fopen("/proc/self/status", "re");
     if (!file)
         return 0;
     while (fgets(line, sizeof(line), file))
-        if (sscanf(line, "VmPTE: %ld", &kib) == 1)
+        if (strncmp(line, name, length) == 0 && sscanf(line + length, ": %ld", &kib) == 1)
             break;
     fclose(file);
     return (double)kib * 1024;
+}
+
+double child_peak_bytes(void) {
+    return read_status("VmHWM");
+}
+
+double child_page_table_bytes(void) {
+    return read_status("VmPTE");
 }

@@ -14,6 +14,9 @@ bool child_measure(bool (*measure)(const void *what, void *figures), const void 
 /* Bytes of this process that are in memory, or 0. */
 double child_resident_bytes(void);
 
+/* The most of them there ever were, or 0. */
+double child_peak_bytes(void);
+
 /* Bytes of this process's page tables, or 0. */
 double child_page_table_bytes(void);
 

@@ -4,6 +4,7 @@
 
 /* The subcommands: each takes what follows its name and gives the exit status. */
 int index_command(int argument_count, char **arguments);
+int fetch_command(int argument_count, char **arguments);
 int list_command(int argument_count, char **arguments);
 int run_command(int argument_count, char **arguments);
 int limits_command(int argument_count, char **arguments);

@@ -14,6 +14,7 @@ static const struct {
     const char *help;
 } commands[] = {
     {"index", index_command, "read a tree of files on the pool, find duplicates"},
+    {"fetch", fetch_command, "send many requests at once to a slow server"},
     {"list", list_command, "list the benchmarks"},
     {"run", run_command, "run benchmarks against the peers"},
     {"limits", limits_command, "measure what this machine can do"},
