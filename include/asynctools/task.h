@@ -5,6 +5,7 @@
 #include <asynctools/attributes.h>
 #include <asynctools/error.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,8 @@ typedef struct at_task_options {
     const char *name; /* copied, for errors, logs and dumps; default: the name of `run` at the call
                          where that is known, else "" */
     at_priority priority; /* default: inherited */
+    bool is_detached;     /* belongs to no scope: of what surrounds the start only the ids count,
+                             neither cancellation nor deadlines */
     uint64_t reserved[4];
 } at_task_options;
 

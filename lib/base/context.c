@@ -99,6 +99,16 @@ ati_context *ati_context_create_shielded(ati_context *parent, const char *name,
     return create(parent, name, deadline, NULL, 0, true);
 }
 
+bool ati_context_share(ati_context *context, bool is_detached, ati_context **shared) {
+    if (context && is_detached) {
+        *shared = ati_context_create_shielded(context, context->name, AT_FOREVER);
+        return *shared;
+    }
+    ati_context_retain(context);
+    *shared = context;
+    return true;
+}
+
 void ati_context_retain(ati_context *context) {
     if (context)
         atomic_fetch_add_explicit(&context->references, 1, memory_order_relaxed);

@@ -68,6 +68,10 @@ ati_context *ati_context_create(ati_context *parent, const char *name, at_deadli
 ati_context *ati_context_create_shielded(ati_context *parent, const char *name,
                                          at_deadline deadline);
 
+/* Gives the context for a task that is started under `context` (NULL is allowed), retained. False:
+ * it is detached, and there is no memory for a context of its own. */
+bool ati_context_share(ati_context *context, bool is_detached, ati_context **shared);
+
 void ati_context_retain(ati_context *context);  /* NULL is allowed */
 void ati_context_release(ati_context *context); /* NULL is allowed; iterative over the parents */
 

@@ -6,6 +6,17 @@
 
 enum { chunk_limit = 64 }; /* futures started at once: the first run while the next are made */
 
+/* False: no memory. */
+static bool detach(at_future *future) {
+    ati_context *outer = future->context;
+    ati_context *detached;
+    if (!ati_context_share(outer, true, &detached))
+        return false;
+    future->context = detached;
+    ati_context_release(outer);
+    return true;
+}
+
 /* Makes a future that is marked as queued; NULL: out of memory, the argument was dropped. */
 static at_future *create(const char *site, at_executor *executor, const at_task_options *options) {
     at_future *future = ati_future_create(ATI_FUTURE_TASK, executor, site, options->name);
@@ -16,6 +27,10 @@ static at_future *create(const char *site, at_executor *executor, const at_task_
     future->run.task = options->run;
     future->argument = options->argument;
     future->argument_drop = options->drop;
+    if (options->is_detached && !detach(future)) {
+        at_future_release(future); /* drops the argument */
+        return NULL;
+    }
     if (options->priority != AT_PRIORITY_INHERITED)
         future->lane = (uint8_t)ati_lane_of(options->priority);
     /* Nobody else has it yet: one reference for the queue and the phase need no atomic step. */

@@ -59,18 +59,22 @@ at_status at_pool_start_with_at(const char *site, at_pool *pool, const at_task_o
     void *lane = ati_context_in_lane(NULL, ati_lane_of(options->priority));
     const char *name = options->name ? options->name : "";
     size_t name_size = strlen(name) + 1;
-    owned_task *task = ati_allocate(sizeof *task + name_size);
-    if (!task)
+    ati_context *context;
+    if (!ati_context_share(ati_context_current(), options->is_detached, &context))
         return ati_fail(AT_ERROR_NO_MEMORY, "at_pool_start_with: out of memory");
+    owned_task *task = ati_allocate(sizeof *task + name_size);
+    if (!task) {
+        ati_context_release(context);
+        return ati_fail(AT_ERROR_NO_MEMORY, "at_pool_start_with: out of memory");
+    }
     *task = (owned_task){.node.work = {.run = run_owned_task, .argument = task, .context = lane},
                          .run = options->run,
                          .argument = options->argument,
                          .drop = options->drop,
-                         .context = ati_context_current(),
+                         .context = context,
                          .site = site,
                          .size = sizeof *task + name_size};
     memcpy(task->name, name, name_size);
-    ati_context_retain(task->context);
     at_status status = ati_pool_start_nodes(pool, &task->node, 1, false);
     if (status != AT_OK) {
         ati_context_release(task->context);

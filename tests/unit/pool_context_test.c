@@ -8,6 +8,9 @@
 
 #include "base/context.h"
 
+#include <asynctools/cancel.h>
+#include <asynctools/sleep.h>
+
 FAULT_INSTALL;
 
 TestSuite(pool_context, .timeout = 60);
@@ -119,6 +122,73 @@ Test(pool_context, children_inherit) {
     cr_assert_eq(at_pool_start(pool, see_context, &after), AT_OK);
     destroy_pool(pool);
     cr_expect_null(after);
+    fault_check_leaks((struct fault_usage){0});
+}
+
+struct kin {
+    ati_context *context;
+    uint64_t trace;
+    at_status checked;
+};
+
+static void *see_kin(void *argument) {
+    struct kin *kin = argument;
+    kin->context = ati_context_current();
+    kin->trace = kin->context->trace_id[0];
+    kin->checked = at_check();
+    at_error_clear();
+    return NULL;
+}
+
+/* A detached one has only the ids of the operation that it was started in. */
+Test(pool_context, detached_tasks_keep_the_ids) {
+    struct kin kin[2] = {{.checked = AT_ERROR_FAILED}, {.checked = AT_ERROR_FAILED}};
+    struct kin left_out = {NULL};
+    at_pool *pool = create_pool(1);
+    at_scope scope;
+    at_scope_begin(&scope, NULL);
+    ati_context *context = ati_context_current();
+    cr_assert_eq(at_token_cancel(at_scope_token(&scope)), AT_OK);
+    at_task_options options = {.run = see_kin, .argument = &kin[0], .is_detached = true};
+    cr_assert_eq(at_pool_start_with(pool, &options), AT_OK);
+    options.argument = &kin[1];
+    at_future *future = at_pool_submit_with(pool, &options);
+    cr_assert_eq(at_pool_start(pool, see_kin, &left_out), AT_OK);
+    cr_expect_eq(at_scope_end(&scope), AT_ERROR_CANCELLED);
+    wait_value(future);
+    at_future_release(future);
+    uint64_t trace = kin[1].trace;
+    cr_expect_eq(destroy_pool(pool).cancelled, 1);
+    for (int i = 0; i < 2; i++) {
+        cr_expect_eq(kin[i].checked, AT_OK);
+        cr_expect_neq(kin[i].context, context);
+        cr_expect_eq(kin[i].trace, trace);
+    }
+    cr_expect_null(left_out.context);
+    fault_check_leaks((struct fault_usage){0});
+}
+
+/* No memory for a context of its own: it is not started, and the argument is dropped or kept. */
+Test(pool_context, no_memory_to_detach) {
+    struct tally tally = {0};
+    at_pool *pool = create_pool(1);
+    at_scope scope;
+    at_scope_begin(&scope, NULL);
+    at_task_options options = {
+        .run = tally_run, .argument = &tally, .drop = tally_drop, .is_detached = true};
+    fault_arm(fault_memory, 1);
+    cr_expect_eq(at_pool_start_with(pool, &options), AT_ERROR_NO_MEMORY);
+    fault_disarm();
+    cr_expect_eq(tally_drops(&tally), 0);
+    fault_arm(fault_memory, 2);
+    at_future *future = at_pool_submit_with(pool, &options);
+    fault_disarm();
+    cr_expect_eq(tally_drops(&tally), 1);
+    expect_outcome(future, AT_ERROR_NO_MEMORY);
+    at_future_release(future);
+    cr_expect_eq(at_scope_end(&scope), AT_OK);
+    cr_expect_eq(destroy_pool(pool).accepted, 0);
+    cr_expect_eq(tally_runs(&tally), 0);
     fault_check_leaks((struct fault_usage){0});
 }
 
