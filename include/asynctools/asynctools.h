@@ -17,6 +17,7 @@
 #include <asynctools/future.h>
 #include <asynctools/limits.h>
 #include <asynctools/log.h>
+#include <asynctools/loop_executor.h>
 #include <asynctools/memory.h>
 #include <asynctools/outcome.h>
 #include <asynctools/parallel.h>

@@ -52,3 +52,24 @@ static void check(void (*use)(at_pool *pool)) {
 Test(executor_fault, strand) {
     check(use_strand);
 }
+
+static void use_loop(at_pool *pool) {
+    struct tally tally = {0};
+    at_loop_executor *loop = NULL;
+    (void)pool;
+    at_status status = at_loop_executor_create(&loop);
+    if (status != AT_OK) {
+        cr_expect(status == AT_ERROR_NO_MEMORY && fault_count() > 0);
+        cr_expect_null(loop);
+        return;
+    }
+    at_task_options options = {.run = tally_run, .argument = &tally, .drop = tally_drop};
+    at_future *future = at_executor_submit_with(at_loop_executor_executor(loop), &options);
+    cr_expect_eq(at_loop_executor_dispatch(loop, 10, AT_FOREVER, NULL), AT_OK);
+    expect_once(future, &tally);
+    at_loop_executor_destroy(loop);
+}
+
+Test(executor_fault, loop_executor) {
+    check(use_loop);
+}
