@@ -15,6 +15,7 @@
 #include <asynctools/field.h>
 #include <asynctools/fork.h>
 #include <asynctools/future.h>
+#include <asynctools/keyed_executor.h>
 #include <asynctools/limits.h>
 #include <asynctools/log.h>
 #include <asynctools/loop_executor.h>

@@ -237,8 +237,8 @@ bool ati_future_attach_alone(at_future *source, ati_registration *registration);
 /* Removes a registration. False: it is being fired, or has been. */
 bool ati_future_detach(at_future *source, ati_registration *registration);
 
-/* Takes a registration out of the list of its source. True: it was there. `*is_unwanted`: the source
- * is pending, and nobody in its list wants it to go on. */
+/* Takes a registration out of the list of its source. True: it was there. `*is_unwanted`: the
+ * source is pending, and nobody in its list wants it to go on. */
 bool ati_future_leave(at_future *source, ati_registration *registration, bool *is_unwanted);
 
 /* A registration of a combinator is still to be told, but does not want the source to go on. True:
@@ -347,12 +347,18 @@ bool ati_future_waits_for(const at_future *future, at_future *target, int *looks
 /* -- Running (task.c) -- */
 
 /* Marks a waiting future as queued and notes it in `list`, which starts it on its executor; takes
- * over one reference. If the executor refuses, the future is completed with the error. False: it has
- * been cancelled, and nothing was done. */
+ * over one reference. If the executor refuses, the future is completed with the error. False: it
+ * has been cancelled, and nothing was done. */
 bool ati_future_start(at_future *future, ati_completions *list);
 
 /* Starts what was noted, in order, all of one executor together. */
 void ati_completions_start(ati_completions *list);
+
+/* Submits a task with good options; and with those of a caller, whose public call is `call`. */
+at_future *ati_future_submit(const char *site, at_executor *executor,
+                             const at_task_options *options);
+at_future *ati_future_submit_with(const char *call, const char *site, at_executor *executor,
+                                  const at_task_options *options);
 
 /* Starts the tasks of fresh futures of one executor that are marked as queued. */
 void ati_future_start_tasks(at_future *const *futures, size_t count);
