@@ -18,8 +18,10 @@
 #include <asynctools/fork.h>
 #include <asynctools/future.h>
 #include <asynctools/gather.h>
+#include <asynctools/keyed_executor.h>
 #include <asynctools/limits.h>
 #include <asynctools/log.h>
+#include <asynctools/loop_executor.h>
 #include <asynctools/memory.h>
 #include <asynctools/outcome.h>
 #include <asynctools/parallel.h>

@@ -29,13 +29,15 @@ static void *run_turn(void *argument) {
         if (ati_worker_may_have_ready(worker))
             break;
     }
+    if (drain->pause)
+        drain->pause(drain);
     ati_pool_start_node_last(drain->pool, &drain->node);
     return NULL;
 }
 
-void ati_drain_init(ati_drain *drain, at_pool *pool,
-                    bool (*take)(ati_drain *drain, ati_work *work)) {
-    *drain = (ati_drain){.pool = pool, .take = take};
+void ati_drain_init(ati_drain *drain, at_pool *pool, bool (*take)(ati_drain *drain, ati_work *work),
+                    void (*pause)(ati_drain *drain)) {
+    *drain = (ati_drain){.pool = pool, .take = take, .pause = pause};
     drain->node.work = (ati_work){.run = run_turn, .argument = drain};
 }
 

@@ -13,10 +13,12 @@ typedef struct ati_drain {
     /* Gives the next work, when the one before has ended. False: there is none, the turns have come
      * to their end, and the drain is not touched any more. */
     bool (*take)(struct ati_drain *drain, ati_work *work);
+    /* The work before has ended, and it may last until the next is taken. NULL: no matter. */
+    void (*pause)(struct ati_drain *drain);
 } ati_drain;
 
-void ati_drain_init(ati_drain *drain, at_pool *pool,
-                    bool (*take)(ati_drain *drain, ati_work *work));
+void ati_drain_init(ati_drain *drain, at_pool *pool, bool (*take)(ati_drain *drain, ati_work *work),
+                    void (*pause)(ati_drain *drain));
 
 /* Starts its turns, which are not in progress; they cannot fail to go on. Other than AT_OK: the
  * pool has refused. */

@@ -355,6 +355,12 @@ bool ati_future_start(at_future *future, ati_completions *list);
 /* Starts what was noted, in order, all of one executor together. */
 void ati_completions_start(ati_completions *list);
 
+/* Submits a task with good options; and with those of a caller, whose public call is `call`. */
+at_future *ati_future_submit(const char *site, at_executor *executor,
+                             const at_task_options *options);
+at_future *ati_future_submit_with(const char *call, const char *site, at_executor *executor,
+                                  const at_task_options *options);
+
 /* Starts the tasks of fresh futures of one executor that are marked as queued. */
 void ati_future_start_tasks(at_future *const *futures, size_t count);
 

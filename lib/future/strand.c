@@ -138,7 +138,7 @@ at_status at_strand_create(at_strand **strand, at_pool *pool, const at_strand_op
                                    .release = release,
                                    .pool = pool,
                                    .serial_name = made->name};
-    ati_drain_init(&made->drain, pool, take);
+    ati_drain_init(&made->drain, pool, take, NULL);
     atomic_init(&made->references, 1);
     made->fork_count = ati_process_fork_count();
     ati_pool_retain(pool);

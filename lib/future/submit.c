@@ -39,7 +39,8 @@ static at_future *create(const char *site, at_executor *executor, const at_task_
     return future;
 }
 
-static at_future *submit(const char *site, at_executor *executor, const at_task_options *options) {
+at_future *ati_future_submit(const char *site, at_executor *executor,
+                             const at_task_options *options) {
     at_future *future = create(site, executor, options);
     if (!future)
         return ati_future_no_memory();
@@ -47,16 +48,15 @@ static at_future *submit(const char *site, at_executor *executor, const at_task_
     return future;
 }
 
-/* The same with options of the caller's; `call` names the public call. */
-static at_future *submit_with(const char *call, const char *site, at_executor *executor,
-                              const at_task_options *options) {
+at_future *ati_future_submit_with(const char *call, const char *site, at_executor *executor,
+                                  const at_task_options *options) {
     const char *wrong = NULL;
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         wrong = "reserved: is not zero";
     else if (!ati_priority_is_valid(options->priority))
         wrong = "priority: is none";
     if (!wrong)
-        return submit(site, executor, options);
+        return ati_future_submit(site, executor, options);
     ati_call_drop(options->drop, options->argument);
     return ati_future_failed(executor,
                              ati_error_create(site, NULL, AT_ERROR_INVALID, "%s: %s", call, wrong));
@@ -66,13 +66,13 @@ at_future *at_pool_submit_at(const char *site, at_pool *pool, at_run_fn run, voi
     ATI_CALLER_CHECK(pool, "at_pool_submit", "`pool` is NULL");
     ATI_CALLER_CHECK(run, "at_pool_submit", "`run` is NULL");
     at_task_options options = {.run = run, .argument = argument};
-    return submit(site, &pool->executor, &options);
+    return ati_future_submit(site, &pool->executor, &options);
 }
 
 at_future *at_pool_submit_with_at(const char *site, at_pool *pool, const at_task_options *options) {
     ATI_CALLER_CHECK(pool, "at_pool_submit_with", "`pool` is NULL");
     ATI_CALLER_CHECK(options && options->run, "at_pool_submit_with", "`run` is NULL");
-    return submit_with("at_pool_submit_with", site, &pool->executor, options);
+    return ati_future_submit_with("at_pool_submit_with", site, &pool->executor, options);
 }
 
 at_future *at_executor_submit_at(const char *site, at_executor *executor, at_run_fn run,
@@ -80,14 +80,14 @@ at_future *at_executor_submit_at(const char *site, at_executor *executor, at_run
     ATI_CALLER_CHECK(executor, "at_executor_submit", "`executor` is NULL");
     ATI_CALLER_CHECK(run, "at_executor_submit", "`run` is NULL");
     at_task_options options = {.run = run, .argument = argument};
-    return submit(site, executor, &options);
+    return ati_future_submit(site, executor, &options);
 }
 
 at_future *at_executor_submit_with_at(const char *site, at_executor *executor,
                                       const at_task_options *options) {
     ATI_CALLER_CHECK(executor, "at_executor_submit_with", "`executor` is NULL");
     ATI_CALLER_CHECK(options && options->run, "at_executor_submit_with", "`run` is NULL");
-    return submit_with("at_executor_submit_with", site, executor, options);
+    return ati_future_submit_with("at_executor_submit_with", site, executor, options);
 }
 
 static void refuse_items(const char *site, at_pool *pool, at_items items, at_future **futures) {

@@ -39,7 +39,7 @@ static void use_strand(at_pool *pool) {
 /* Each allocation fails once, from the end of at_pool_create on. */
 static void check(void (*use)(at_pool *pool)) {
     struct fault_usage before = fault_usage();
-    for (int number = 1; number <= 12; number++) {
+    for (int number = 1; number <= 30; number++) {
         at_pool *pool = create_pool(2);
         fault_arm(fault_memory, number);
         use(pool);
@@ -51,4 +51,49 @@ static void check(void (*use)(at_pool *pool)) {
 
 Test(executor_fault, strand) {
     check(use_strand);
+}
+
+static void use_loop(at_pool *pool) {
+    struct tally tally = {0};
+    at_loop_executor *loop = NULL;
+    (void)pool;
+    at_status status = at_loop_executor_create(&loop);
+    if (status != AT_OK) {
+        cr_expect(status == AT_ERROR_NO_MEMORY && fault_count() > 0);
+        cr_expect_null(loop);
+        return;
+    }
+    at_task_options options = {.run = tally_run, .argument = &tally, .drop = tally_drop};
+    at_future *future = at_executor_submit_with(at_loop_executor_executor(loop), &options);
+    cr_expect_eq(at_loop_executor_dispatch(loop, 10, AT_FOREVER, NULL), AT_OK);
+    expect_once(future, &tally);
+    at_loop_executor_destroy(loop);
+}
+
+Test(executor_fault, loop_executor) {
+    check(use_loop);
+}
+
+static void use_keyed(at_pool *pool) {
+    at_keyed_executor *keyed = NULL;
+    at_status status = at_keyed_executor_create(&keyed, pool, NULL);
+    if (status != AT_OK) {
+        cr_expect(status == AT_ERROR_NO_MEMORY && fault_count() > 0);
+        cr_expect_null(keyed);
+        return;
+    }
+    struct tally tallies[40] = {{0}};
+    at_future *futures[40]; /* so many keys that the table grows */
+    for (int i = 0; i < 40; i++) {
+        at_task_options options = {
+            .run = tally_run, .argument = &tallies[i], .drop = tally_drop, .name = "a name"};
+        futures[i] = at_keyed_executor_submit_with(keyed, &i, sizeof i, &options);
+    }
+    for (int i = 0; i < 40; i++)
+        expect_once(futures[i], &tallies[i]);
+    at_keyed_executor_destroy(keyed);
+}
+
+Test(executor_fault, keyed_executor) {
+    check(use_keyed);
 }

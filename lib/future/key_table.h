@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_FUTURE_KEY_TABLE_H
+#define ASYNCTOOLS_FUTURE_KEY_TABLE_H
+
+/* The keys of a keyed executor, by their bytes. Its owner's lock guards it. */
+#include "base/hash.h"
+#include "pool/executor.h"
+
+#include <stdbool.h>
+
+/* One key: an executor of its own, kept by its futures and its running tasks. */
+typedef struct ati_key {
+    at_executor executor; /* first: an at_executor of a key is the key */
+    struct at_keyed_executor *keyed;
+    _Atomic uint64_t references; /* gets to 0 only under the lock */
+    int64_t weight;
+    struct ati_key *next_of_bucket;
+    uint64_t hash;
+
+    /* Under the lock of `keyed`. */
+    ati_task_node *first;
+    ati_task_node *last;
+    int64_t queued;
+    int64_t running;
+    int64_t left;         /* of its weight, in this round */
+    bool is_ready;        /* in the list of those that are */
+    struct ati_key *next; /* in that list */
+
+    size_t size; /* of `bytes` */
+    unsigned char bytes[];
+} ati_key;
+
+typedef struct ati_key_table {
+    ati_key **buckets;
+    size_t bucket_count; /* a power of two */
+    size_t count;
+    ati_hash_seed seed;
+} ati_key_table;
+
+bool ati_key_table_init(ati_key_table *table); /* false: no memory */
+void ati_key_table_deinit(ati_key_table *table);
+
+/* NULL: it is not there. */
+ati_key *ati_key_table_find(const ati_key_table *table, const void *bytes, size_t size,
+                            uint64_t hash);
+
+/* Adds a key that is not there. Cannot fail. */
+void ati_key_table_add(ati_key_table *table, ati_key *key);
+void ati_key_table_remove(ati_key_table *table, ati_key *key);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rules G5 and S5: tasks of one key never overlap and keep the order of each thread, keys come and
+ * go all the time, and nothing is lost, while many threads start, cancel and wait. */
+#include "support/tasks.h"
+#include "support/test.h"
+
+#include <asynctools/asynctools.h>
+
+TestSuite(keyed_executor_stress, .timeout = 110);
+
+enum { key_count = 40, thread_count = 4, rounds = 4000 };
+
+struct key_state {
+    int64_t total;              /* no lock: tasks of one key only */
+    int64_t last[thread_count]; /* number of the last task of each thread */
+    _Atomic int overlap;
+};
+
+struct item {
+    struct key_state *state;
+    int thread;
+    int64_t number;
+};
+
+struct starter {
+    at_keyed_executor *keyed;
+    struct key_state *states;
+    int thread;
+    struct item items[rounds];
+};
+
+static void *run_item(void *argument) {
+    struct item *item = argument;
+    struct key_state *state = item->state;
+    cr_expect_eq(atomic_fetch_add_explicit(&state->overlap, 1, memory_order_relaxed), 0);
+    cr_expect_lt(state->last[item->thread], item->number);
+    state->last[item->thread] = item->number;
+    state->total++;
+    if (item->number % 64 == 1)
+        at_yield();
+    atomic_fetch_sub_explicit(&state->overlap, 1, memory_order_relaxed);
+    return item;
+}
+
+/* The keys change slowly, so that they go and come back. */
+static void *start_all(void *argument) {
+    struct starter *starter = argument;
+    for (int i = 0; i < rounds; i++) {
+        int key = (i / 40 + i % 3 * starter->thread) % key_count;
+        struct item *item = &starter->items[i];
+        *item = (struct item){&starter->states[key], starter->thread, i + 1};
+        at_future *future =
+            at_keyed_executor_submit(starter->keyed, &key, sizeof key, run_item, item);
+        if (i % 7 == 0)
+            at_future_cancel(future);
+        if (i % 50 == 0) {
+            at_status status = at_future_wait(future, PATIENCE, NULL);
+            cr_expect(status == AT_OK || status == AT_ERROR_CANCELLED);
+        }
+        at_future_release(future);
+    }
+    return NULL;
+}
+
+Test(keyed_executor_stress, many_threads) {
+    static struct starter starters[thread_count];
+    static struct key_state states[key_count];
+    pthread_t threads[thread_count];
+    at_keyed_executor *keyed;
+    at_pool *pool = create_pool(8);
+    cr_assert_eq(at_keyed_executor_create(&keyed, pool, NULL), AT_OK);
+    for (int i = 0; i < thread_count; i++) {
+        starters[i] = (struct starter){.keyed = keyed, .states = states, .thread = i};
+        cr_assert_eq(pthread_create(&threads[i], NULL, start_all, &starters[i]), 0);
+    }
+    for (int i = 0; i < thread_count; i++)
+        pthread_join(threads[i], NULL);
+    at_pool_audit_result audit = destroy_pool(pool);
+    cr_expect_eq(audit.accepted, (uint64_t)thread_count * rounds);
+    uint64_t total = 0;
+    for (int i = 0; i < key_count; i++)
+        total += (uint64_t)states[i].total;
+    cr_expect_eq(audit.succeeded, total);
+    cr_expect_eq(at_keyed_executor_key_count(keyed), 0);
+    at_keyed_executor_destroy(keyed);
+}
+
+static at_keyed_executor *shared;
+static _Atomic int running[4], runs;
+
+/* Each starts two more, until there are enough. */
+static void *branch(void *argument) {
+    int key = *(int *)argument;
+    static const int keys[] = {0, 1, 2, 3};
+    int now = atomic_fetch_add_explicit(&running[key], 1, memory_order_relaxed);
+    cr_expect_lt(now, 3);
+    for (int i = 1; i <= 2; i++) {
+        const int *next = &keys[(key + i) % 4];
+        if (atomic_fetch_add_explicit(&runs, 1, memory_order_relaxed) < 20000)
+            at_future_release(
+                at_keyed_executor_submit(shared, next, sizeof *next, branch, (void *)next));
+    }
+    atomic_fetch_sub_explicit(&running[key], 1, memory_order_relaxed);
+    return argument;
+}
+
+/* Several of a key at a time, started by tasks; and given up while they run. */
+Test(keyed_executor_stress, from_inside) {
+    static int first;
+    at_pool *pool = create_pool(4);
+    at_keyed_executor_options options = {.max_per_key = 3, .max_running = 7};
+    cr_assert_eq(at_keyed_executor_create(&shared, pool, &options), AT_OK);
+    at_future *future = at_keyed_executor_submit(shared, &first, sizeof first, branch, &first);
+    wait_value(future);
+    at_future_release(future);
+    cr_expect_eq(at_pool_shutdown(pool, PATIENCE), AT_OK);
+    at_keyed_executor_destroy(shared);
+    cr_expect_eq(destroy_pool(pool).succeeded, 20001);
+}
