@@ -3,6 +3,7 @@
  */
 #include <asynctools/asynctools.h>
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -83,6 +84,24 @@ static void stop_early(at_pool *pool) {
     at_task_manager_destroy(tasks);
 }
 
+/* Enough have answered when three have. */
+static at_task_manager_decision count_answers(const at_outcome *outcome, void *missing) {
+    bool is_enough = outcome->status == AT_OK && atomic_fetch_sub((_Atomic int *)missing, 1) == 1;
+    return is_enough ? AT_TASK_MANAGER_SUCCEED : AT_TASK_MANAGER_GO_ON;
+}
+
+static void ask_for_quorum(at_pool *pool) {
+    static int items[] = {1, -2, 3, -4, 5};
+    _Atomic int missing = 3;
+    at_task_manager *tasks;
+    at_task_manager_options options = {.decide = count_answers, .context = &missing};
+    expect(at_task_manager_create(&tasks, pool, &options) == AT_OK, "a task manager");
+    for (int i = 0; i < 5; i++)
+        expect(at_task_manager_start(tasks, process_item, &items[i]) == AT_OK, "a child");
+    expect(at_task_manager_join(tasks, AT_FOREVER) == AT_OK, "three answers");
+    at_task_manager_destroy(tasks);
+}
+
 int main(void) {
     at_pool *pool;
     expect(at_pool_create(&pool, NULL) == AT_OK, "a pool");
@@ -92,6 +111,7 @@ int main(void) {
     gather_all(pool, items, 50);
     join_all(pool);
     stop_early(pool);
+    ask_for_quorum(pool);
     at_pool_destroy(pool);
     return 0;
 }

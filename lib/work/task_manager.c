@@ -219,10 +219,33 @@ static void leave_out(ati_child *child) {
     child->drop = NULL;
 }
 
-/* The first failure ends the others. */
+static at_task_manager_decision decide_by_policy(at_task_manager_policy policy, at_status status) {
+    if (policy == AT_TASK_MANAGER_ANY)
+        return status == AT_OK ? AT_TASK_MANAGER_SUCCEED : AT_TASK_MANAGER_GO_ON;
+    bool is_failure = status != AT_OK && status != AT_ERROR_CANCELLED;
+    return policy == AT_TASK_MANAGER_ALL && is_failure ? AT_TASK_MANAGER_FAIL
+                                                       : AT_TASK_MANAGER_GO_ON;
+}
+
+static at_task_manager_decision call_decide(const ati_child *child) {
+    ATI_STOP_EXCEPTIONS;
+    const at_task_manager *manager = child->manager;
+    at_outcome outcome = {.status = child->status, .value = child->value, .error = child->error};
+    return manager->decide(&outcome, manager->decide_context);
+}
+
+/* The child has ended: what follows for the others. */
 static void decide(const ati_child *child) {
-    if (child->status != AT_OK && child->status != AT_ERROR_CANCELLED)
-        (void)ati_cancel(child->manager->context, AT_CANCEL_SIBLING);
+    at_task_manager *manager = child->manager;
+    at_task_manager_decision decision =
+        manager->decide ? call_decide(child) : decide_by_policy(manager->policy, child->status);
+    if (decision == AT_TASK_MANAGER_GO_ON)
+        return;
+    ati_lock_acquire(&manager->lock);
+    if (manager->decision == AT_TASK_MANAGER_GO_ON)
+        manager->decision = decision;
+    ati_lock_release(&manager->lock);
+    (void)ati_cancel(manager->context, AT_CANCEL_SIBLING);
 }
 
 static void run_child(ati_worker *worker, ati_child *child) {

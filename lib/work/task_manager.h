@@ -47,6 +47,9 @@ struct at_task_manager {
     ati_context *context; /* the operation of the children; owned */
     uint64_t max_concurrent;
     bool keeps_outcomes;
+    at_task_manager_policy policy;
+    at_task_manager_decide_fn decide; /* or NULL */
+    void *decide_context;
     uint64_t fork_count; /* of the process that made it */
 
     ati_lock lock;  /* guards what follows; nothing nests in it */
@@ -56,6 +59,7 @@ struct at_task_manager {
     ati_child *first_kept; /* in the order of their starts */
     ati_child *last_kept;
     ati_join_wait *joins;
+    at_task_manager_decision decision; /* the first that is not to go on */
     at_task_manager_counts counts;
     at_error *first_error;             /* in time; owned */
     at_error *others[ATI_OTHER_LIMIT]; /* owned */

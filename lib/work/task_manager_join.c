@@ -23,6 +23,10 @@ static at_status complete_options(at_task_manager_options *options, const char *
     if (options->max_concurrent < 0)
         return ati_fail(AT_ERROR_INVALID, "%s: max_concurrent: %" PRId64 " is negative", call,
                         options->max_concurrent);
+    if ((unsigned)options->policy > AT_TASK_MANAGER_COLLECT)
+        return ati_fail(AT_ERROR_INVALID, "%s: policy: %d is none", call, (int)options->policy);
+    if (options->decide && options->policy != AT_TASK_MANAGER_ALL)
+        return ati_fail(AT_ERROR_INVALID, "%s: policy: `decide` stands in its place", call);
     if (options->max_concurrent == 0)
         options->max_concurrent = AT_UNLIMITED;
     if (!options->name)
@@ -50,6 +54,9 @@ at_status at_task_manager_create(at_task_manager **created, at_pool *pool,
     manager->pool = pool;
     manager->context = context;
     manager->max_concurrent = (uint64_t)options.max_concurrent;
+    manager->policy = options.policy;
+    manager->decide = options.decide;
+    manager->decide_context = options.context;
     manager->keeps_outcomes = !options.no_outcomes;
     manager->fork_count = ati_process_fork_count();
     *created = manager;
@@ -151,12 +158,16 @@ static at_error *collect_errors(const at_task_manager *manager) {
 
 /* How the children have ended. */
 static at_status give_result(const at_task_manager *manager, const char *call) {
+    if (manager->decision == AT_TASK_MANAGER_SUCCEED)
+        return AT_OK;
     at_error *error = collect_errors(manager);
     if (error) {
         at_status status = at_error_status(error);
         ati_error_slot_put(error, false);
         return status;
     }
+    if (manager->decision == AT_TASK_MANAGER_FAIL)
+        return ati_fail(AT_ERROR_FAILED, "%s: %s: `decide` says so", call, manager->context->name);
     if (manager->counts.cancelled == 0)
         return AT_OK;
     at_status status = ati_cancel_check(call);

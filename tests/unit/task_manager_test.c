@@ -401,3 +401,89 @@ Test(task_manager, g1_memory_does_not_grow) {
     cr_assert_leq(after.bytes, before.bytes + 64 * 1024);
     destroy_pool(pool);
 }
+
+static at_task_manager *create_with(at_pool *pool, const at_task_manager_options *options) {
+    at_task_manager *manager;
+    cr_assert_eq(at_task_manager_create(&manager, pool, options), AT_OK);
+    return manager;
+}
+
+Test(task_manager, g2_any_may_succeed) {
+    at_pool *pool = create_pool(2);
+    at_task_manager_options options = {.policy = AT_TASK_MANAGER_ANY};
+    at_task_manager *manager = create_with(pool, &options);
+    start(manager, wait_for_cancel, NULL);
+    start(manager, fail_io, NULL);
+    start(manager, give_back, &options);
+    at_outcome outcomes[3];
+    cr_assert_eq(at_task_manager_gather(manager, outcomes, 3), AT_OK);
+    cr_assert_eq(outcomes[0].status, AT_ERROR_CANCELLED);
+    cr_assert_eq(outcomes[2].value, &options);
+    at_outcomes_release(outcomes, 3);
+    at_task_manager_destroy(manager);
+    manager = create_with(pool, &options);
+    start(manager, fail_io, NULL);
+    start(manager, fail_io, NULL);
+    cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_ERROR_IO);
+    cr_assert_eq(at_error_other_count(at_error_last()), 1);
+    at_task_manager_destroy(manager);
+    destroy_pool(pool);
+}
+
+Test(task_manager, g2_collect_lets_each_end) {
+    at_pool *pool = create_pool(2);
+    at_task_manager_options options = {.policy = AT_TASK_MANAGER_COLLECT};
+    at_task_manager *manager = create_with(pool, &options);
+    struct tally tally = {0};
+    for (int i = 0; i < 10; i++)
+        start(manager, i % 2 ? fail_io : tally_run, &tally);
+    at_outcome outcomes[10];
+    cr_assert_eq(at_task_manager_gather(manager, outcomes, 10), AT_ERROR_IO);
+    cr_assert_eq(at_error_other_count(at_error_last()), 4);
+    cr_assert_eq(tally_runs(&tally), 5);
+    at_outcomes_release(outcomes, 10);
+    at_task_manager_destroy(manager);
+    destroy_pool(pool);
+}
+
+struct quorum {
+    _Atomic int missing;
+    at_task_manager_decision then;
+};
+
+static at_task_manager_decision count_successes(const at_outcome *outcome, void *context) {
+    struct quorum *quorum = context;
+    if (outcome->status == AT_OK && atomic_fetch_sub(&quorum->missing, 1) == 1)
+        return quorum->then;
+    return AT_TASK_MANAGER_GO_ON;
+}
+
+Test(task_manager, g2_a_callback_decides) {
+    at_pool *pool = create_pool(2);
+    for (int fails = 0; fails < 2; fails++) {
+        struct quorum quorum = {.missing = 2,
+                                .then = fails ? AT_TASK_MANAGER_FAIL : AT_TASK_MANAGER_SUCCEED};
+        at_task_manager_options options = {.decide = count_successes, .context = &quorum};
+        at_task_manager *manager = create_with(pool, &options);
+        start(manager, wait_for_cancel, NULL);
+        if (!fails)
+            start(manager, fail_io, NULL);
+        start(manager, give_back, NULL);
+        start(manager, give_back, NULL);
+        cr_assert_eq(at_task_manager_join(manager, PATIENCE), fails ? AT_ERROR_FAILED : AT_OK);
+        at_task_manager_destroy(manager);
+    }
+    destroy_pool(pool);
+}
+
+Test(task_manager, g2_bad_policies_name_the_member) {
+    at_pool *pool = create_pool(1);
+    at_task_manager *manager;
+    at_task_manager_options options = {.policy = (at_task_manager_policy)7};
+    cr_assert_eq(at_task_manager_create(&manager, pool, &options), AT_ERROR_INVALID);
+    cr_assert(strstr(at_error_text(at_error_last()), "policy"));
+    options = (at_task_manager_options){.policy = AT_TASK_MANAGER_ANY, .decide = count_successes};
+    cr_assert_eq(at_task_manager_create(&manager, pool, &options), AT_ERROR_INVALID);
+    cr_assert(strstr(at_error_text(at_error_last()), "policy"));
+    destroy_pool(pool);
+}
