@@ -102,6 +102,25 @@ static void ask_for_quorum(at_pool *pool) {
     at_task_manager_destroy(tasks);
 }
 
+/* A child with a future: it can be waited for, and cancelled, alone. */
+static void submit_one(at_pool *pool) {
+    static int item = 21;
+    at_task_manager *tasks;
+    expect(at_task_manager_create(&tasks, pool, NULL) == AT_OK, "a task manager");
+    at_future *future = at_task_manager_submit(tasks, process_item, &item);
+    at_task_options named = {.run = process_item, .argument = &item, .name = "the other"};
+    at_future *other = at_task_manager_submit_with(tasks, &named);
+    at_future_cancel(other);
+    at_future_release(other);
+    void *result;
+    expect(at_future_wait(future, AT_FOREVER, &result) == AT_OK, "its value");
+    expect(*(int *)result == 42, "which is the future's");
+    at_status status = at_task_manager_join(tasks, AT_FOREVER);
+    expect(status == AT_ERROR_CANCELLED || status == AT_OK, "one cancelled, if not too late");
+    at_future_release(future);
+    at_task_manager_destroy(tasks);
+}
+
 int main(void) {
     at_pool *pool;
     expect(at_pool_create(&pool, NULL) == AT_OK, "a pool");
@@ -112,6 +131,7 @@ int main(void) {
     join_all(pool);
     stop_early(pool);
     ask_for_quorum(pool);
+    submit_one(pool);
     at_pool_destroy(pool);
     return 0;
 }

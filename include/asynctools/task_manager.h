@@ -4,6 +4,7 @@
 
 #include <asynctools/attributes.h>
 #include <asynctools/clock.h>
+#include <asynctools/future.h>
 #include <asynctools/limits.h>
 #include <asynctools/outcome.h>
 #include <asynctools/pool.h>
@@ -90,6 +91,30 @@ AT_API AT_NODISCARD at_status at_task_manager_start_with_at(const char *site,
                                                             at_task_manager *manager,
                                                             const at_task_options *options);
 
+/** Starts a child and gives its future, by which it can be waited for, and cancelled alone. A wait
+ *  for a child that is queued behind the limit holds it up where it is a child itself that waits:
+ *  the limit counts it too.
+ *  Threads:   any, also the children.      Blocks: never.
+ *  Ownership: borrows `argument`. Returns owned (at_future_release), never NULL. The value belongs
+ *             to the future; a gather lends it until the manager is destroyed.
+ *  Ordering:  as at_task_manager_start.
+ *  Errors:    as at_task_manager_start: the future has failed with it. */
+#define at_task_manager_submit(manager, run, ...)                                                  \
+    at_task_manager_submit_at(AT_SITE(#run), manager, run, __VA_ARGS__)
+AT_API AT_NODISCARD at_future *at_task_manager_submit_at(const char *site, at_task_manager *manager,
+                                                         at_run_fn run, void *argument);
+
+/** Starts a child that owns its argument, and gives its future.
+ *  Threads:   any, also the children.      Blocks: never.
+ *  Ownership: takes `options->argument` always: it is run or dropped exactly once. Copies
+ * `options`. Returns as at_task_manager_submit. Ordering:  as at_task_manager_start. Errors:    as
+ * at_task_manager_start_with: the future has failed with it. */
+#define at_task_manager_submit_with(manager, ...)                                                  \
+    at_task_manager_submit_with_at(AT_SITE(""), manager, __VA_ARGS__)
+AT_API AT_NODISCARD at_future *at_task_manager_submit_with_at(const char *site,
+                                                              at_task_manager *manager,
+                                                              const at_task_options *options);
+
 /** Cancels the children: those that are queued never run, waits in those that run end.
  *  Threads:   any, also the children.      Blocks: never.
  *  Errors:    AT_ERROR_ALREADY when they are cancelled already. The error slot is left alone. */
@@ -112,8 +137,8 @@ AT_API AT_NODISCARD at_status at_task_manager_join(at_task_manager *manager, at_
  * children ended whose outcomes nobody has got yet, in the order in which they were started.
  *  Threads:   any but the children.
  *  Blocks:    until every child has ended.
- *  Ownership: fills `outcomes`, which the caller owns (at_outcomes_release), whatever it returns
- *             but for the first group of errors below.
+ *  Ownership: fills `outcomes`, which the caller owns (at_outcomes_release), whatever it returns;
+ *             values of submitted children are lent (at_task_manager_submit).
  *  Ordering:  the children happen before the return.
  *  Errors:    AT_ERROR_INVALID: there are no `n` outcomes, or none are kept; AT_ERROR_DEADLOCK and
  *             AT_ERROR_FORKED as at_task_manager_join. `outcomes` is then filled with that error.

@@ -64,6 +64,8 @@ ati_child *ati_child_create(const char *site, at_task_manager *manager,
 
 void ati_child_release(ati_child *child) {
     ati_release_text(child->name);
+    ati_future_release_inside(child->future);
+    ati_context_release(child->context);
     ati_block_release(child);
 }
 
@@ -155,9 +157,28 @@ static void wake_all(ati_join_wait *joins) {
     }
 }
 
+/* A submitted child gives its outcome to its future; one that was cancelled meanwhile has dropped
+ * the value. */
+static void complete_future(ati_child *child) {
+    ati_result result = {
+        .value = child->value, .drop = child->drop, .error = at_error_retain(child->error)};
+    child->drop = NULL;
+    ati_future_mark_passed(child->future); /* the manager has the error too */
+    ati_completions list = {0};
+    bool was_first = ati_future_try_complete(child->future, &result, &list);
+    ati_completions_run(&list);
+    if (was_first || child->error)
+        return;
+    child->value = NULL;
+    child->status = AT_ERROR_CANCELLED;
+    child->error = ati_error_static(AT_ERROR_CANCELLED);
+}
+
 /* The child has ended, and its outcome is in it. Gives the one that takes its place, or NULL. */
 static ati_child *end_child(ati_child *child) {
     at_task_manager *manager = child->manager;
+    if (child->future)
+        complete_future(child);
     at_status status = child->status;
     bool is_failure = status != AT_OK && status != AT_ERROR_CANCELLED;
     at_error *error = is_failure ? at_error_retain(child->error) : NULL;
@@ -249,10 +270,11 @@ static void decide(const ati_child *child) {
 }
 
 static void run_child(ati_worker *worker, ati_child *child) {
-    ati_context *context = child->manager->context;
+    ati_context *context = child->context ? child->context : child->manager->context;
     bool is_cancelled = ati_is_cancelled(context);
     ati_task_run run;
     ati_task_begin(worker, &run, context, child->site, child->name);
+    run.frame.identity = child->future;
     if (is_cancelled)
         leave_out(child);
     else

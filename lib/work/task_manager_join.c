@@ -223,7 +223,17 @@ static ati_child *take_outcomes(at_task_manager *manager, size_t n) {
     return first;
 }
 
-static void hand_over(ati_child *children, at_outcome *outcomes) {
+/* What a submitted child has given belongs to its future, which the manager keeps for the caller.
+ */
+static void lend(at_task_manager *manager, ati_child *child) {
+    child->error = NULL;
+    ati_lock_acquire(&manager->lock);
+    child->newer = manager->lent;
+    manager->lent = child;
+    ati_lock_release(&manager->lock);
+}
+
+static void hand_over(at_task_manager *manager, ati_child *children, at_outcome *outcomes) {
     while (children) {
         ati_child *child = children;
         children = child->newer;
@@ -232,7 +242,10 @@ static void hand_over(ati_child *children, at_outcome *outcomes) {
                                        .value = child->value,
                                        .error = child->error,
                                        .drop = child->drop};
-        ati_child_release(child);
+        if (!child->was_refused && child->future)
+            lend(manager, child);
+        else
+            ati_child_release(child);
     }
 }
 
@@ -262,7 +275,7 @@ at_status at_task_manager_gather(at_task_manager *manager, at_outcome *outcomes,
                           n, kept);
         return fill_with_error(status, outcomes, n);
     }
-    hand_over(children, outcomes);
+    hand_over(manager, children, outcomes);
     return give_result(manager, call);
 }
 
@@ -293,6 +306,11 @@ static void drop_outcomes(at_task_manager *manager) {
             ati_child_release(child);
         else
             ati_child_drop(child);
+    }
+    while (manager->lent) {
+        ati_child *child = manager->lent;
+        manager->lent = child->newer;
+        ati_child_release(child);
     }
     at_error_release(manager->first_error);
     for (size_t i = 0; i < manager->other_count; i++)
