@@ -215,15 +215,26 @@ static void *take_next(ati_frame *frame) {
     return value;
 }
 
+/* The error says which child it has ended; one that others share, or that says so of another, is
+ * left as it is. */
+static at_error *name_item(const ati_child *child, at_error *error) {
+    error = ati_error_of_item(error, (int64_t)child->index);
+    ati_error_set_task(error, child->name ? child->name : ati_site_name(child->site), child->name,
+                       child->site);
+    return error;
+}
+
 static void call_function(ati_child *child, ati_frame *frame) {
     ATI_STOP_EXCEPTIONS;
     void *returned = child->run(child->argument);
     if (returned == ATI_CONTINUED)
         returned = take_next(frame);
-    if (returned == AT_FAILED && frame->error && child->name)
-        ati_error_set_task(frame->error, child->name, true, child->site);
     at_error *error = NULL;
+    if (returned == AT_FAILED && child->name && frame->error)
+        ati_error_set_task(frame->error, child->name, true, child->site);
     child->status = ati_task_outcome(frame, returned, child->site, &error);
+    if (error)
+        error = name_item(child, error);
     bool is_owned = returned && returned == frame->returned;
     child->error = error;
     child->value = error ? NULL : returned;
