@@ -20,6 +20,20 @@ static void *process_item(void *item) {
     return number;
 }
 
+static void *wait_for_answer(void *item) {
+    AT_TRY(at_sleep(AT_SECONDS(1000)));
+    return item;
+}
+
+/* A deadline around it ends the items, and they are awaited. */
+static void gather_in_time(at_pool *pool, int *items, size_t n) {
+    at_status status = AT_OK;
+    AT_TIMEOUT(scope, AT_MILLISECONDS(20)) {
+        status = at_gather(pool, wait_for_answer, AT_ITEMS(items, n), NULL, NULL);
+    }
+    expect(status == AT_ERROR_TIMED_OUT, "no answer in time");
+}
+
 int main(void) {
     enum { n = 20 };
     at_pool *pool;
@@ -35,6 +49,7 @@ int main(void) {
     for (int i = 0; i < n; i++)
         expect(*(int *)outcomes[i].value == i * i, "outcomes in the order of the items");
     at_outcomes_release(outcomes, n);
+    gather_in_time(pool, items, n);
     at_pool_destroy(pool);
     return 0;
 }

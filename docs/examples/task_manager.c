@@ -3,6 +3,7 @@
  */
 #include <asynctools/asynctools.h>
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -83,6 +84,43 @@ static void stop_early(at_pool *pool) {
     at_task_manager_destroy(tasks);
 }
 
+/* Enough have answered when three have. */
+static at_task_manager_decision count_answers(const at_outcome *outcome, void *missing) {
+    bool is_enough = outcome->status == AT_OK && atomic_fetch_sub((_Atomic int *)missing, 1) == 1;
+    return is_enough ? AT_TASK_MANAGER_SUCCEED : AT_TASK_MANAGER_GO_ON;
+}
+
+static void ask_for_quorum(at_pool *pool) {
+    static int items[] = {1, -2, 3, -4, 5};
+    _Atomic int missing = 3;
+    at_task_manager *tasks;
+    at_task_manager_options options = {.decide = count_answers, .context = &missing};
+    expect(at_task_manager_create(&tasks, pool, &options) == AT_OK, "a task manager");
+    for (int i = 0; i < 5; i++)
+        expect(at_task_manager_start(tasks, process_item, &items[i]) == AT_OK, "a child");
+    expect(at_task_manager_join(tasks, AT_FOREVER) == AT_OK, "three answers");
+    at_task_manager_destroy(tasks);
+}
+
+/* A child with a future: it can be waited for, and cancelled, alone. */
+static void submit_one(at_pool *pool) {
+    static int item = 21;
+    at_task_manager *tasks;
+    expect(at_task_manager_create(&tasks, pool, NULL) == AT_OK, "a task manager");
+    at_future *future = at_task_manager_submit(tasks, process_item, &item);
+    at_task_options named = {.run = process_item, .argument = &item, .name = "the other"};
+    at_future *other = at_task_manager_submit_with(tasks, &named);
+    at_future_cancel(other);
+    at_future_release(other);
+    void *result;
+    expect(at_future_wait(future, AT_FOREVER, &result) == AT_OK, "its value");
+    expect(*(int *)result == 42, "which is the future's");
+    at_status status = at_task_manager_join(tasks, AT_FOREVER);
+    expect(status == AT_ERROR_CANCELLED || status == AT_OK, "one cancelled, if not too late");
+    at_future_release(future);
+    at_task_manager_destroy(tasks);
+}
+
 int main(void) {
     at_pool *pool;
     expect(at_pool_create(&pool, NULL) == AT_OK, "a pool");
@@ -92,6 +130,8 @@ int main(void) {
     gather_all(pool, items, 50);
     join_all(pool);
     stop_early(pool);
+    ask_for_quorum(pool);
+    submit_one(pool);
     at_pool_destroy(pool);
     return 0;
 }

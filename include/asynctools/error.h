@@ -6,6 +6,8 @@
 #include <asynctools/status.h>
 
 #include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 
 AT_DECLARATIONS_BEGIN
 
@@ -133,6 +135,11 @@ AT_API const char *at_error_task(const at_error *error);
  *  Ownership: returns borrowed, as long as the error. */
 AT_API const char *at_error_started_at(const at_error *error);
 
+/** Gives the number of the item that the task worked on (in a gather, the place in its array; of a
+ *  child of a task manager, how many were started before); AT_NONE where there is none.
+ *  Threads:   any.      Blocks: never. */
+AT_API int64_t at_error_item(const at_error *error);
+
 /** Counts the other errors that came with this one (the later failures of an `all`).
  *  Threads:   any.      Blocks: never. */
 AT_API size_t at_error_other_count(const at_error *error);
@@ -141,6 +148,19 @@ AT_API size_t at_error_other_count(const at_error *error);
  *  Threads:   any.      Blocks: never.
  *  Ownership: returns borrowed, as long as the error. */
 AT_API const at_error *at_error_other(const at_error *error, size_t index);
+
+/** Prints the whole tree: each error with its status, origin, task, item and who started that, its
+ *  causes and the others below it, indented; 200 errors at most, 12 deep.
+ *
+ *      AT_ERROR_IO: no page 7
+ *        (fetch.c:41), in task fetch, item 7, from main.c:17
+ *        caused by AT_ERROR_TIMED_OUT: no answer
+ *          (connection.c:88)
+ *        also AT_ERROR_INVALID: ...
+ *
+ *  Threads:   any.      Blocks: never but for the file.
+ *  Ownership: borrows `error` (NULL: prints "success") and `file`. */
+AT_API void at_error_print(const at_error *error, FILE *file);
 
 AT_DECLARATIONS_END
 

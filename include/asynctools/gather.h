@@ -8,6 +8,7 @@
 #include <asynctools/pool.h>
 #include <asynctools/status.h>
 #include <asynctools/task.h>
+#include <asynctools/task_manager.h>
 
 #include <stdint.h>
 
@@ -18,11 +19,13 @@ typedef struct at_gather_options {
     int64_t limit; /* items that are worked on at once; default: AT_UNLIMITED */
     const char
         *name; /* of the scope that the items run in, for errors and logs; default: "gather" */
+    at_task_manager_policy policy; /* default: AT_TASK_MANAGER_ALL */
     uint64_t reserved[4];
 } at_gather_options;
 
 /** Runs `run` for each item, with the address of the item, and waits for all: one call of a task
- *  manager. The first failure cancels the rest; so does the scope of the caller.
+ *  manager. The first failure cancels the rest, unless the policy is another one; so does the scope
+ *  of the caller.
  *  Threads:   any, also inside tasks.
  *  Blocks:    until every item has ended.
  *  Ownership: borrows the items for the call. Fills `outcomes`, one for each item in their order,

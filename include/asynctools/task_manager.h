@@ -4,6 +4,7 @@
 
 #include <asynctools/attributes.h>
 #include <asynctools/clock.h>
+#include <asynctools/future.h>
 #include <asynctools/limits.h>
 #include <asynctools/outcome.h>
 #include <asynctools/pool.h>
@@ -21,19 +22,43 @@ AT_DECLARATIONS_BEGIN
  * code that creates it: who cancels that cancels them. */
 typedef struct at_task_manager at_task_manager;
 
+/* What the children are to reach together. A child that is cancelled alone is no failure, and no
+ * success. */
+typedef enum at_task_manager_policy {
+    AT_TASK_MANAGER_ALL = 0,     /* all succeed: the first failure cancels the rest */
+    AT_TASK_MANAGER_ANY = 1,     /* one succeeds: the first success cancels the rest, and failures
+                                    do not count then */
+    AT_TASK_MANAGER_COLLECT = 2, /* each ends by itself; failures are collected */
+} at_task_manager_policy;
+
+/* What is to follow from how a child has ended. The first decision that is not to go on stays. */
+typedef enum at_task_manager_decision {
+    AT_TASK_MANAGER_GO_ON = 0,   /* nothing */
+    AT_TASK_MANAGER_SUCCEED = 1, /* the rest is cancelled, and the join succeeds */
+    AT_TASK_MANAGER_FAIL = 2,    /* the rest is cancelled, and the join fails */
+} at_task_manager_decision;
+
+/* A policy of the program: called for each child that has ended, as the last thing in its task, by
+ * several workers at once. `outcome` is borrowed for the call. */
+typedef at_task_manager_decision (*at_task_manager_decide_fn)(const at_outcome *outcome,
+                                                              void *context);
+
 /* Zero is the default for each member; NULL options are all defaults. */
 typedef struct at_task_manager_options {
     int64_t max_concurrent; /* children that have begun and not ended; others are queued in the
                                manager, and hold no worker; default: AT_UNLIMITED */
     const char *name;       /* copied: of the manager's scope, for errors and logs; default:
                                "task manager" */
-    bool no_outcomes;       /* whether the outcome of a child is let go when it ends: a value is
-                               dropped, of errors 65 are kept for the result. Without it each child
-                               keeps 128 bytes until a gather or the end of the manager */
+    at_task_manager_policy policy;    /* default: AT_TASK_MANAGER_ALL */
+    at_task_manager_decide_fn decide; /* default: `policy` decides; with it `policy` stays zero */
+    void *context;                    /* borrowed, for `decide` */
+    bool no_outcomes; /* whether the outcome of a child is let go when it ends: a value is
+                         dropped, of errors 65 are kept for the result. Without it each child
+                         keeps 128 bytes until a gather or the end of the manager */
     uint64_t reserved[4];
 } at_task_manager_options;
 
-/** Creates a task manager. Its first failure cancels the other children.
+/** Creates a task manager.
  *  Threads:   any, also inside tasks.      Blocks: never.
  *  Ownership: returns owned; at_task_manager_destroy ends it, in the scope that created it. Copies
  *             `options`.
@@ -66,6 +91,30 @@ AT_API AT_NODISCARD at_status at_task_manager_start_with_at(const char *site,
                                                             at_task_manager *manager,
                                                             const at_task_options *options);
 
+/** Starts a child and gives its future, by which it can be waited for, and cancelled alone. A wait
+ *  for a child that is queued behind the limit holds it up where it is a child itself that waits:
+ *  the limit counts it too.
+ *  Threads:   any, also the children.      Blocks: never.
+ *  Ownership: borrows `argument`. Returns owned (at_future_release), never NULL. The value belongs
+ *             to the future; a gather lends it until the manager is destroyed.
+ *  Ordering:  as at_task_manager_start.
+ *  Errors:    as at_task_manager_start: the future has failed with it. */
+#define at_task_manager_submit(manager, run, ...)                                                  \
+    at_task_manager_submit_at(AT_SITE(#run), manager, run, __VA_ARGS__)
+AT_API AT_NODISCARD at_future *at_task_manager_submit_at(const char *site, at_task_manager *manager,
+                                                         at_run_fn run, void *argument);
+
+/** Starts a child that owns its argument, and gives its future.
+ *  Threads:   any, also the children.      Blocks: never.
+ *  Ownership: takes `options->argument` always: it is run or dropped exactly once. Copies
+ * `options`. Returns as at_task_manager_submit. Ordering:  as at_task_manager_start. Errors:    as
+ * at_task_manager_start_with: the future has failed with it. */
+#define at_task_manager_submit_with(manager, ...)                                                  \
+    at_task_manager_submit_with_at(AT_SITE(""), manager, __VA_ARGS__)
+AT_API AT_NODISCARD at_future *at_task_manager_submit_with_at(const char *site,
+                                                              at_task_manager *manager,
+                                                              const at_task_options *options);
+
 /** Cancels the children: those that are queued never run, waits in those that run end.
  *  Threads:   any, also the children.      Blocks: never.
  *  Errors:    AT_ERROR_ALREADY when they are cancelled already. The error slot is left alone. */
@@ -78,18 +127,18 @@ AT_API at_status at_task_manager_cancel(at_task_manager *manager);
  *  Ordering:  the children happen before the return.
  *  Errors:    AT_ERROR_TIMED_OUT: the deadline has passed, the children go on and more may be
  *             started. AT_ERROR_DEADLOCK: called by a child, or by what one has started.
- *             AT_ERROR_FORKED. Else how the children ended: the status of the first failure that
- *             the manager's own cancellation did not cause, and the error has the others with it
- *             (at_error_other); without such a failure AT_ERROR_CANCELLED if a child was
- *             cancelled. */
+ *             AT_ERROR_FORKED. Else how the children ended. When the policy has decided for
+ *             success: AT_OK. Otherwise the status of the first failure that the manager's own
+ *             cancellation did not cause, and the error has the others with it (at_error_other);
+ *             without such a failure AT_ERROR_CANCELLED if a child was cancelled. */
 AT_API AT_NODISCARD at_status at_task_manager_join(at_task_manager *manager, at_deadline deadline);
 
 /** Waits as at_task_manager_join does, without a deadline, and hands over how the first `n`
  * children ended whose outcomes nobody has got yet, in the order in which they were started.
  *  Threads:   any but the children.
  *  Blocks:    until every child has ended.
- *  Ownership: fills `outcomes`, which the caller owns (at_outcomes_release), whatever it returns
- *             but for the first group of errors below.
+ *  Ownership: fills `outcomes`, which the caller owns (at_outcomes_release), whatever it returns;
+ *             values of submitted children are lent (at_task_manager_submit).
  *  Ordering:  the children happen before the return.
  *  Errors:    AT_ERROR_INVALID: there are no `n` outcomes, or none are kept; AT_ERROR_DEADLOCK and
  *             AT_ERROR_FORKED as at_task_manager_join. `outcomes` is then filled with that error.

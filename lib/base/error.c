@@ -5,6 +5,9 @@
 #include "base/check.h"
 #include "base/memory.h"
 
+#include <asynctools/limits.h>
+
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +25,7 @@ struct at_error {
     const char *task;         /* or NULL */
     char *task_copy;          /* what `task` points to if it had to be copied */
     const char *started_site; /* or NULL */
+    int64_t item;             /* of the task, or AT_NONE */
     at_error **others;        /* owned, other_limit places */
     size_t other_count;
     size_t others_dropped;
@@ -35,7 +39,7 @@ struct at_error {
 
 /* One for each status, for when there is no memory: index = -status. */
 #define STATIC_ERROR(name, value, message)                                                         \
-    [-(value)] = {.references = 1, .status = (name), .site = ""},
+    [-(value)] = {.references = 1, .status = (name), .site = "", .item = AT_NONE},
 static at_error static_errors[] = {AT_STATUS_TABLE(STATIC_ERROR)};
 #undef STATIC_ERROR
 
@@ -77,6 +81,7 @@ static at_error *create(const char *site, at_error *cause, at_status status, con
     error->status = status;
     error->site = site;
     error->cause = cause;
+    error->item = AT_NONE;
     error->size = size;
     error->text[0] = '\0';
     if (length > 0)
@@ -167,11 +172,23 @@ void at_error_release(at_error *error) {
     }
 }
 
-void ati_error_set_task(at_error *error, const char *name, bool copy_name, const char *site) {
+static bool is_own(at_error *error) {
     /* ORDER error.references: acquire. The others that had a reference have read all they will.
      * Pairs with: acq_rel in drop_reference(). If relaxed: written while it is read. */
-    if (error->size == 0 || error->task || error->started_site ||
-        atomic_load_explicit(&error->references, memory_order_acquire) != 1)
+    return error->size != 0 && atomic_load_explicit(&error->references, memory_order_acquire) == 1;
+}
+
+/* What it says is about to change. */
+static void forget_message(at_error *error) {
+    char *message = atomic_exchange_explicit(&error->message, NULL, memory_order_relaxed);
+    if (error->message_before)
+        ati_release_text(message);
+    else
+        error->message_before = message;
+}
+
+void ati_error_set_task(at_error *error, const char *name, bool copy_name, const char *site) {
+    if (error->task || error->started_site || !is_own(error))
         return;
     if (copy_name) {
         error->task_copy = ati_copy_text(name);
@@ -180,7 +197,24 @@ void ati_error_set_task(at_error *error, const char *name, bool copy_name, const
         error->task = name;
     }
     error->started_site = site;
-    error->message_before = atomic_exchange_explicit(&error->message, NULL, memory_order_relaxed);
+    forget_message(error);
+}
+
+at_error *ati_error_of_item(at_error *error, int64_t item) {
+    if (error->size == 0)
+        return error;
+    at_error *own = error;
+    if (error->item != AT_NONE) {
+        own = ati_error_create(error->site, error, error->status, "item %" PRId64 " failed", item);
+    } else if (!is_own(error)) {
+        own = ati_error_copy(error);
+        at_error_release(error);
+    }
+    if (own->size != 0) {
+        own->item = item;
+        forget_message(own);
+    }
+    return own;
 }
 
 void ati_error_add_other(at_error *error, at_error *other) {
@@ -213,6 +247,8 @@ at_error *ati_error_copy(const at_error *error) {
     if (error->task || error->started_site)
         ati_error_set_task(copy, error->task ? error->task : "", error->task_copy != NULL,
                            error->started_site);
+    if (copy->size != 0)
+        copy->item = error->item;
     for (size_t i = 0; i < error->other_count; i++)
         ati_error_add_other(copy, at_error_retain(error->others[i]));
     if (copy->size != 0)
@@ -244,6 +280,14 @@ const char *at_error_task(const at_error *error) {
 
 const char *at_error_started_at(const at_error *error) {
     return error && error->started_site ? ati_site_place(error->started_site) : "";
+}
+
+int64_t at_error_item(const at_error *error) {
+    return error ? error->item : AT_NONE;
+}
+
+size_t ati_error_hidden_count(const at_error *error) {
+    return error->others_dropped;
 }
 
 size_t at_error_other_count(const at_error *error) {
@@ -279,6 +323,8 @@ static void append_one(struct line *line, const at_error *error) {
         append(line, " (%s)", at_error_origin(error));
     if (error->task && *error->task)
         append(line, ", in task %s", error->task);
+    if (error->item != AT_NONE)
+        append(line, ", item %" PRId64, error->item);
     if (error->started_site && *error->started_site)
         append(line, ", from %s", at_error_started_at(error));
 }

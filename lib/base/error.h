@@ -19,6 +19,13 @@ at_error *ati_error_static(at_status status);
  * else valid for ever. */
 void ati_error_set_task(at_error *error, const char *name, bool copy_name, const char *site);
 
+/* Makes it the error of item number `item`: gives the same one, or, if others have a reference, a
+ * copy, or, if it is that of an item already, one that has it for its cause. Takes `error`. */
+at_error *ati_error_of_item(at_error *error, int64_t item);
+
+/* How many others were not kept. */
+size_t ati_error_hidden_count(const at_error *error);
+
 /* Attaches an error that came with this one; takes `other`. Only while nobody else has a reference.
  * Past 64, or without memory, the other is dropped and counted. */
 void ati_error_add_other(at_error *error, at_error *other);

@@ -160,7 +160,7 @@ static void cancel_before_finally(at_future *future, ati_unwanted *list) {
     ati_future_unlock(future, 0);
     if (!is_kept)
         return;
-    if (ati_future_has_one_registration(source))
+    if (ati_future_has_one_interest(source))
         ati_unwanted_add(list, source);
     else
         ati_future_release_inside(source);

@@ -355,13 +355,17 @@ bool ati_future_detach(at_future *source, ati_registration *registration) {
     return linked;
 }
 
+static bool is_interested(const ati_registration *registration) {
+    return registration->fire != ati_fire_indifferent && registration->fire != ati_fire_stop;
+}
+
 /* Whether a registration in the ring wants its source to go on. */
 static bool is_wanted(const at_future *source, bool listed) {
     const ati_registration *registration = source->last;
     if (listed)
         do {
             registration = registration->next;
-            if (registration->fire != ati_fire_indifferent)
+            if (is_interested(registration))
                 return true;
         } while (registration != source->last);
     return false;
@@ -387,11 +391,18 @@ bool ati_future_lose_interest(at_future *source, ati_registration *registration)
     return is_unwanted;
 }
 
-bool ati_future_has_one_registration(at_future *source) {
+bool ati_future_has_one_interest(at_future *source) {
     uint32_t state = ati_future_lock(source);
-    bool has_one = (state & ATI_STATE_LISTED) && source->last->next == source->last;
+    size_t count = 0;
+    if (state & ATI_STATE_LISTED) {
+        const ati_registration *registration = source->last;
+        do {
+            registration = registration->next;
+            count += is_interested(registration);
+        } while (count < 2 && registration != source->last);
+    }
     unlock(source, state & ATI_STATE_LISTED);
-    return has_one;
+    return count == 1;
 }
 
 void ati_future_visit(at_future *source,

@@ -246,7 +246,8 @@ bool ati_future_leave(at_future *source, ati_registration *registration, bool *i
  * nobody in the list does now. */
 bool ati_future_lose_interest(at_future *source, ati_registration *registration);
 
-bool ati_future_has_one_registration(at_future *source);
+/* Whether one registration alone wants the source to go on. */
+bool ati_future_has_one_interest(at_future *source);
 
 /* The lock: gives the state before. A queued future may become a running one even so; a waiting one
  * does not, and is not completed. Unlocked, a future is not ALONE any more, and has the bits `set`
@@ -344,6 +345,11 @@ size_t ati_future_list_followers(at_future *source, at_future *(*follower_of)(at
  * show it (cycle.c). `*looks_left` says at how many lists of futures it may still look. */
 enum { ATI_LOOK_LIMIT = 64 }; /* for one wait */
 bool ati_future_waits_for(const at_future *future, at_future *target, int *looks_left);
+
+/* Cancels `context`, which it retains, when the future is cancelled: whoever is to complete it runs
+ * under that. The future is pending, and will be completed. False: no memory (stop.c). */
+bool ati_future_stop(at_future *future, ati_context *context);
+void ati_fire_stop(ati_registration *registration, at_future *source, ati_completions *list);
 
 /* -- Running (task.c) -- */
 

@@ -6,6 +6,8 @@
 #include "log/keys.h"
 #include "log/number.h"
 
+#include <asynctools/limits.h>
+
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,7 +23,10 @@ enum {
     cut_room = 400,    /* for the names in `_cut` */
     tail_room = 900,   /* for thread, source and `_cut` */
     error_room = 2048, /* kept for errors when a line has one */
-    text_min = 16,     /* a text that has to be cut shorter than this is left out */
+    other_room = 640,  /* of one that came with an error; its texts: */
+    other_text = 64,
+    other_message = 200,
+    text_min = 16, /* a text that has to be cut shorter than this is left out */
 };
 
 /* A line being encoded. `at` may be written up to `limit` and ATI_TEXT_SLACK bytes behind. */
@@ -173,6 +178,57 @@ static void put_field(encoding *line, const at_field *field) {
     }
 }
 
+/* Writes `"key":"text",` with at most `most` encoded bytes of text; clears `*whole` if that is not
+ * all. */
+static char *put_short_text(char *to, const char *key, const char *text, size_t most, bool *whole) {
+    *to++ = '"';
+    to = put(to, key, strlen(key));
+    to = PUT_LITERAL(to, "\":\"");
+    *whole &= put_text(&to, most, text, strlen(text));
+    return PUT_LITERAL(to, "\",");
+}
+
+static char *put_other(char *to, const at_error *error, bool *whole) {
+    *to++ = '{';
+    to = put_short_text(to, "status", at_status_name(at_error_status(error)), other_text, whole);
+    to = put_short_text(to, "message", at_error_text(error), other_message, whole);
+    if (*at_error_origin(error))
+        to = put_short_text(to, "origin", at_error_origin(error), other_text, whole);
+    if (*at_error_task(error))
+        to = put_short_text(to, "task", at_error_task(error), other_text, whole);
+    if (*at_error_started_at(error))
+        to = put_short_text(to, "started_at", at_error_started_at(error), other_text, whole);
+    if (at_error_item(error) != AT_NONE) {
+        to = PUT_LITERAL(to, "\"item\":");
+        to = ati_number_integer(to, at_error_item(error));
+        *to++ = ',';
+    }
+    to[-1] = '}';
+    return to;
+}
+
+/* The errors that came with one, as many as there is room for, and how many there are. */
+static void put_others(encoding *line, const char *prefix, const at_error *error) {
+    size_t count = at_error_other_count(error);
+    size_t total = count + ati_error_hidden_count(error);
+    if (total == 0 || !has_room(line, ATI_NUMBER_ROOM))
+        return;
+    put_key(line, prefix, "other_count");
+    line->at = ati_number_unsigned(line->at, total);
+    if (count == 0 || !has_room(line, other_room + 2))
+        return;
+    written_key written = put_key(line, prefix, "others");
+    bool whole = true;
+    *line->at++ = '[';
+    for (size_t i = 0; i < count && room_left(line) >= other_room + 2; i++) {
+        line->at = put_other(line->at, at_error_other(error, i), &whole);
+        *line->at++ = ',';
+    }
+    line->at[-1] = ']';
+    if (!whole)
+        note_cut(line, written.key, written.length);
+}
+
 static void put_error(encoding *line, const at_field *field) {
     const char *prefix = field->key ? field->key : "error";
     const at_error *error = field->value.error;
@@ -192,6 +248,11 @@ static void put_error(encoding *line, const at_field *field) {
         if (i < 2 || *members[i].text)
             put_text_member(line, prefix, members[i].key, piece_of(members[i].text),
                             error_room / 3);
+    if (at_error_item(error) != AT_NONE && has_room(line, ATI_NUMBER_ROOM)) {
+        put_key(line, prefix, "item");
+        line->at = ati_number_integer(line->at, at_error_item(error));
+    }
+    put_others(line, prefix, error);
 }
 
 /* The fields that the operation has, encoded already: members with a comma before each. */

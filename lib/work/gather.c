@@ -14,6 +14,8 @@ static at_status check_arguments(at_items items, const at_gather_options *option
     if (options->limit < 0)
         return ati_fail(AT_ERROR_INVALID, "at_gather: limit: %" PRId64 " is negative",
                         options->limit);
+    if ((unsigned)options->policy > AT_TASK_MANAGER_COLLECT)
+        return ati_fail(AT_ERROR_INVALID, "at_gather: policy: %d is none", (int)options->policy);
     if (items.count > 0 && (!items.data || items.size == 0))
         return ati_fail(AT_ERROR_INVALID, "at_gather: items.%s is missing",
                         items.data ? "size" : "data");
@@ -57,6 +59,7 @@ at_status at_gather_at(const char *site, at_pool *pool, at_run_fn run, at_items 
     at_gather_options options = given ? *given : (at_gather_options){0};
     at_task_manager_options manager_options = {.max_concurrent = options.limit,
                                                .name = options.name ? options.name : "gather",
+                                               .policy = options.policy,
                                                .no_outcomes = !outcomes};
     at_task_manager *manager;
     at_status status = check_arguments(items, &options);

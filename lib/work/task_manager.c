@@ -64,6 +64,8 @@ ati_child *ati_child_create(const char *site, at_task_manager *manager,
 
 void ati_child_release(ati_child *child) {
     ati_release_text(child->name);
+    ati_future_release_inside(child->future);
+    ati_context_release(child->context);
     ati_block_release(child);
 }
 
@@ -155,9 +157,28 @@ static void wake_all(ati_join_wait *joins) {
     }
 }
 
+/* A submitted child gives its outcome to its future; one that was cancelled meanwhile has dropped
+ * the value. */
+static void complete_future(ati_child *child) {
+    ati_result result = {
+        .value = child->value, .drop = child->drop, .error = at_error_retain(child->error)};
+    child->drop = NULL;
+    ati_future_mark_passed(child->future); /* the manager has the error too */
+    ati_completions list = {0};
+    bool was_first = ati_future_try_complete(child->future, &result, &list);
+    ati_completions_run(&list);
+    if (was_first || child->error)
+        return;
+    child->value = NULL;
+    child->status = AT_ERROR_CANCELLED;
+    child->error = ati_error_static(AT_ERROR_CANCELLED);
+}
+
 /* The child has ended, and its outcome is in it. Gives the one that takes its place, or NULL. */
 static ati_child *end_child(ati_child *child) {
     at_task_manager *manager = child->manager;
+    if (child->future)
+        complete_future(child);
     at_status status = child->status;
     bool is_failure = status != AT_OK && status != AT_ERROR_CANCELLED;
     at_error *error = is_failure ? at_error_retain(child->error) : NULL;
@@ -194,15 +215,26 @@ static void *take_next(ati_frame *frame) {
     return value;
 }
 
+/* The error says which child it has ended; one that others share, or that says so of another, is
+ * left as it is. */
+static at_error *name_item(const ati_child *child, at_error *error) {
+    error = ati_error_of_item(error, (int64_t)child->index);
+    ati_error_set_task(error, child->name ? child->name : ati_site_name(child->site), child->name,
+                       child->site);
+    return error;
+}
+
 static void call_function(ati_child *child, ati_frame *frame) {
     ATI_STOP_EXCEPTIONS;
     void *returned = child->run(child->argument);
     if (returned == ATI_CONTINUED)
         returned = take_next(frame);
-    if (returned == AT_FAILED && frame->error && child->name)
-        ati_error_set_task(frame->error, child->name, true, child->site);
     at_error *error = NULL;
+    if (returned == AT_FAILED && child->name && frame->error)
+        ati_error_set_task(frame->error, child->name, true, child->site);
     child->status = ati_task_outcome(frame, returned, child->site, &error);
+    if (error)
+        error = name_item(child, error);
     bool is_owned = returned && returned == frame->returned;
     child->error = error;
     child->value = error ? NULL : returned;
@@ -219,17 +251,41 @@ static void leave_out(ati_child *child) {
     child->drop = NULL;
 }
 
-/* The first failure ends the others. */
+static at_task_manager_decision decide_by_policy(at_task_manager_policy policy, at_status status) {
+    if (policy == AT_TASK_MANAGER_ANY)
+        return status == AT_OK ? AT_TASK_MANAGER_SUCCEED : AT_TASK_MANAGER_GO_ON;
+    bool is_failure = status != AT_OK && status != AT_ERROR_CANCELLED;
+    return policy == AT_TASK_MANAGER_ALL && is_failure ? AT_TASK_MANAGER_FAIL
+                                                       : AT_TASK_MANAGER_GO_ON;
+}
+
+static at_task_manager_decision call_decide(const ati_child *child) {
+    ATI_STOP_EXCEPTIONS;
+    const at_task_manager *manager = child->manager;
+    at_outcome outcome = {.status = child->status, .value = child->value, .error = child->error};
+    return manager->decide(&outcome, manager->decide_context);
+}
+
+/* The child has ended: what follows for the others. */
 static void decide(const ati_child *child) {
-    if (child->status != AT_OK && child->status != AT_ERROR_CANCELLED)
-        (void)ati_cancel(child->manager->context, AT_CANCEL_SIBLING);
+    at_task_manager *manager = child->manager;
+    at_task_manager_decision decision =
+        manager->decide ? call_decide(child) : decide_by_policy(manager->policy, child->status);
+    if (decision == AT_TASK_MANAGER_GO_ON)
+        return;
+    ati_lock_acquire(&manager->lock);
+    if (manager->decision == AT_TASK_MANAGER_GO_ON)
+        manager->decision = decision;
+    ati_lock_release(&manager->lock);
+    (void)ati_cancel(manager->context, AT_CANCEL_SIBLING);
 }
 
 static void run_child(ati_worker *worker, ati_child *child) {
-    ati_context *context = child->manager->context;
+    ati_context *context = child->context ? child->context : child->manager->context;
     bool is_cancelled = ati_is_cancelled(context);
     ati_task_run run;
     ati_task_begin(worker, &run, context, child->site, child->name);
+    run.frame.identity = child->future;
     if (is_cancelled)
         leave_out(child);
     else

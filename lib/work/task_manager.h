@@ -27,9 +27,11 @@ typedef struct ati_child {
     const char *site;
     char *name;              /* owned, or NULL: that of its function */
     struct ati_child *newer; /* in the list of those whose outcomes are kept */
-    uint64_t index;          /* in the order in which they were started */
     at_status status;        /* how it ended */
     bool was_refused;        /* the pool did not take it: it was no child */
+    uint64_t index;          /* in the order in which they were started */
+    at_future *future;       /* of a submitted one, which owns the value: kept inside, or NULL */
+    ati_context *context;    /* of its own: owned, or NULL */
 } ati_child;
 
 _Static_assert(sizeof(ati_child) <= ATI_BLOCK_SIZE, "a child is one block");
@@ -47,6 +49,9 @@ struct at_task_manager {
     ati_context *context; /* the operation of the children; owned */
     uint64_t max_concurrent;
     bool keeps_outcomes;
+    at_task_manager_policy policy;
+    at_task_manager_decide_fn decide; /* or NULL */
+    void *decide_context;
     uint64_t fork_count; /* of the process that made it */
 
     ati_lock lock;  /* guards what follows; nothing nests in it */
@@ -55,7 +60,9 @@ struct at_task_manager {
     ati_task_node *last_queued;
     ati_child *first_kept; /* in the order of their starts */
     ati_child *last_kept;
+    ati_child *lent; /* their outcomes were gathered, and are in their futures */
     ati_join_wait *joins;
+    at_task_manager_decision decision; /* the first that is not to go on */
     at_task_manager_counts counts;
     at_error *first_error;             /* in time; owned */
     at_error *others[ATI_OTHER_LIMIT]; /* owned */
@@ -70,7 +77,7 @@ bool ati_task_manager_is_inside(const at_task_manager *manager);
 /* Makes a child, which no start has accepted yet. NULL: out of memory. */
 ati_child *ati_child_create(const char *site, at_task_manager *manager,
                             const at_task_options *options);
-void ati_child_release(ati_child *child); /* the block alone, and the name */
+void ati_child_release(ati_child *child); /* without its outcome or argument */
 
 /* Starts it, or queues it; takes it. Other than AT_OK, with an error: it never runs, and what it
  * was to own is the caller's. */

@@ -23,6 +23,10 @@ static at_status complete_options(at_task_manager_options *options, const char *
     if (options->max_concurrent < 0)
         return ati_fail(AT_ERROR_INVALID, "%s: max_concurrent: %" PRId64 " is negative", call,
                         options->max_concurrent);
+    if ((unsigned)options->policy > AT_TASK_MANAGER_COLLECT)
+        return ati_fail(AT_ERROR_INVALID, "%s: policy: %d is none", call, (int)options->policy);
+    if (options->decide && options->policy != AT_TASK_MANAGER_ALL)
+        return ati_fail(AT_ERROR_INVALID, "%s: policy: `decide` stands in its place", call);
     if (options->max_concurrent == 0)
         options->max_concurrent = AT_UNLIMITED;
     if (!options->name)
@@ -50,6 +54,9 @@ at_status at_task_manager_create(at_task_manager **created, at_pool *pool,
     manager->pool = pool;
     manager->context = context;
     manager->max_concurrent = (uint64_t)options.max_concurrent;
+    manager->policy = options.policy;
+    manager->decide = options.decide;
+    manager->decide_context = options.context;
     manager->keeps_outcomes = !options.no_outcomes;
     manager->fork_count = ati_process_fork_count();
     *created = manager;
@@ -151,12 +158,16 @@ static at_error *collect_errors(const at_task_manager *manager) {
 
 /* How the children have ended. */
 static at_status give_result(const at_task_manager *manager, const char *call) {
+    if (manager->decision == AT_TASK_MANAGER_SUCCEED)
+        return AT_OK;
     at_error *error = collect_errors(manager);
     if (error) {
         at_status status = at_error_status(error);
         ati_error_slot_put(error, false);
         return status;
     }
+    if (manager->decision == AT_TASK_MANAGER_FAIL)
+        return ati_fail(AT_ERROR_FAILED, "%s: %s: `decide` says so", call, manager->context->name);
     if (manager->counts.cancelled == 0)
         return AT_OK;
     at_status status = ati_cancel_check(call);
@@ -212,7 +223,17 @@ static ati_child *take_outcomes(at_task_manager *manager, size_t n) {
     return first;
 }
 
-static void hand_over(ati_child *children, at_outcome *outcomes) {
+/* What a submitted child has given belongs to its future, which the manager keeps for the caller.
+ */
+static void lend(at_task_manager *manager, ati_child *child) {
+    child->error = NULL;
+    ati_lock_acquire(&manager->lock);
+    child->newer = manager->lent;
+    manager->lent = child;
+    ati_lock_release(&manager->lock);
+}
+
+static void hand_over(at_task_manager *manager, ati_child *children, at_outcome *outcomes) {
     while (children) {
         ati_child *child = children;
         children = child->newer;
@@ -221,7 +242,10 @@ static void hand_over(ati_child *children, at_outcome *outcomes) {
                                        .value = child->value,
                                        .error = child->error,
                                        .drop = child->drop};
-        ati_child_release(child);
+        if (!child->was_refused && child->future)
+            lend(manager, child);
+        else
+            ati_child_release(child);
     }
 }
 
@@ -251,7 +275,7 @@ at_status at_task_manager_gather(at_task_manager *manager, at_outcome *outcomes,
                           n, kept);
         return fill_with_error(status, outcomes, n);
     }
-    hand_over(children, outcomes);
+    hand_over(manager, children, outcomes);
     return give_result(manager, call);
 }
 
@@ -282,6 +306,11 @@ static void drop_outcomes(at_task_manager *manager) {
             ati_child_release(child);
         else
             ati_child_drop(child);
+    }
+    while (manager->lent) {
+        ati_child *child = manager->lent;
+        manager->lent = child->newer;
+        ati_child_release(child);
     }
     at_error_release(manager->first_error);
     for (size_t i = 0; i < manager->other_count; i++)

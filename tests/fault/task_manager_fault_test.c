@@ -121,3 +121,33 @@ static void gather(void) {
 Test(task_manager_fault, g1_gather) {
     cr_assert_gt(each_fault(gather), 1);
 }
+
+static void submit(void) {
+    at_task_manager *manager;
+    at_status status = at_task_manager_create(&manager, pool, NULL);
+    if (status != AT_OK) {
+        expect_no_memory(status);
+        return;
+    }
+    struct tally tally = {0};
+    at_future *futures[6];
+    for (int i = 0; i < 6; i++) {
+        at_task_options options = {
+            .run = give_owned, .argument = &tally, .drop = tally_drop, .name = "owned"};
+        futures[i] = at_task_manager_submit_with(manager, &options);
+        cr_assert_not_null(futures[i]);
+    }
+    cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_OK);
+    for (int i = 0; i < 6; i++) {
+        status = at_future_wait(futures[i], PATIENCE, NULL);
+        if (status != AT_OK)
+            expect_no_memory(status);
+        at_future_release(futures[i]);
+    }
+    at_task_manager_destroy(manager);
+    cr_assert_eq(tally_drops(&tally), 6);
+}
+
+Test(task_manager_fault, f4_submit) {
+    cr_assert_gt(each_fault(submit), 10);
+}

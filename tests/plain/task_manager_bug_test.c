@@ -10,19 +10,32 @@
 #include <string.h>
 #include <sys/resource.h>
 
+static void *give_back(void *argument) {
+    return argument;
+}
+
 static void *destroy_own(void *manager) {
     at_task_manager_destroy(manager);
     return NULL;
 }
 
-static void run_bug(at_run_fn run) {
+static at_task_manager *own;
+
+static at_task_manager_decision destroy_decided(const at_outcome *outcome, void *context) {
+    (void)outcome;
+    (void)context;
+    at_task_manager_destroy(own);
+    return AT_TASK_MANAGER_GO_ON;
+}
+
+static void run_bug(at_run_fn run, at_task_manager_decide_fn decide) {
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     at_pool *pool;
-    at_task_manager *manager;
+    at_task_manager_options options = {.decide = decide};
     plain_check(at_pool_create(&pool, NULL) == AT_OK);
-    plain_check(at_task_manager_create(&manager, pool, NULL) == AT_OK);
-    plain_check(at_task_manager_start(manager, run, manager) == AT_OK);
-    (void)!at_task_manager_join(manager, AT_FOREVER);
+    plain_check(at_task_manager_create(&own, pool, &options) == AT_OK);
+    plain_check(at_task_manager_start(own, run, own) == AT_OK);
+    (void)!at_task_manager_join(own, AT_FOREVER);
     _exit(0);
 }
 
@@ -33,10 +46,6 @@ static void check_bug(const char *name, const char *sentence) {
         fprintf(stderr, "%s: status %x, said: %s\n", name, (unsigned)status, said);
         plain_check(false);
     }
-}
-
-static void *give_back(void *argument) {
-    return argument;
 }
 
 static void *wait_long(void *unused) {
@@ -78,8 +87,11 @@ static void check_process_fork(void) {
 
 int main(int count, char **arguments) {
     if (count == 2 && strcmp(arguments[1], "a child destroys its manager") == 0)
-        run_bug(destroy_own);
+        run_bug(destroy_own, NULL);
+    if (count == 2)
+        run_bug(give_back, destroy_decided);
     check_bug("a child destroys its manager", "may not destroy its own task manager");
+    check_bug("a callback destroys its manager", "may not destroy its own task manager");
     check_process_fork();
     return 0;
 }

@@ -13,6 +13,12 @@
 
 TestSuite(task_manager_stress, .timeout = 100);
 
+/* Waits for how it ends, and lets it go. */
+static void expect_end(at_future *future, at_status status) {
+    expect_outcome(future, status);
+    at_future_release(future);
+}
+
 enum { workers = 16, producers = 6, rounds = 60, per_round = 400 };
 
 static void *give_owned(void *tally) {
@@ -90,7 +96,7 @@ Test(task_manager_stress, g2_a_failure_races_the_rest) {
     for (int i = 0; i < rounds; i++)
         futures[i] = at_pool_submit(pool, manage, &wrong);
     for (int i = 0; i < rounds; i++)
-        expect_outcome(futures[i], AT_OK);
+        expect_end(futures[i], AT_OK);
     cr_assert_eq(atomic_load(&wrong), 0);
     destroy_pool(pool);
 }
@@ -119,6 +125,33 @@ Test(task_manager_stress, g1_a_cancel_races_the_starts) {
             cr_assert_eq(at_task_manager_start(manager, sleep_shortly, NULL), AT_OK);
         cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_ERROR_CANCELLED);
         pthread_join(canceller, NULL);
+        at_task_manager_destroy(manager);
+    }
+    destroy_pool(pool);
+}
+
+static void *end_or_wait(void *number) {
+    if ((intptr_t)number % 3 == 0)
+        AT_TRY(at_sleep(AT_SECONDS(1000)));
+    return number;
+}
+
+/* Each submitted child is cancelled alone while it is queued, begins, waits or ends. */
+Test(task_manager_stress, c4_cancels_race_submitted_children) {
+    at_pool *pool = create_pool(workers);
+    for (int round = 0; round < rounds; round++) {
+        at_task_manager *manager;
+        at_task_manager_options options = {.max_concurrent = 8, .no_outcomes = round % 2};
+        cr_assert_eq(at_task_manager_create(&manager, pool, &options), AT_OK);
+        at_future *futures[per_round];
+        for (intptr_t i = 0; i < per_round; i++)
+            futures[i] = at_task_manager_submit(manager, end_or_wait, (void *)i);
+        for (int i = 0; i < per_round; i++) {
+            at_future_cancel(futures[i]);
+            at_future_release(futures[i]);
+        }
+        at_status status = at_task_manager_join(manager, PATIENCE);
+        cr_assert(status == AT_ERROR_CANCELLED || status == AT_OK);
         at_task_manager_destroy(manager);
     }
     destroy_pool(pool);

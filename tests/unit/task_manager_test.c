@@ -18,6 +18,12 @@ FAULT_INSTALL;
 
 TestSuite(task_manager, .timeout = 50);
 
+/* Waits for how it ends, and lets it go. */
+static void expect_end(at_future *future, at_status status) {
+    expect_outcome(future, status);
+    at_future_release(future);
+}
+
 static at_task_manager *create(at_pool *pool, int64_t max_concurrent) {
     at_task_manager *manager;
     at_task_manager_options options = {.max_concurrent = max_concurrent, .name = "group"};
@@ -136,7 +142,7 @@ Test(task_manager, g1_queued_children_hold_no_worker) {
     struct tally tally = {0};
     start(manager, wait_until_open, opened);
     start(manager, tally_run, &tally);
-    expect_outcome(at_pool_submit(pool, give_back, NULL), AT_OK);
+    expect_end(at_pool_submit(pool, give_back, NULL), AT_OK);
     at_task_manager_counts counts;
     at_task_manager_count(manager, &counts);
     cr_assert_eq(counts.running, 1);
@@ -292,7 +298,7 @@ Test(task_manager, s4_children_belong_to_the_scope_around_the_manager) {
     at_clock *clock = bind_virtual_clock();
     at_pool *pool = create_pool(1);
     at_status statuses[2] = {AT_OK, AT_OK};
-    expect_outcome(at_pool_submit(pool, manage_until_timeout, statuses), AT_OK);
+    expect_end(at_pool_submit(pool, manage_until_timeout, statuses), AT_OK);
     cr_assert_eq(statuses[0], AT_ERROR_TIMED_OUT);
     cr_assert_eq(statuses[1], AT_ERROR_TIMED_OUT);
     destroy_pool(pool);
@@ -399,5 +405,187 @@ Test(task_manager, g1_memory_does_not_grow) {
         use_manager(pool);
     struct fault_usage after = fault_usage();
     cr_assert_leq(after.bytes, before.bytes + 64 * 1024);
+    destroy_pool(pool);
+}
+
+static at_task_manager *create_with(at_pool *pool, const at_task_manager_options *options) {
+    at_task_manager *manager;
+    cr_assert_eq(at_task_manager_create(&manager, pool, options), AT_OK);
+    return manager;
+}
+
+Test(task_manager, g2_any_may_succeed) {
+    at_pool *pool = create_pool(2);
+    at_task_manager_options options = {.policy = AT_TASK_MANAGER_ANY};
+    at_task_manager *manager = create_with(pool, &options);
+    start(manager, wait_for_cancel, NULL);
+    start(manager, fail_io, NULL);
+    start(manager, give_back, &options);
+    at_outcome outcomes[3];
+    cr_assert_eq(at_task_manager_gather(manager, outcomes, 3), AT_OK);
+    cr_assert_eq(outcomes[0].status, AT_ERROR_CANCELLED);
+    cr_assert_eq(outcomes[2].value, &options);
+    at_outcomes_release(outcomes, 3);
+    at_task_manager_destroy(manager);
+    manager = create_with(pool, &options);
+    start(manager, fail_io, NULL);
+    start(manager, fail_io, NULL);
+    cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_ERROR_IO);
+    cr_assert_eq(at_error_other_count(at_error_last()), 1);
+    at_task_manager_destroy(manager);
+    destroy_pool(pool);
+}
+
+Test(task_manager, g2_collect_lets_each_end) {
+    at_pool *pool = create_pool(2);
+    at_task_manager_options options = {.policy = AT_TASK_MANAGER_COLLECT};
+    at_task_manager *manager = create_with(pool, &options);
+    struct tally tally = {0};
+    for (int i = 0; i < 10; i++)
+        start(manager, i % 2 ? fail_io : tally_run, &tally);
+    at_outcome outcomes[10];
+    cr_assert_eq(at_task_manager_gather(manager, outcomes, 10), AT_ERROR_IO);
+    cr_assert_eq(at_error_other_count(at_error_last()), 4);
+    cr_assert_eq(tally_runs(&tally), 5);
+    at_outcomes_release(outcomes, 10);
+    at_task_manager_destroy(manager);
+    destroy_pool(pool);
+}
+
+struct quorum {
+    _Atomic int missing;
+    at_task_manager_decision then;
+};
+
+static at_task_manager_decision count_successes(const at_outcome *outcome, void *context) {
+    struct quorum *quorum = context;
+    if (outcome->status == AT_OK && atomic_fetch_sub(&quorum->missing, 1) == 1)
+        return quorum->then;
+    return AT_TASK_MANAGER_GO_ON;
+}
+
+Test(task_manager, g2_a_callback_decides) {
+    at_pool *pool = create_pool(2);
+    for (int fails = 0; fails < 2; fails++) {
+        struct quorum quorum = {.missing = 2,
+                                .then = fails ? AT_TASK_MANAGER_FAIL : AT_TASK_MANAGER_SUCCEED};
+        at_task_manager_options options = {.decide = count_successes, .context = &quorum};
+        at_task_manager *manager = create_with(pool, &options);
+        start(manager, wait_for_cancel, NULL);
+        if (!fails)
+            start(manager, fail_io, NULL);
+        start(manager, give_back, NULL);
+        start(manager, give_back, NULL);
+        cr_assert_eq(at_task_manager_join(manager, PATIENCE), fails ? AT_ERROR_FAILED : AT_OK);
+        at_task_manager_destroy(manager);
+    }
+    destroy_pool(pool);
+}
+
+Test(task_manager, g2_bad_policies_name_the_member) {
+    at_pool *pool = create_pool(1);
+    at_task_manager *manager;
+    at_task_manager_options options = {.policy = (at_task_manager_policy)7};
+    cr_assert_eq(at_task_manager_create(&manager, pool, &options), AT_ERROR_INVALID);
+    cr_assert(strstr(at_error_text(at_error_last()), "policy"));
+    options = (at_task_manager_options){.policy = AT_TASK_MANAGER_ANY, .decide = count_successes};
+    cr_assert_eq(at_task_manager_create(&manager, pool, &options), AT_ERROR_INVALID);
+    cr_assert(strstr(at_error_text(at_error_last()), "policy"));
+    destroy_pool(pool);
+}
+
+Test(task_manager, g1_submit_gives_a_future) {
+    at_pool *pool = create_pool(2);
+    at_task_manager *manager = create(pool, 1);
+    struct tally tally = {0};
+    at_future *value = at_task_manager_submit(manager, give_owned, &tally);
+    cr_assert_eq(at_future_wait(value, PATIENCE, NULL), AT_OK);
+    at_outcome outcomes[1];
+    cr_assert_eq(at_task_manager_gather(manager, outcomes, 1), AT_OK);
+    cr_assert_eq(outcomes[0].value, &tally);
+    at_outcomes_release(outcomes, 1);
+    at_future_release(value);
+    cr_assert_eq(tally_drops(&tally), 0, "lent until the end of the manager");
+    at_task_manager_destroy(manager);
+    cr_assert_eq(tally_drops(&tally), 1);
+    destroy_pool(pool);
+}
+
+Test(task_manager, g2_a_submitted_child_that_fails) {
+    at_pool *pool = create_pool(1);
+    at_task_manager *manager = create(pool, 2);
+    at_future *waiting = at_task_manager_submit(manager, wait_for_cancel, NULL);
+    at_future *failing = at_task_manager_submit(manager, fail_io, NULL);
+    cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_ERROR_IO);
+    expect_end(failing, AT_ERROR_IO);
+    expect_end(waiting, AT_ERROR_CANCELLED);
+    at_task_manager_destroy(manager);
+    destroy_pool(pool);
+}
+
+Test(task_manager, c4_a_submitted_child_is_cancelled_alone) {
+    at_clock *clock = bind_virtual_clock();
+    at_pool *pool = create_pool(1);
+    at_task_manager *manager = create(pool, 2);
+    struct tally tally = {0};
+    at_future *running = at_task_manager_submit(manager, wait_for_cancel, NULL);
+    at_future *unwanted = at_task_manager_submit(manager, wait_for_cancel, NULL);
+    at_task_options owned = {
+        .run = give_owned, .argument = &tally, .drop = tally_drop, .name = "queued"};
+    at_future *queued = at_task_manager_submit_with(manager, &owned);
+    start(manager, give_back, NULL);
+    at_future_cancel(unwanted);
+    expect_end(unwanted, AT_ERROR_CANCELLED);
+    at_future_cancel(queued);
+    at_future_cancel(running);
+    cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_ERROR_CANCELLED);
+    at_task_manager_counts counts;
+    at_task_manager_count(manager, &counts);
+    cr_assert_eq(counts.cancelled, 3 - tally_runs(&tally));
+    cr_assert_eq(tally_drops(&tally), 1);
+    expect_end(running, AT_ERROR_CANCELLED);
+    at_future_release(queued);
+    at_task_manager_destroy(manager);
+    destroy_pool(pool);
+    unbind_virtual_clock(clock);
+}
+
+struct own_future {
+    at_future *future;
+    struct gate gate;
+};
+
+static void *wait_for_itself(void *context) {
+    struct own_future *own = context;
+    gate_pass(&own->gate);
+    AT_TRY(at_future_wait(own->future, AT_FOREVER, NULL));
+    return NULL;
+}
+
+Test(task_manager, w2_a_child_that_waits_for_its_own_future) {
+    at_pool *pool = create_pool(1);
+    at_task_manager *manager = create(pool, 1);
+    struct own_future own = {.gate = GATE_CLOSED};
+    own.future = at_task_manager_submit(manager, wait_for_itself, &own);
+    gate_open(&own.gate);
+    cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_ERROR_DEADLOCK);
+    expect_end(own.future, AT_ERROR_DEADLOCK);
+    at_task_manager_destroy(manager);
+    destroy_pool(pool);
+}
+
+Test(task_manager, f4_a_submit_that_cannot_be) {
+    at_pool *pool = create_pool(1);
+    at_task_manager *manager = create(pool, 1);
+    struct tally tally = {0};
+    at_task_options owned = {
+        .run = give_owned, .argument = &tally, .drop = tally_drop, .priority = (at_priority)9};
+    expect_end(at_task_manager_submit_with(manager, &owned), AT_ERROR_INVALID);
+    cr_assert_eq(tally_drops(&tally), 1);
+    cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_OK);
+    owned.priority = AT_PRIORITY_INHERITED;
+    expect_end(at_task_manager_submit_with(manager, &owned), AT_ERROR_CLOSED);
+    cr_assert_eq(tally_drops(&tally), 2);
+    at_task_manager_destroy(manager);
     destroy_pool(pool);
 }
