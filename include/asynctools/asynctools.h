@@ -27,6 +27,7 @@
 #include <asynctools/sleep.h>
 #include <asynctools/status.h>
 #include <asynctools/task.h>
+#include <asynctools/task_pool.h>
 #include <asynctools/timer.h>
 #include <asynctools/version.h>
 #include <asynctools/virtual_clock.h>

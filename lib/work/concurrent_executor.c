@@ -14,9 +14,10 @@ static const uint64_t item_limit = UINT64_C(1) << 40;
 struct at_concurrent_executor {
     at_pool *pool;
     uint64_t max_workers;
-    ati_lock lock;       /* guards what follows */
-    uint64_t map_count;  /* in progress */
-    ati_waiter *joining; /* at_concurrent_executor_destroy, or NULL */
+    uint64_t process_fork_count; /* of the process that it was created in */
+    ati_lock lock;               /* guards what follows */
+    uint64_t map_count;          /* in progress */
+    ati_waiter *joining;         /* at_concurrent_executor_destroy, or NULL */
 };
 
 static at_status check_options(const at_concurrent_executor_options *options) {
@@ -43,6 +44,7 @@ at_status at_concurrent_executor_create(at_concurrent_executor **executor, at_po
     if (!made)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_concurrent_executor_create: out of memory");
     made->pool = pool;
+    made->process_fork_count = ati_process_fork_count();
     made->max_workers =
         (uint64_t)(options->max_workers > 0 ? options->max_workers : at_pool_thread_count(pool));
     *executor = made;
@@ -77,7 +79,7 @@ static void await_maps(at_concurrent_executor *executor) {
 void at_concurrent_executor_destroy(at_concurrent_executor *executor) {
     if (!executor)
         return;
-    if (!ati_pool_is_forked(executor->pool))
+    if (executor->process_fork_count == ati_process_fork_count())
         await_maps(executor);
     ati_release(executor, sizeof *executor);
 }
