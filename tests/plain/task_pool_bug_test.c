@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Rules G4, H00 and Z2: an item that destroys its own task pool aborts with one sentence; and task
+ * Rules G3, G4, H00 and Z2: an item that destroys its own task pool or executor aborts; and task
  * pools and executors in the child of a process fork. */
 #include "support/apart.h"
 
@@ -30,12 +30,28 @@ static int run_bug(void) {
     return 0;
 }
 
-static void check_bug(void) {
+static void *destroy_executor(void *executor) {
+    at_concurrent_executor_destroy(*(at_concurrent_executor **)executor);
+    return NULL;
+}
+
+static int run_executor_bug(void) {
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    at_pool *pool;
+    at_concurrent_executor *executor;
+    at_outcome outcome;
+    plain_check(at_pool_create(&pool, NULL) == AT_OK);
+    plain_check(at_concurrent_executor_create(&executor, pool, NULL) == AT_OK);
+    (void)!at_concurrent_executor_map(executor, destroy_executor, AT_ITEMS(&executor, 1), &outcome,
+                                      NULL);
+    return 0;
+}
+
+static void check_bug(const char *name, const char *sentence) {
     char said[4096];
-    int status = apart_run("bug", said, sizeof said);
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT ||
-        !strstr(said, "at_task_pool_destroy: called by an item of this task pool")) {
-        fprintf(stderr, "status %x, said: %s\n", (unsigned)status, said);
+    int status = apart_run(name, said, sizeof said);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !strstr(said, sentence)) {
+        fprintf(stderr, "%s: status %x, said: %s\n", name, (unsigned)status, said);
         plain_check(false);
     }
 }
@@ -95,10 +111,10 @@ static void check_process_fork(void) {
 }
 
 int main(int count, char **arguments) {
-    (void)arguments;
     if (count > 1)
-        return run_bug();
-    check_bug();
+        return strcmp(arguments[1], "executor") == 0 ? run_executor_bug() : run_bug();
+    check_bug("task pool", "at_task_pool_destroy: called by an item of this task pool");
+    check_bug("executor", "at_concurrent_executor_destroy: called by an item of this executor");
     check_process_fork();
     return 0;
 }
