@@ -33,6 +33,7 @@
 #include <asynctools/strand.h>
 #include <asynctools/task.h>
 #include <asynctools/task_manager.h>
+#include <asynctools/task_pool.h>
 #include <asynctools/timer.h>
 #include <asynctools/version.h>
 #include <asynctools/virtual_clock.h>

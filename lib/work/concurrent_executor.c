@@ -11,12 +11,19 @@ enum { worker_limit = 1000000 };
 
 static const uint64_t item_limit = UINT64_C(1) << 40;
 
+/* A map in progress, on the stack of its caller. */
+typedef struct current_map {
+    ati_context *context; /* the operation of its items, owned */
+    struct current_map *next;
+} current_map;
+
 struct at_concurrent_executor {
     at_pool *pool;
     uint64_t max_workers;
-    ati_lock lock;       /* guards what follows */
-    uint64_t map_count;  /* in progress */
-    ati_waiter *joining; /* at_concurrent_executor_destroy, or NULL */
+    uint64_t process_fork_count; /* of the process that it was created in */
+    ati_lock lock;               /* guards what follows */
+    current_map *maps;           /* those in progress */
+    ati_waiter *joining;         /* at_concurrent_executor_destroy, or NULL */
 };
 
 static at_status check_options(const at_concurrent_executor_options *options) {
@@ -43,31 +50,56 @@ at_status at_concurrent_executor_create(at_concurrent_executor **executor, at_po
     if (!made)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_concurrent_executor_create: out of memory");
     made->pool = pool;
+    made->process_fork_count = ati_process_fork_count();
     made->max_workers =
         (uint64_t)(options->max_workers > 0 ? options->max_workers : at_pool_thread_count(pool));
     *executor = made;
     return AT_OK;
 }
 
-static void begin_map(at_concurrent_executor *executor) {
+/* False: no memory. */
+static bool begin_map(at_concurrent_executor *executor, current_map *map, const char *site) {
+    ati_context *outer = ati_context_own();
+    map->context = ati_context_create(outer, ati_site_name(site), AT_FOREVER, NULL, 0);
+    if (!map->context)
+        return false;
     ati_lock_acquire(&executor->lock);
-    executor->map_count++;
+    map->next = executor->maps;
+    executor->maps = map;
     ati_lock_release(&executor->lock);
+    return true;
 }
 
-static void end_map(at_concurrent_executor *executor) {
+static void end_map(at_concurrent_executor *executor, current_map *map) {
     ati_lock_acquire(&executor->lock);
-    ati_waiter *joining = --executor->map_count == 0 ? executor->joining : NULL;
+    current_map **place = &executor->maps;
+    while (*place != map)
+        place = &(*place)->next;
+    *place = map->next;
+    ati_waiter *joining = executor->maps ? NULL : executor->joining;
     ati_lock_release(&executor->lock);
+    ati_context_release(map->context);
     if (joining)
         ati_waiter_wake(joining);
+}
+
+/* Whether the caller is an item of one of the maps, or was started by one. Under the lock. */
+static bool is_inside(const at_concurrent_executor *executor) {
+    for (const ati_context *context = ati_context_current(); context; context = context->parent)
+        for (const current_map *map = executor->maps; map; map = map->next)
+            if (map->context == context)
+                return true;
+    return false;
 }
 
 static void await_maps(at_concurrent_executor *executor) {
     ati_waiter waiter;
     ati_waiter_init(&waiter, "at_concurrent_executor_destroy", NULL);
     ati_lock_acquire(&executor->lock);
-    bool must_wait = executor->map_count > 0;
+    bool must_wait = executor->maps;
+    ATI_CALLER_CHECK(!is_inside(executor), "at_concurrent_executor_destroy",
+                     "called by an item of this executor, which would wait for itself; destroy it "
+                     "where it was created");
     executor->joining = &waiter;
     ati_lock_release(&executor->lock);
     if (must_wait)
@@ -77,7 +109,7 @@ static void await_maps(at_concurrent_executor *executor) {
 void at_concurrent_executor_destroy(at_concurrent_executor *executor) {
     if (!executor)
         return;
-    if (!ati_pool_is_forked(executor->pool))
+    if (executor->process_fork_count == ati_process_fork_count())
         await_maps(executor);
     ati_release(executor, sizeof *executor);
 }
@@ -105,6 +137,16 @@ static void fill(at_outcome *outcomes, size_t count, at_status status) {
         outcomes[i] = (at_outcome){.status = status, .error = at_error_retain(at_error_last())};
 }
 
+static at_status run_map(at_concurrent_executor *executor, ati_map_call *call, bool *ran) {
+    current_map map;
+    if (!begin_map(executor, &map, call->site))
+        return ati_fail(AT_ERROR_NO_MEMORY, "at_concurrent_executor_map: out of memory");
+    call->context = map.context;
+    at_status status = ati_map_run(call, ran);
+    end_map(executor, &map);
+    return status;
+}
+
 static void tell_of_nothing(const at_map_options *options, size_t total) {
     ati_map_progress progress = {0};
     ati_map_progress_init(&progress, options, total);
@@ -124,16 +166,14 @@ at_status at_concurrent_executor_map_at(const char *site, at_concurrent_executor
     at_status status = check_items(items, options);
     bool ran = false;
     if (status == AT_OK && items.count > 0) {
-        begin_map(executor);
-        status = ati_map_run(&(ati_map_call){.site = site,
-                                             .pool = executor->pool,
-                                             .run = run,
-                                             .items = items,
-                                             .outcomes = outcomes,
-                                             .max_workers = executor->max_workers,
-                                             .options = options},
-                             &ran);
-        end_map(executor);
+        ati_map_call call = {.site = site,
+                             .pool = executor->pool,
+                             .run = run,
+                             .items = items,
+                             .outcomes = outcomes,
+                             .max_workers = executor->max_workers,
+                             .options = options};
+        status = run_map(executor, &call, &ran);
     }
     if (!ran) {
         if (status != AT_OK)

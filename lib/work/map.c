@@ -81,11 +81,6 @@ static uint64_t begin_of(uint64_t range) {
     return range >> length_bits;
 }
 
-static bool change_range(map_runner *owner, uint64_t *before, uint64_t after) {
-    return atomic_compare_exchange_weak_explicit(&owner->range, before, after, memory_order_relaxed,
-                                                 memory_order_relaxed);
-}
-
 /* Takes the first item of the runner's own run. */
 static bool take_item(map_runner *runner, uint64_t *index) {
     uint64_t range = atomic_load_explicit(&runner->range, memory_order_relaxed);
@@ -93,7 +88,9 @@ static bool take_item(map_runner *runner, uint64_t *index) {
         if (length_of(range) == 0)
             return false;
         *index = begin_of(range);
-    } while (!change_range(runner, &range, make_range(*index + 1, length_of(range) - 1)));
+    } while (!atomic_compare_exchange_weak_explicit(&runner->range, &range,
+                                                    make_range(*index + 1, length_of(range) - 1),
+                                                    memory_order_relaxed, memory_order_relaxed));
     return true;
 }
 
@@ -106,7 +103,9 @@ static bool take_half(map_runner *victim, uint64_t *taken) {
             return false;
         kept = length_of(range) / 2;
         *taken = make_range(begin_of(range) + kept, length_of(range) - kept);
-    } while (!change_range(victim, &range, make_range(begin_of(range), kept)));
+    } while (!atomic_compare_exchange_weak_explicit(&victim->range, &range,
+                                                    make_range(begin_of(range), kept),
+                                                    memory_order_relaxed, memory_order_relaxed));
     return true;
 }
 
@@ -247,17 +246,13 @@ static void *run_runner(void *argument) {
 /* -- The caller -- */
 
 static item_map *create_map(const ati_map_call *call, uint32_t runner_count) {
-    ati_context *outer = ati_context_own();
     size_t size = sizeof(item_map) + runner_count * sizeof(map_runner);
     item_map *made = ati_allocate_aligned(size, _Alignof(item_map));
-    ati_context *context =
-        made ? ati_context_create(outer, ati_site_name(call->site), AT_FOREVER, NULL, 0) : NULL;
-    if (!context) {
-        ati_release(made, size);
+    if (!made)
         return NULL;
-    }
-    *made =
-        (item_map){.call = *call, .context = context, .runner_count = runner_count, .size = size};
+    ati_context_retain(call->context);
+    *made = (item_map){
+        .call = *call, .context = call->context, .runner_count = runner_count, .size = size};
     ati_waiter_init(&made->waiter, "at_concurrent_executor_map", NULL);
     ati_map_progress_init(&made->progress, call->options, call->items.count);
     void *lane = ati_context_in_lane(NULL, ati_lane_inherited());

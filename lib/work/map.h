@@ -4,6 +4,7 @@
 
 /* One call of a function for many items. See map.c. */
 #include "base/atomic.h"
+#include "base/context.h"
 #include "base/lock.h"
 #include "work/map_progress.h"
 
@@ -13,6 +14,7 @@
 typedef struct ati_map_call {
     const char *site;
     at_pool *pool;
+    ati_context *context; /* the operation of the items */
     at_run_fn run;
     at_items items; /* at least one */
     at_outcome *outcomes;

@@ -215,6 +215,7 @@ Test(concurrent_executor, an_item_may_wait_for_the_next) {
                      AT_OK);
         at_outcomes_release(outcomes, count);
         at_promise_destroy(promise);
+        at_future_release(future);
     }
     at_concurrent_executor_destroy(executor);
     destroy_pool(pool);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* What a task pool gives back: its end, its outcomes, its numbers. */
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "pool/cancel.h"
+#include "work/task_pool.h"
+
+/* False: it has ended already. */
+static bool begin_wait(at_task_pool *workers, ati_task_pool_wait *wait, const char *call) {
+    *wait = (ati_task_pool_wait){.item = NULL};
+    ati_waiter_init(&wait->waiter, call, NULL);
+    ati_lock_acquire(&workers->lock);
+    bool must_wait = !ati_task_pool_has_ended(workers);
+    if (must_wait)
+        ati_wait_list_add(&workers->joins, wait);
+    ati_lock_release(&workers->lock);
+    return must_wait;
+}
+
+void ati_task_pool_await_end(at_task_pool *workers) {
+    ati_task_pool_wait wait;
+    if (begin_wait(workers, &wait, "at_task_pool_destroy"))
+        (void)ati_waiter_wait(&wait.waiter, AT_FOREVER);
+}
+
+/* The deadline has passed, or the caller's operation is cancelled. */
+static at_status give_up(at_task_pool *workers, ati_task_pool_wait *wait, const char *call) {
+    ati_lock_acquire(&workers->lock);
+    bool is_over = wait->is_over;
+    if (!is_over)
+        ati_wait_list_remove(&workers->joins, wait);
+    ati_lock_release(&workers->lock);
+    if (is_over) {
+        (void)ati_waiter_wait(&wait->waiter, AT_FOREVER);
+        return AT_OK;
+    }
+    at_status status = ati_cancel_check(call);
+    if (status != AT_OK)
+        return status;
+    return ati_fail(AT_ERROR_TIMED_OUT, "%s: items have not ended", call);
+}
+
+static at_status join(at_task_pool *workers, const char *call, at_deadline deadline) {
+    ati_task_pool_wait wait;
+    if (ati_task_pool_is_forked(workers))
+        return ati_fail(AT_ERROR_FORKED, "%s: belongs to the parent of this forked process", call);
+    if (ati_task_pool_is_inside(workers))
+        return ati_fail(AT_ERROR_DEADLOCK, "%s: an item would wait for itself", call);
+    if (!begin_wait(workers, &wait, call))
+        return AT_OK;
+    if (!ati_frame_current()->may_not_wait) {
+        if (ati_waiter_wait_cancellable(&wait.waiter, deadline))
+            return AT_OK;
+        return give_up(workers, &wait, call);
+    }
+    at_status status = give_up(workers, &wait, call);
+    if (status != AT_ERROR_TIMED_OUT)
+        return status;
+    return ati_fail(AT_ERROR_DEADLOCK, "%s: an inline continuation may not wait", call);
+}
+
+at_status at_task_pool_join(at_task_pool *workers, at_deadline deadline) {
+    ATI_CALLER_CHECK(workers, "at_task_pool_join", "`workers` is NULL");
+    return join(workers, "at_task_pool_join", deadline);
+}
+
+/* -- Results -- */
+
+typedef struct gathered {
+    ati_task_pool_item *first;
+    uint64_t count;
+    at_outcome *outcomes; /* room for them, or NULL */
+} gathered;
+
+/* Takes all items out, if all have ended and there is memory. False: others have come. */
+static bool take_kept(at_task_pool *workers, gathered *all) {
+    ati_task_pool_changes changes = {0};
+    ati_lock_acquire(&workers->lock);
+    bool ended = ati_task_pool_has_ended(workers);
+    if (ended) {
+        all->count = workers->statistics.kept;
+        all->outcomes = all->count > 0 ? ati_allocate(all->count * sizeof *all->outcomes) : NULL;
+    }
+    if (all->outcomes) {
+        all->first = workers->first_kept;
+        workers->first_kept = NULL;
+        workers->last_kept = NULL;
+        workers->statistics.kept = 0;
+        ati_task_pool_settle(workers, &changes);
+    }
+    ati_lock_release(&workers->lock);
+    ati_task_pool_apply(workers, &changes);
+    return ended;
+}
+
+static void hand_over(const gathered *all) {
+    ati_task_pool_item *item = all->first;
+    for (uint64_t i = 0; item; i++) {
+        ati_task_pool_item *next = item->next_kept;
+        all->outcomes[i] = item->outcome;
+        ati_task_pool_free_item(item);
+        item = next;
+    }
+}
+
+at_status at_task_pool_gather_results(at_task_pool *workers, at_outcome **outcomes, size_t *count) {
+    const char *call = "at_task_pool_gather_results";
+    ATI_CALLER_CHECK(workers, call, "`workers` is NULL");
+    ATI_CALLER_CHECK(outcomes && count, call, "`outcomes` or `count` is NULL");
+    gathered all = {0};
+    do {
+        at_status status = join(workers, call, AT_FOREVER);
+        if (status != AT_OK)
+            return status;
+    } while (!take_kept(workers, &all));
+    if (all.count > 0 && !all.outcomes)
+        return ati_fail(AT_ERROR_NO_MEMORY, "%s: no memory for %llu outcomes", call,
+                        (unsigned long long)all.count);
+    hand_over(&all);
+    *outcomes = all.outcomes;
+    *count = all.count;
+    return AT_OK;
+}
+
+void at_task_pool_results_release(at_outcome *outcomes, size_t count) {
+    at_outcomes_release(outcomes, count);
+    ati_release(outcomes, count * sizeof *outcomes);
+}
+
+/* -- Numbers -- */
+
+void at_task_pool_get_statistics(at_task_pool *workers, at_task_pool_statistics *statistics) {
+    ATI_CALLER_CHECK(workers, "at_task_pool_get_statistics", "`workers` is NULL");
+    ATI_CALLER_CHECK(statistics, "at_task_pool_get_statistics", "`statistics` is NULL");
+    ati_lock_acquire(&workers->lock);
+    *statistics = workers->statistics;
+    statistics->queued = workers->queue.count;
+    statistics->running = workers->running + workers->running_in_callers;
+    /* Those that never ran, and are about to be counted as what they are. */
+    statistics->running += workers->ending;
+    ati_lock_release(&workers->lock);
+}

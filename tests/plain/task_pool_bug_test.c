@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rules G3, G4, H00 and Z2: an item that destroys its own task pool or executor aborts; and task
+ * pools and executors in the child of a process fork. */
+#include "support/apart.h"
+
+#include <asynctools/asynctools.h>
+
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static void *give(void *argument) {
+    return argument;
+}
+
+static void *destroy_own(void *workers) {
+    at_task_pool_destroy(workers);
+    return NULL;
+}
+
+static int run_bug(void) {
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    at_pool *pool;
+    at_task_pool *workers;
+    plain_check(at_pool_create(&pool, NULL) == AT_OK);
+    plain_check(at_task_pool_create(&workers, pool, NULL) == AT_OK);
+    plain_check(at_task_pool_submit(workers, destroy_own, workers) == AT_OK);
+    (void)!at_task_pool_join(workers, AT_FOREVER);
+    return 0;
+}
+
+static void *destroy_executor(void *executor) {
+    at_concurrent_executor_destroy(*(at_concurrent_executor **)executor);
+    return NULL;
+}
+
+static int run_executor_bug(void) {
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    at_pool *pool;
+    at_concurrent_executor *executor;
+    at_outcome outcome;
+    plain_check(at_pool_create(&pool, NULL) == AT_OK);
+    plain_check(at_concurrent_executor_create(&executor, pool, NULL) == AT_OK);
+    (void)!at_concurrent_executor_map(executor, destroy_executor, AT_ITEMS(&executor, 1), &outcome,
+                                      NULL);
+    return 0;
+}
+
+static void check_bug(const char *name, const char *sentence) {
+    char said[4096];
+    int status = apart_run(name, said, sizeof said);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !strstr(said, sentence)) {
+        fprintf(stderr, "%s: status %x, said: %s\n", name, (unsigned)status, said);
+        plain_check(false);
+    }
+}
+
+static void *wait_long(void *unused) {
+    AT_TRY(at_sleep(AT_SECONDS(1000)));
+    return unused;
+}
+
+/* In the child every call fails at once, and no end waits for anybody. */
+static void use_in_forked_process(at_task_pool *workers, at_concurrent_executor *executor) {
+    char item;
+    at_outcome outcome;
+    at_outcome *outcomes;
+    size_t count;
+    plain_check(at_task_pool_submit(workers, give, NULL) == AT_ERROR_FORKED);
+    plain_check(at_task_pool_try_submit(workers, give, NULL) == AT_ERROR_FORKED);
+    plain_check(at_task_pool_join(workers, AT_FOREVER) == AT_ERROR_FORKED);
+    plain_check(at_task_pool_gather_results(workers, &outcomes, &count) == AT_ERROR_FORKED);
+    at_task_pool_destroy(workers);
+    plain_check(at_concurrent_executor_map(executor, give, AT_ITEMS(&item, 1), &outcome, NULL) ==
+                AT_ERROR_FORKED);
+    plain_check(outcome.status == AT_ERROR_FORKED);
+    at_outcomes_release(&outcome, 1);
+    at_concurrent_executor_destroy(executor);
+    _exit(0);
+}
+
+static void check_process_fork(void) {
+    at_pool *pool;
+    at_task_pool *workers;
+    at_concurrent_executor *executor;
+    at_outcome *outcomes;
+    size_t count;
+    at_scope scope;
+    at_pool_options options = {.thread_count = 1};
+    plain_check(at_pool_create(&pool, &options) == AT_OK);
+    plain_check(at_concurrent_executor_create(&executor, pool, NULL) == AT_OK);
+    at_scope_begin(&scope, NULL);
+    plain_check(at_task_pool_create(&workers, pool, NULL) == AT_OK);
+    plain_check(at_task_pool_submit(workers, wait_long, NULL) == AT_OK);
+    pid_t child = fork();
+    plain_check(child >= 0);
+    if (child == 0)
+        use_in_forked_process(workers, executor);
+    int status;
+    plain_check(waitpid(child, &status, 0) == child);
+    plain_check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    plain_check(at_token_cancel(at_scope_token(&scope)) == AT_OK);
+    plain_check(at_scope_end(&scope) == AT_ERROR_CANCELLED);
+    plain_check(at_task_pool_gather_results(workers, &outcomes, &count) == AT_OK);
+    plain_check(count == 1 && outcomes[0].status == AT_ERROR_CANCELLED);
+    at_task_pool_results_release(outcomes, count);
+    at_task_pool_destroy(workers);
+    at_concurrent_executor_destroy(executor);
+    at_pool_destroy(pool);
+}
+
+int main(int count, char **arguments) {
+    if (count > 1)
+        return strcmp(arguments[1], "executor") == 0 ? run_executor_bug() : run_bug();
+    check_bug("task pool", "at_task_pool_destroy: called by an item of this task pool");
+    check_bug("executor", "at_concurrent_executor_destroy: called by an item of this executor");
+    check_process_fork();
+    return 0;
+}
