@@ -8,7 +8,8 @@
  *
  * Decisions are made under `lock`, completions outside it. When the outcome is decided, those that
  * can make no difference any more lose our interest, which may cancel them: that is noted in the
- * list of completions and done once what is being fired has been fired, so that nothing recurses. */
+ * list of completions and done once what is being fired has been fired, so that nothing recurses.
+ */
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -33,13 +34,13 @@ typedef struct entry {
 struct ati_combination {
     combine_kind kind;
     size_t count;
-    at_future *result;              /* retained until it is complete */
-    _Atomic uint32_t users;         /* see above */
-    _Atomic uint32_t owners;        /* of the memory: the users together, and the value */
-    ati_lock lock;                  /* guards the following; inside no other lock */
-    size_t remaining;               /* sources that are not complete, and the building call */
-    size_t first_failed;            /* index of the first failure in time, or count */
-    bool decided;                   /* any, first: there is a winner; or it was cancelled */
+    at_future *result;       /* retained until it is complete */
+    _Atomic uint32_t users;  /* see above */
+    _Atomic uint32_t owners; /* of the memory: the users together, and the value */
+    ati_lock lock;           /* guards the following; inside no other lock */
+    size_t remaining;        /* sources that are not complete, and the building call */
+    size_t first_failed;     /* index of the first failure in time, or count */
+    bool decided;            /* any, first: there is a winner; or it was cancelled */
     bool is_cancelled;
     bool is_stopping;               /* all: one has failed, what is left makes no difference */
     at_winner winner;               /* the value of any and first */
@@ -185,7 +186,7 @@ static void win(combination *combine, at_future *source, ati_completions *list) 
  * the same is still to be told of it. */
 static bool lose_interest(combination *combine, entry *left) {
     if (!combine->is_cancelled)
-        return ati_future_lose_interest(left->source, &left->registration);
+        return ati_future_lose_interest(left->source, &left->registration, ati_fire_indifferent);
     bool is_unwanted;
     ati_future_mark_passed(left->source);
     if (ati_future_leave(left->source, &left->registration, &is_unwanted))
@@ -205,7 +206,7 @@ static void stop(combination *combine, ati_unwanted *list) {
 }
 
 void ati_completions_stop(ati_completions *list) {
-    ati_unwanted unwanted = {.count = 0};
+    ati_unwanted unwanted = {.completions = list};
     while (list->stopping) {
         combination *combine = list->stopping;
         list->stopping = combine->next_stopping;
@@ -235,8 +236,8 @@ static void settle(combination *combine, size_t index, at_future *source, ati_co
     if (source->error)
         note_failure(combine, index, source->error);
     bool finishes = --combine->remaining == 0 && !combine->decided;
-    bool stops = combine->kind == COMBINE_ALL && source->error && !finishes &&
-                 !combine->decided && !combine->is_stopping;
+    bool stops = combine->kind == COMBINE_ALL && source->error && !finishes && !combine->decided &&
+                 !combine->is_stopping;
     combine->is_stopping |= stops;
     ati_lock_release(&combine->lock);
     if (wins)
@@ -298,7 +299,7 @@ static void attach_entries(combination *combine, ati_completions *list) {
 void ati_combination_cancel(at_future *result, ati_unwanted *list) {
     combination *combine = result->node.work.argument;
     atomic_fetch_add_explicit(&combine->users, 1, memory_order_relaxed);
-    ati_future_unlock(result, 0);
+    ati_future_unlock(result, 0, 0);
     ati_lock_acquire(&combine->lock);
     bool is_late = combine->decided || combine->remaining == 0;
     if (!is_late) {
@@ -311,10 +312,9 @@ void ati_combination_cancel(at_future *result, ati_unwanted *list) {
         release_user(combine);
         return;
     }
-    ati_completions completions = {0};
-    complete(combine, &(ati_result){.error = ati_error_static(AT_ERROR_CANCELLED)}, &completions);
+    complete(combine, &(ati_result){.error = ati_error_static(AT_ERROR_CANCELLED)},
+             list->completions);
     stop(combine, list);
-    ati_completions_run(&completions);
 }
 
 /* -- Building -- */

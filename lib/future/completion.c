@@ -98,8 +98,8 @@ uint32_t ati_future_lock(at_future *future) {
             state = atomic_load_explicit(&future->state, memory_order_relaxed);
         } else if (
             /* ORDER future.lock: acquire. Sees the ring as the last holder left it.
-             * Pairs with: release in unlock() and ati_future_unlock() and ati_future_attach_alone(). If relaxed: the ring
-             * breaks. */
+             * Pairs with: release in unlock() and ati_future_unlock() and
+             * ati_future_attach_alone(). If relaxed: the ring breaks. */
             atomic_compare_exchange_weak_explicit(&future->state, &state, state | ATI_STATE_LOCKED,
                                                   memory_order_acquire, memory_order_relaxed)) {
             return state;
@@ -121,8 +121,8 @@ static void unlock(at_future *future, bool listed) {
                                    ATI_STATE_ALONE);
         next |= listed ? ATI_STATE_LISTED : 0;
         /* ORDER future.lock: release. Publishes the ring.
-         * Pairs with: acquire in ati_future_lock() and publish(). If relaxed: the next holder follows
-         * unwritten links. */
+         * Pairs with: acquire in ati_future_lock() and publish(). If relaxed: the next holder
+         * follows unwritten links. */
     } while (!atomic_compare_exchange_weak_explicit(&future->state, &state, next,
                                                     memory_order_release, memory_order_relaxed));
     wake(future, state & ATI_STATE_LOCK_WAITED);
@@ -135,12 +135,12 @@ bool ati_future_try_lock(at_future *future, uint32_t state) {
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-void ati_future_unlock(at_future *future, uint32_t set) {
+void ati_future_unlock(at_future *future, uint32_t clear, uint32_t set) {
     uint32_t state = atomic_load_explicit(&future->state, memory_order_relaxed);
     uint32_t next;
+    clear |= ATI_STATE_LOCKED | ATI_STATE_LOCK_WAITED | ATI_STATE_ALONE;
     do
-        next = (state & ~(uint32_t)(ATI_STATE_LOCKED | ATI_STATE_LOCK_WAITED | ATI_STATE_ALONE)) |
-               set;
+        next = (state & ~clear) | set;
     /* ORDER future.lock: release. Publishes what was done under it.
      * Pairs with: acquire in ati_future_lock() and ati_future_leave_waiting(). If relaxed: the next
      * holder reads stale data. */
@@ -206,8 +206,8 @@ static void publish(at_future *future, bool locked, ati_completions *list) {
             state = atomic_load_explicit(&future->state, memory_order_relaxed);
         } else if (
             /* ORDER future.state: acq_rel. Publishes the outcome, and sees the ring.
-             * Pairs with: acquire in ati_future_phase(), release in unlock() and ati_future_unlock(). If relaxed: a reader
-             * sees an unwritten outcome. */
+             * Pairs with: acquire in ati_future_phase(), release in unlock() and
+             * ati_future_unlock(). If relaxed: a reader sees an unwritten outcome. */
             atomic_compare_exchange_weak_explicit(&future->state, &state, next,
                                                   memory_order_acq_rel, memory_order_relaxed)) {
             break;
@@ -237,8 +237,7 @@ bool ati_future_try_complete(at_future *future, const ati_result *result, ati_co
 void ati_future_complete(at_future *future, const ati_result *result, ati_completions *list) {
     ati_context *context = future->context;
     /* Who cancels it may be looking at its operation. */
-    bool is_shared =
-        atomic_load_explicit(&future->state, memory_order_relaxed) & ATI_STATE_OWN;
+    bool is_shared = atomic_load_explicit(&future->state, memory_order_relaxed) & ATI_STATE_OWN;
     if (is_shared)
         (void)ati_future_lock(future);
     write_outcome(future, result);
@@ -338,8 +337,8 @@ bool ati_future_attach_alone(at_future *source, ati_registration *registration) 
         link_last(source, registration, false);
         /* ORDER future.lock: release. Publishes the ring; nobody else can write it: it is empty, so
          * nobody who completes looks at it, and there is nobody else to attach.
-         * Pairs with: acquire in ati_future_lock() and publish(). If relaxed: whoever completes follows
-         * unwritten links. */
+         * Pairs with: acquire in ati_future_lock() and publish(). If relaxed: whoever completes
+         * follows unwritten links. */
     } while (!atomic_compare_exchange_weak_explicit(&source->state, &state,
                                                     state | ATI_STATE_LISTED | ATI_STATE_ALONE,
                                                     memory_order_release, memory_order_relaxed));
@@ -354,43 +353,46 @@ bool ati_future_detach(at_future *source, ati_registration *registration) {
     return linked;
 }
 
-/* Whether a registration in the ring wants its source to go on. */
-static bool is_wanted(const at_future *source, bool listed) {
+static bool is_interested(const ati_registration *registration) {
+    return registration->fire != ati_fire_indifferent &&
+           registration->fire != ati_fire_indifferent_continuation;
+}
+
+/* Whether a pending source is wanted by nobody; under the lock, with its state and whether there
+ * are registrations. */
+static bool is_unwanted(const at_future *source, uint32_t state, bool listed) {
+    if (ati_phase_is_done(state & ATI_PHASE_MASK) || (state & ATI_STATE_NEEDED))
+        return false;
     const ati_registration *registration = source->last;
     if (listed)
         do {
             registration = registration->next;
-            if (registration->fire != ati_fire_indifferent)
-                return true;
+            if (is_interested(registration))
+                return false;
         } while (registration != source->last);
-    return false;
+    return true;
 }
 
-bool ati_future_leave(at_future *source, ati_registration *registration, bool *is_unwanted) {
+bool ati_future_leave(at_future *source, ati_registration *registration, bool *unwanted) {
     uint32_t state = ati_future_lock(source);
     bool linked = registration->previous;
     bool left = linked ? unlink_one(source, registration) : state & ATI_STATE_LISTED;
-    *is_unwanted = !ati_phase_is_done(state & ATI_PHASE_MASK) && !is_wanted(source, left);
+    *unwanted = is_unwanted(source, state, left);
     unlock(source, left);
     return linked;
 }
 
-bool ati_future_lose_interest(at_future *source, ati_registration *registration) {
+bool ati_future_lose_interest(at_future *source, ati_registration *registration,
+                              void (*fire)(ati_registration *registration, at_future *source,
+                                           ati_completions *list)) {
     uint32_t state = ati_future_lock(source);
-    bool is_unwanted = false;
+    bool unwanted = false;
     if (registration->previous) {
-        registration->fire = ati_fire_indifferent;
-        is_unwanted = !is_wanted(source, true);
+        registration->fire = fire;
+        unwanted = is_unwanted(source, state, true);
     }
     unlock(source, state & ATI_STATE_LISTED);
-    return is_unwanted;
-}
-
-bool ati_future_has_one_registration(at_future *source) {
-    uint32_t state = ati_future_lock(source);
-    bool has_one = (state & ATI_STATE_LISTED) && source->last->next == source->last;
-    unlock(source, state & ATI_STATE_LISTED);
-    return has_one;
+    return unwanted;
 }
 
 void ati_future_visit(at_future *source,

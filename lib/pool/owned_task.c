@@ -14,7 +14,7 @@ typedef struct owned_task {
     ati_task_node node;
     at_run_fn run;
     void *argument;
-    at_drop_fn drop; /* of the argument, if `run` never runs; or NULL */
+    at_drop_fn drop;      /* of the argument, if `run` never runs; or NULL */
     ati_context *context; /* owned, or NULL */
     const char *site;
     size_t size; /* of this allocation */
@@ -25,8 +25,8 @@ static void *run_owned_task(void *argument) {
     owned_task *task = argument;
     ati_worker *worker = ati_worker_current;
     ati_task_run run;
-    bool is_cancelled = ati_is_cancelled(task->context);
     ati_task_begin(worker, &run, task->context, task->site, task->name);
+    bool is_cancelled = ati_is_cancelled(task->context);
     ATI_STOP_EXCEPTIONS;
     at_error *error = NULL;
     at_status status = AT_ERROR_CANCELLED;
