@@ -27,8 +27,8 @@ typedef struct at_scope_options {
     at_duration timeout;  /* from now on the current clock; default 0: none */
     at_deadline deadline; /* default 0: none; the earliest of this, `timeout` and those around it
                              counts */
-    at_token *token;      /* retained: the scope is cancelled with this one too, instead of with the
-                             scope around it; default NULL */
+    at_token *token;      /* retained: the scope is cancelled with this one too, and has its
+                             deadline; default NULL */
     bool is_shielded;     /* the cancellation and the deadlines around it do not count; for cleaning
                              up; the default for `timeout` is then 5 s */
     uint64_t reserved[4];
@@ -39,6 +39,7 @@ typedef struct at_scope {
     void *context;
     void *outer;
     void *frame;
+    void *link;
     bool runs;
 } at_scope;
 
@@ -143,7 +144,8 @@ AT_API void at_cancel_callback_add(at_cancel_callback *callback, at_token *token
 /** Removes a callback. When this has returned it is not running and never will be; called from the
  *  callback itself it returns at once.
  *  Threads:   any.
- *  Blocks:    while another thread runs the callback.
+ *  Blocks:    while another thread runs the callback, or the deadline of the token, which has just
+ *             passed, has callbacks called.
  *  Ownership: `callback` is the caller's again. */
 AT_API void at_cancel_callback_remove(at_cancel_callback *callback);
 

@@ -30,6 +30,7 @@ typedef struct ati_frame {
     bool keeps_thread;        /* a wait holds the thread: below it the library is in the middle of
                                  something */
     uint32_t blocking_depth;  /* sections by at_blocking_begin that the task has not ended */
+    uint32_t scope_depth;     /* the same by at_scope_begin */
     void *returned;           /* what at_return was given last, or NULL */
     at_drop_fn returned_drop; /* and how to drop it; means something only then */
     void *next_future;        /* what at_return_future was given last, owned, or NULL */
@@ -65,6 +66,7 @@ static inline void ati_frame_enter(ati_frame *frame, struct ati_context *context
     frame->may_not_wait = outer->may_not_wait;
     frame->keeps_thread = outer->keeps_thread;
     frame->blocking_depth = 0;
+    frame->scope_depth = 0;
     frame->returned = NULL;
     frame->next_future = NULL;
     frame->taken_from = NULL;

@@ -6,12 +6,13 @@
  *
  * What becomes of a future that is cancelled:
  *   done             nothing.
- *   queued           claimed, as by a waiter, and completed as cancelled: it never runs.
+ *   queued           claimed, as by a waiter, and completed as cancelled: it never runs; but a
+ *                    finally does.
  *   running          asked (ATI_STATE_ASKED); the operation of its own, if it has one, is
  *                    cancelled; what the task returns in the end counts. One that goes on with
- *                    another future is completed.
+ *                    another future is completed if it can be taken out of the list of that.
  *   then, recover    claimed while it waits, and completed.
- *   finally          runs in any case, so it goes on waiting; its source may end.
+ *   finally          runs in any case, so it goes on waiting, without interest in its source.
  *   promise          completed.
  *   all, any, ...    completed, if nothing else has been decided.
  *
@@ -20,7 +21,8 @@
  * is there as long as the lock is held; before the lock is released the source is kept by a
  * reference. One case needs care: a source that is ALONE with its continuation is completed by
  * plain stores (completion.c, invariant 5), by whoever runs it. So one that is ALONE and runs is
- * not touched but for one bit, which those stores may take away again: then it is done. One that is
+ * not touched but for one bit, which those stores may take away again: then it is done; unless its
+ * task has an operation of its own: then it is not completed that way. One that is
  * ALONE and waits or is queued is locked first: who is to run it sees that it is not ALONE any
  * more, by the lock or by the reference.
  *
@@ -34,38 +36,39 @@
 #include "future/future.h"
 #include "pool/pool.h"
 
-static ati_result cancelled_result(void) {
-    return (ati_result){.error = ati_error_static(AT_ERROR_CANCELLED)};
-}
-
 /* The caller has claimed it. */
-static void complete_cancelled(at_future *future) {
-    ati_result result = cancelled_result();
-    ati_completions list = {0};
-    ati_future_complete(future, &result, &list);
-    ati_completions_run(&list);
+static void complete_cancelled(at_future *future, ati_unwanted *list) {
+    ati_result result = {.error = ati_error_static(AT_ERROR_CANCELLED)};
+    ati_future_complete(future, &result, list->completions);
 }
 
 /* -- The task -- */
 
-/* Who runs it looks at the operation of its own, so it gets one. */
+static bool is_asked(const at_future *future) {
+    return atomic_load_explicit(&((at_future *)future)->state, memory_order_relaxed) &
+           ATI_STATE_ASKED;
+}
+
+/* Who runs it looks at the operation of its own, so it gets one; without memory the next time. In a
+ * scope it is too late: that belongs to the operation before. */
 static void make_own_context(ati_frame *frame, bool is_needed) {
     at_future *future = (at_future *)frame->identity;
-    if (!is_needed &&
-        !(atomic_load_explicit(&future->state, memory_order_relaxed) & ATI_STATE_ASKED))
+    if ((!is_needed && !is_asked(future)) || frame->context != future->context)
         return;
-    frame->own_context = NULL;
     ati_context *own =
         ati_context_create(frame->context, ati_future_task_name(future), AT_FOREVER, NULL, 0);
     if (!own)
         return;
-    uint32_t state = ati_future_lock(future);
+    frame->own_context = NULL;
+    (void)ati_future_lock(future);
     ati_context *before = future->context;
     future->context = own;
-    ati_future_unlock(future, ATI_STATE_OWN);
+    ati_future_unlock(future, 0, ATI_STATE_OWN);
     frame->context = own;
+    if (ati_worker_current) /* from now on at_check has something to say */
+        ati_worker_ask_to_look(ati_worker_current);
     ati_context_release(before);
-    if (state & ATI_STATE_ASKED)
+    if (is_asked(future)) /* by one who did not see it yet */
         (void)ati_cancel(own, AT_CANCEL_EXPLICIT);
 }
 
@@ -84,7 +87,7 @@ static void poke(const at_future *future) {
 static void ask(at_future *future, uint32_t state) {
     ati_context *own = state & ATI_STATE_OWN ? future->context : NULL;
     ati_context_retain(own);
-    ati_future_unlock(future, ATI_STATE_ASKED);
+    ati_future_unlock(future, 0, ATI_STATE_ASKED);
     if (own)
         (void)ati_cancel(own, AT_CANCEL_EXPLICIT);
     else
@@ -93,13 +96,13 @@ static void ask(at_future *future, uint32_t state) {
 }
 
 /* It was queued, and is claimed. */
-static void complete_unrun(at_future *future) {
+static void complete_unrun(at_future *future, ati_unwanted *list) {
     at_future *source = future->source;
     ati_future_drop_argument(future);
     at_pool *pool = future->executor->pool;
     if (pool && future->executor == &pool->executor)
         ati_pool_count_cancelled(pool);
-    complete_cancelled(future);
+    complete_cancelled(future, list);
     at_future_release(source);
 }
 
@@ -108,61 +111,94 @@ static void complete_unrun(at_future *future) {
 /* A source whose consumer is locked, and which therefore is there: keeps it by a reference held
  * inside. False: it is done, or it is ALONE and runs, and has been asked. */
 static bool keep_source(at_future *source) {
+    uint32_t state = atomic_load_explicit(&source->state, memory_order_relaxed);
     for (;;) {
-        uint32_t state = atomic_load_explicit(&source->state, memory_order_relaxed);
         uint32_t phase = state & ATI_PHASE_MASK;
         if (ati_phase_is_done(phase))
             return false;
-        if (!(state & ATI_STATE_ALONE)) {
+        if (!(state & ATI_STATE_ALONE) || (state & ATI_STATE_OWN)) {
             ati_future_retain_inside(source);
             return true;
         }
         if (phase == ATI_PHASE_RUNNING) {
-            atomic_fetch_or_explicit(&source->state, ATI_STATE_ASKED, memory_order_relaxed);
-            poke(source);
-            return false;
-        }
-        if (ati_future_try_lock(source, state)) {
+            if (atomic_compare_exchange_weak_explicit(&source->state, &state,
+                                                      state | ATI_STATE_ASKED, memory_order_relaxed,
+                                                      memory_order_relaxed)) {
+                poke(source);
+                return false;
+            }
+        } else if (ati_future_try_lock(source, state)) {
             ati_future_retain_inside(source);
-            ati_future_unlock(source, 0); /* and it is not ALONE any more */
+            ati_future_unlock(source, 0, 0); /* and it is not ALONE any more */
             return true;
+        } else {
+            state = atomic_load_explicit(&source->state, memory_order_relaxed);
         }
     }
 }
 
-/* -- One future, locked by the caller; each unlocks it -- */
+/* What a future that is locked has in the list of its source, and how it leaves. */
+typedef struct parting {
+    at_future *source;
+    bool is_kept;     /* by a reference held inside */
+    bool is_taken;    /* it has left; what belonged to it there is to be given back */
+    bool is_unwanted; /* by anybody, now */
+} parting;
 
-/* One that waits for its source, as a continuation or because it goes on with it. With `set` in its
- * state it is claimed. */
-static void cancel_follower(at_future *future, ati_registration *registration, uint32_t set,
-                            ati_unwanted *list) {
-    at_future *source = future->source;
-    bool is_unwanted = false;
-    bool is_kept = keep_source(source);
-    bool taken = is_kept && ati_future_leave(source, registration, &is_unwanted);
-    ati_future_unlock(future, set);
-    if (registration == &future->registration)
-        ati_future_drop_argument(future); /* of one that goes on it is gone */
-    complete_cancelled(future);
-    if (taken) {
-        at_future_release(source); /* the reference of `future` */
+static parting part(at_future *future, ati_registration *registration) {
+    parting made = {.source = future->source};
+    made.is_kept = keep_source(made.source);
+    if (made.is_kept)
+        made.is_taken = ati_future_leave(made.source, registration, &made.is_unwanted);
+    return made;
+}
+
+/* The future is unlocked. */
+static void end_parting(at_future *future, const parting *made, ati_unwanted *list) {
+    if (made->is_taken) {
+        at_future_release(made->source); /* the reference of `future` */
         ati_future_release_inside(future);
     }
-    if (is_unwanted)
-        ati_unwanted_add(list, source);
-    else if (is_kept)
-        ati_future_release_inside(source);
+    if (made->is_unwanted)
+        ati_unwanted_add(list, made->source);
+    else if (made->is_kept)
+        ati_future_release_inside(made->source);
+}
+
+/* -- One future, locked by the caller; each unlocks it -- */
+
+/* Claimed, it may still be fired. */
+static void cancel_continuation(at_future *future, ati_unwanted *list) {
+    parting made = part(future, &future->registration);
+    ati_future_unlock(future, 0, ATI_PHASE_RUNNING);
+    ati_future_drop_argument(future);
+    complete_cancelled(future, list);
+    end_parting(future, &made, list);
+}
+
+/* One that goes on with another. Where it is not in the list of that, it is about to be completed,
+ * or to be put there by who then sees that it is asked. */
+static void cancel_forward(at_future *future, ati_unwanted *list) {
+    parting made = part(future, &future->forward);
+    if (!made.is_taken) {
+        made.is_unwanted = false;
+        ati_future_unlock(future, 0, ATI_STATE_ASKED);
+    } else {
+        ati_future_unlock(future, ATI_STATE_FORWARD, 0);
+        complete_cancelled(future, list);
+    }
+    end_parting(future, &made, list);
 }
 
 static void cancel_before_finally(at_future *future, ati_unwanted *list) {
     at_future *source = future->source;
     bool is_kept = keep_source(source);
-    ati_future_unlock(future, 0);
-    if (!is_kept)
-        return;
-    if (ati_future_has_one_interest(source))
+    bool is_unwanted = is_kept && ati_future_lose_interest(source, &future->registration,
+                                                           ati_fire_indifferent_continuation);
+    ati_future_unlock(future, 0, 0);
+    if (is_unwanted)
         ati_unwanted_add(list, source);
-    else
+    else if (is_kept)
         ati_future_release_inside(source);
 }
 
@@ -170,7 +206,7 @@ static void cancel_waiting(at_future *future, ati_unwanted *list) {
     switch (future->kind) {
     case ATI_FUTURE_THEN:
     case ATI_FUTURE_RECOVER:
-        cancel_follower(future, &future->registration, ATI_PHASE_RUNNING, list);
+        cancel_continuation(future, list);
         break;
     case ATI_FUTURE_FINALLY:
         cancel_before_finally(future, list);
@@ -179,22 +215,18 @@ static void cancel_waiting(at_future *future, ati_unwanted *list) {
         ati_combination_cancel(future, list);
         break;
     default: {
-        ati_future_unlock(future, 0);
-        ati_result result = cancelled_result();
-        ati_completions completions = {0};
-        (void)ati_future_try_complete(future, &result, &completions);
-        ati_completions_run(&completions);
+        ati_future_unlock(future, 0, 0);
+        ati_result result = {.error = ati_error_static(AT_ERROR_CANCELLED)};
+        (void)ati_future_try_complete(future, &result, list->completions);
     }
     }
 }
 
 static void cancel_running(at_future *future, uint32_t state, ati_unwanted *list) {
-    if (!(state & ATI_STATE_FORWARD))
-        ask(future, state);
-    else if (state & ATI_STATE_LEFT)
-        ati_future_unlock(future, 0);
+    if (state & ATI_STATE_FORWARD)
+        cancel_forward(future, list);
     else
-        cancel_follower(future, &future->forward, ATI_STATE_LEFT, list);
+        ask(future, state);
 }
 
 static void cancel_one(at_future *future, ati_unwanted *list) {
@@ -202,16 +234,18 @@ static void cancel_one(at_future *future, ati_unwanted *list) {
         uint32_t state = ati_future_lock(future);
         uint32_t phase = state & ATI_PHASE_MASK;
         if (phase == ATI_PHASE_QUEUED) { /* which it may leave although it is locked */
-            ati_future_unlock(future, 0);
-            if (!ati_future_claim(future))
+            ati_future_unlock(future, 0, 0);
+            if (future->kind == ATI_FUTURE_FINALLY)
+                return;
+            if (!ati_future_claim(future, 0))
                 continue;
-            complete_unrun(future);
+            complete_unrun(future, list);
         } else if (phase == ATI_PHASE_WAITING) {
             cancel_waiting(future, list);
         } else if (phase == ATI_PHASE_RUNNING) {
             cancel_running(future, state, list);
         } else {
-            ati_future_unlock(future, 0);
+            ati_future_unlock(future, 0, 0);
         }
         return;
     }
@@ -236,6 +270,8 @@ void at_future_cancel(at_future *future) {
     if (future->is_static)
         return;
     ati_future_retain_inside(future);
-    ati_unwanted list = {.futures = {future}, .count = 1};
+    ati_completions completions = {0};
+    ati_unwanted list = {.completions = &completions, .count = 1, .futures = {future}};
     ati_unwanted_cancel(&list);
+    ati_completions_run(&completions);
 }

@@ -186,7 +186,7 @@ static void win(combination *combine, at_future *source, ati_completions *list) 
  * the same is still to be told of it. */
 static bool lose_interest(combination *combine, entry *left) {
     if (!combine->is_cancelled)
-        return ati_future_lose_interest(left->source, &left->registration);
+        return ati_future_lose_interest(left->source, &left->registration, ati_fire_indifferent);
     bool is_unwanted;
     ati_future_mark_passed(left->source);
     if (ati_future_leave(left->source, &left->registration, &is_unwanted))
@@ -206,7 +206,7 @@ static void stop(combination *combine, ati_unwanted *list) {
 }
 
 void ati_completions_stop(ati_completions *list) {
-    ati_unwanted unwanted = {.count = 0};
+    ati_unwanted unwanted = {.completions = list};
     while (list->stopping) {
         combination *combine = list->stopping;
         list->stopping = combine->next_stopping;
@@ -299,7 +299,7 @@ static void attach_entries(combination *combine, ati_completions *list) {
 void ati_combination_cancel(at_future *result, ati_unwanted *list) {
     combination *combine = result->node.work.argument;
     atomic_fetch_add_explicit(&combine->users, 1, memory_order_relaxed);
-    ati_future_unlock(result, 0);
+    ati_future_unlock(result, 0, 0);
     ati_lock_acquire(&combine->lock);
     bool is_late = combine->decided || combine->remaining == 0;
     if (!is_late) {
@@ -312,10 +312,9 @@ void ati_combination_cancel(at_future *result, ati_unwanted *list) {
         release_user(combine);
         return;
     }
-    ati_completions completions = {0};
-    complete(combine, &(ati_result){.error = ati_error_static(AT_ERROR_CANCELLED)}, &completions);
+    complete(combine, &(ati_result){.error = ati_error_static(AT_ERROR_CANCELLED)},
+             list->completions);
     stop(combine, list);
-    ati_completions_run(&completions);
 }
 
 /* -- Building -- */

@@ -136,12 +136,12 @@ bool ati_future_try_lock(at_future *future, uint32_t state) {
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-void ati_future_unlock(at_future *future, uint32_t set) {
+void ati_future_unlock(at_future *future, uint32_t clear, uint32_t set) {
     uint32_t state = atomic_load_explicit(&future->state, memory_order_relaxed);
     uint32_t next;
+    clear |= ATI_STATE_LOCKED | ATI_STATE_LOCK_WAITED | ATI_STATE_ALONE;
     do
-        next =
-            (state & ~(uint32_t)(ATI_STATE_LOCKED | ATI_STATE_LOCK_WAITED | ATI_STATE_ALONE)) | set;
+        next = (state & ~clear) | set;
     /* ORDER future.lock: release. Publishes what was done under it.
      * Pairs with: acquire in ati_future_lock() and ati_future_leave_waiting(). If relaxed: the next
      * holder reads stale data. */
@@ -356,53 +356,46 @@ bool ati_future_detach(at_future *source, ati_registration *registration) {
 }
 
 static bool is_interested(const ati_registration *registration) {
-    return registration->fire != ati_fire_indifferent && registration->fire != ati_fire_stop;
+    return registration->fire != ati_fire_indifferent &&
+           registration->fire != ati_fire_indifferent_continuation &&
+           registration->fire != ati_fire_stop;
 }
 
-/* Whether a registration in the ring wants its source to go on. */
-static bool is_wanted(const at_future *source, bool listed) {
+/* Whether a pending source is wanted by nobody; under the lock, with its state and whether there
+ * are registrations. */
+static bool is_unwanted(const at_future *source, uint32_t state, bool listed) {
+    if (ati_phase_is_done(state & ATI_PHASE_MASK) || (state & ATI_STATE_NEEDED))
+        return false;
     const ati_registration *registration = source->last;
     if (listed)
         do {
             registration = registration->next;
             if (is_interested(registration))
-                return true;
+                return false;
         } while (registration != source->last);
-    return false;
+    return true;
 }
 
-bool ati_future_leave(at_future *source, ati_registration *registration, bool *is_unwanted) {
+bool ati_future_leave(at_future *source, ati_registration *registration, bool *unwanted) {
     uint32_t state = ati_future_lock(source);
     bool linked = registration->previous;
     bool left = linked ? unlink_one(source, registration) : state & ATI_STATE_LISTED;
-    *is_unwanted = !ati_phase_is_done(state & ATI_PHASE_MASK) && !is_wanted(source, left);
+    *unwanted = is_unwanted(source, state, left);
     unlock(source, left);
     return linked;
 }
 
-bool ati_future_lose_interest(at_future *source, ati_registration *registration) {
+bool ati_future_lose_interest(at_future *source, ati_registration *registration,
+                              void (*fire)(ati_registration *registration, at_future *source,
+                                           ati_completions *list)) {
     uint32_t state = ati_future_lock(source);
-    bool is_unwanted = false;
+    bool unwanted = false;
     if (registration->previous) {
-        registration->fire = ati_fire_indifferent;
-        is_unwanted = !is_wanted(source, true);
+        registration->fire = fire;
+        unwanted = is_unwanted(source, state, true);
     }
     unlock(source, state & ATI_STATE_LISTED);
-    return is_unwanted;
-}
-
-bool ati_future_has_one_interest(at_future *source) {
-    uint32_t state = ati_future_lock(source);
-    size_t count = 0;
-    if (state & ATI_STATE_LISTED) {
-        const ati_registration *registration = source->last;
-        do {
-            registration = registration->next;
-            count += is_interested(registration);
-        } while (count < 2 && registration != source->last);
-    }
-    unlock(source, state & ATI_STATE_LISTED);
-    return count == 1;
+    return unwanted;
 }
 
 void ati_future_visit(at_future *source,

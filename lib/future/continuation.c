@@ -46,6 +46,11 @@ void ati_fire_continuation(ati_registration *registration, at_future *source,
     ati_future_release_inside(future);
 }
 
+void ati_fire_indifferent_continuation(ati_registration *registration, at_future *source,
+                                       ati_completions *list) {
+    ati_fire_continuation(registration, source, list);
+}
+
 at_future *ati_continuation_claim(ati_registration *registration, at_future *source) {
     at_future *future = (at_future *)((char *)registration - offsetof(at_future, registration));
     if (future->executor != source->executor || future->lane != source->lane ||

@@ -35,7 +35,7 @@ enum {
     ATI_STATE_ASKED = 512,      /* its task is asked to stop */
     ATI_STATE_OWN = 1024,       /* its task has an operation of its own */
     ATI_STATE_FORWARD = 2048,   /* it goes on with another future, and is in the list of that */
-    ATI_STATE_LEFT = 4096,      /* and does not any more: it is being completed */
+    ATI_STATE_NEEDED = 4096,    /* a wait runs its task in place */
 };
 
 /* What is to happen when a future completes: an element of its list. `fire` is called once, by the
@@ -238,23 +238,22 @@ bool ati_future_attach_alone(at_future *source, ati_registration *registration);
 /* Removes a registration. False: it is being fired, or has been. */
 bool ati_future_detach(at_future *source, ati_registration *registration);
 
-/* Takes a registration out of the list of its source. True: it was there. `*is_unwanted`: the
- * source is pending, and nobody in its list wants it to go on. */
-bool ati_future_leave(at_future *source, ati_registration *registration, bool *is_unwanted);
+/* Takes a registration out of the list of its source. True: it was there. `*unwanted`: the source
+ * is pending, and nobody in its list wants it to go on. */
+bool ati_future_leave(at_future *source, ati_registration *registration, bool *unwanted);
 
-/* A registration of a combinator is still to be told, but does not want the source to go on. True:
- * nobody in the list does now. */
-bool ati_future_lose_interest(at_future *source, ati_registration *registration);
-
-/* Whether one registration alone wants the source to go on. */
-bool ati_future_has_one_interest(at_future *source);
+/* A registration is still to be told, but does not want the source to go on: from now on it is
+ * fired by `fire`, which is one of those below that say so. True: nobody in the list does now. */
+bool ati_future_lose_interest(at_future *source, ati_registration *registration,
+                              void (*fire)(ati_registration *registration, at_future *source,
+                                           ati_completions *list));
 
 /* The lock: gives the state before. A queued future may become a running one even so; a waiting one
- * does not, and is not completed. Unlocked, a future is not ALONE any more, and has the bits `set`
- * in its state. */
+ * does not, and is not completed. Unlocked, a future is not ALONE any more; the bits `clear` have
+ * gone from its state and the bits `set` are there. */
 uint32_t ati_future_lock(at_future *future);
 bool ati_future_try_lock(at_future *future, uint32_t state); /* if that is its state */
-void ati_future_unlock(at_future *future, uint32_t set);
+void ati_future_unlock(at_future *future, uint32_t clear, uint32_t set);
 void ati_future_wait_unlocked(at_future *future);
 
 typedef enum ati_leaving {
@@ -297,19 +296,24 @@ void ati_fire_continuation(ati_registration *registration, at_future *source,
                            ati_completions *list);
 void ati_fire_forward(ati_registration *registration, at_future *source, ati_completions *list);
 
-/* The same for the registration of a combinator that has lost its interest. */
+/* The same for the registrations of a combinator and of a continuation that have lost their
+ * interest. */
 void ati_fire_indifferent(ati_registration *registration, at_future *source, ati_completions *list);
+void ati_fire_indifferent_continuation(ati_registration *registration, at_future *source,
+                                       ati_completions *list);
 
 /* -- Cancelling (cancel.c) -- */
 
 /* Prepares the frame of a task for being cancelled alone; its identity is the future. */
 void ati_future_prepare_cancel(ati_frame *frame);
 
-/* Futures in which nobody is interested any more, each kept by a reference held inside. */
+/* Futures in which nobody is interested any more, each kept by a reference held inside. What their
+ * end completes goes to `completions`, which the caller runs afterwards. */
 enum { ATI_UNWANTED_ROUND = 32 };
 typedef struct ati_unwanted {
-    at_future *futures[ATI_UNWANTED_ROUND];
+    ati_completions *completions;
     size_t count;
+    at_future *futures[ATI_UNWANTED_ROUND];
 } ati_unwanted;
 
 /* Takes a reference held inside; cancels what is in the list first if there is no room. */
@@ -370,8 +374,9 @@ at_future *ati_future_submit_with(const char *call, const char *site, at_executo
 /* Starts the tasks of fresh futures of one executor that are marked as queued. */
 void ati_future_start_tasks(at_future *const *futures, size_t count);
 
-/* Makes a queued future a running one; only the one that succeeds may run it. */
-bool ati_future_claim(at_future *future);
+/* Makes a queued future a running one, with the bits `set` in its state; only the one that succeeds
+ * may run it. */
+bool ati_future_claim(at_future *future, uint32_t set);
 
 /* The calling worker has claimed the future for a wait: takes it off the deque if it lies at the
  * end, as it mostly does; else it stays in its queue, as a tombstone. */

@@ -33,10 +33,10 @@ void ati_future_drop_argument(at_future *future) {
     ati_call_drop(drop, future->argument);
 }
 
-bool ati_future_claim(at_future *future) {
+bool ati_future_claim(at_future *future, uint32_t set) {
     uint32_t state = atomic_load_explicit(&future->state, memory_order_relaxed);
     while ((state & ATI_PHASE_MASK) == ATI_PHASE_QUEUED) {
-        uint32_t running = (state & ~(uint32_t)ATI_PHASE_MASK) | ATI_PHASE_RUNNING;
+        uint32_t running = (state & ~(uint32_t)ATI_PHASE_MASK) | ATI_PHASE_RUNNING | set;
         /* ORDER future.claim: acquire. Sees what it is to run.
          * Pairs with: release in ati_future_leave_waiting(). If relaxed: a waiter that claims the
          * task reads an unwritten function. */
@@ -108,7 +108,7 @@ static at_error *start_nodes(at_executor *executor, ati_task_node *nodes, size_t
 
 /* The future will not run: it fails. */
 static void fail_start(at_future *future, at_error *error, ati_completions *list) {
-    if (!ati_future_claim(future)) { /* a waiter was faster, and runs it */
+    if (!ati_future_claim(future, 0)) { /* a waiter was faster, and runs it */
         at_error_release(error);
         ati_future_release_inside(future);
         return;
@@ -268,21 +268,24 @@ static at_future *finish_alone(at_future *future, const ati_result *result, ati_
     return next;
 }
 
-/* False: the future has been cancelled. */
-static bool leave_forward(at_future *future) {
-    uint32_t state = ati_future_lock(future);
-    ati_future_unlock(future, ATI_STATE_LEFT);
-    return !(state & ATI_STATE_LEFT);
+/* Who cancels the future may be looking at what it goes on with. */
+static void leave_forward(at_future *future) {
+    (void)ati_future_lock(future);
+    ati_future_unlock(future, ATI_STATE_FORWARD, 0);
 }
 
 void ati_fire_forward(ati_registration *registration, at_future *source, ati_completions *list) {
     at_future *future = (at_future *)((char *)registration - offsetof(at_future, forward));
-    if (leave_forward(future)) {
-        ati_result result = ati_result_of(source);
-        ati_future_complete(future, &result, list);
-    }
+    leave_forward(future);
+    ati_result result = ati_result_of(source);
+    ati_future_complete(future, &result, list);
     at_future_release(source); /* the reference of `future` */
     ati_future_release_inside(future);
+}
+
+static bool is_asked(const at_future *future) {
+    return atomic_load_explicit(&((at_future *)future)->state, memory_order_relaxed) &
+           ATI_STATE_ASKED;
 }
 
 /* The future goes on with the outcome of `next`, which it takes. */
@@ -302,30 +305,33 @@ static void continue_with(at_future *future, at_future *next) {
     future->forward = (ati_registration){.fire = ati_fire_forward};
     ati_future_retain_inside(future); /* for the list of `next` */
     ati_future_retain_inside(future); /* for this call */
-    uint32_t state = ati_future_lock(future);
-    ati_future_unlock(future, ATI_STATE_FORWARD);
+    (void)ati_future_lock(future);
+    ati_future_unlock(future, 0, ATI_STATE_FORWARD);
     ati_future_attach(next, &future->forward, &list);
     ati_completions_run(&list);
-    if (state & ATI_STATE_ASKED)
+    if (is_asked(future)) /* before it was in the list of `next` */
         at_future_cancel(future);
     ati_future_release_inside(future);
 }
 
-/* A function that cleans up runs in any case, shielded: its operation may be cancelled. */
+/* A function that cleans up, or is there for cancellations, runs also when its operation is
+ * cancelled, and then shielded. */
+static bool runs_on_cancelled(const at_future *future) {
+    return future->kind == ATI_FUTURE_FINALLY || future->runs_on_cancelled;
+}
+
+/* The operation of such a function; without memory, the cancelled one. */
 static ati_context *shield(const at_future *future) {
-    if (future->kind != ATI_FUTURE_FINALLY || !ati_is_cancelled(future->context))
-        return NULL;
     return ati_context_create_shielded(future->context, future->context->name,
                                        at_after(cleanup_grace));
 }
 
 /* Its operation is cancelled: it does not run. */
-static void leave_out(at_future *future, ati_worker *worker, ati_result *result) {
-    ati_task_run run;
-    ati_task_begin(worker, &run, NULL, future->site, future->name);
+static void leave_out(at_future *future, ati_worker *worker, ati_task_run *run,
+                      ati_result *result) {
     ati_future_drop_argument(future);
     result->error = ati_error_static(AT_ERROR_CANCELLED);
-    ati_task_end(worker, &run, AT_ERROR_CANCELLED);
+    ati_task_end(worker, run, AT_ERROR_CANCELLED);
 }
 
 /* Calls the function of a claimed future. Gives the future that it goes on with, or NULL, and the
@@ -333,17 +339,19 @@ static void leave_out(at_future *future, ati_worker *worker, ati_result *result)
 static at_future *run_function(at_future *future, ati_worker *worker, ati_result *result) {
     ati_context *context = future->context;
     ati_context *shielded = NULL;
-    if (context) {
-        shielded = shield(future);
-        if (!shielded && future->kind != ATI_FUTURE_FINALLY && ati_is_cancelled(context)) {
-            leave_out(future, worker, result);
-            return NULL;
-        }
-    }
     ati_task_run run;
-    ati_task_begin(worker, &run, shielded ? shielded : context, future->site, future->name);
+    ati_task_begin(worker, &run, context, future->site, future->name);
     run.frame.identity = future;
     run.frame.may_not_wait |= !worker;
+    if (context && ati_is_cancelled(context)) {
+        if (!runs_on_cancelled(future)) {
+            leave_out(future, worker, &run, result);
+            return NULL;
+        }
+        shielded = shield(future);
+        if (shielded)
+            run.frame.context = shielded;
+    }
     if (worker && future->kind != ATI_FUTURE_FINALLY)
         ati_future_prepare_cancel(&run.frame);
     if (future->kind == ATI_FUTURE_THEN)
@@ -394,7 +402,7 @@ static void leave_tombstone(at_future *future, ati_worker *worker) {
 static void *run_queued(void *argument) {
     at_future *future = argument;
     ati_worker *worker = worker_of(future);
-    if (!ati_future_claim(future)) {
+    if (!ati_future_claim(future, 0)) {
         leave_tombstone(future, worker);
         return NULL;
     }

@@ -87,7 +87,7 @@ static void run_claimed(ati_worker *worker, at_future *future) {
  * longer. */
 static bool run_in_place(ati_worker *worker, at_future *future, at_deadline deadline) {
     if (deadline != AT_FOREVER || future->executor != &worker->pool->executor ||
-        !ati_worker_may_nest(worker) || !ati_future_claim(future))
+        !ati_worker_may_nest(worker) || !ati_future_claim(future, ATI_STATE_NEEDED))
         return false;
     ati_future_leave_queue(future);
     run_claimed(worker, future);
@@ -173,6 +173,15 @@ static at_status wait_until_done(at_future *future, at_deadline deadline) {
     return wait_for_completion(future, deadline);
 }
 
+/* What has cancelled the target may have cancelled the one that waits too, whose scope has more to
+ * say about it. */
+static at_status tell_cancelled(at_future *future) {
+    at_status status = ati_cancel_check("at_future_wait");
+    if (status != AT_OK)
+        ati_future_mark_read(future);
+    return status;
+}
+
 at_status at_future_wait(at_future *future, at_deadline deadline, void **value) {
     ATI_CALLER_CHECK(future, "at_future_wait", "`future` is NULL");
     if (ati_worker_current)
@@ -181,7 +190,10 @@ at_status at_future_wait(at_future *future, at_deadline deadline, void **value) 
         at_status status = wait_until_done(future, deadline);
         if (status != AT_OK)
             return status;
-        (void)ati_future_phase(future); /* sees the outcome */
+        if (ati_future_phase(future) == ATI_PHASE_CANCELLED)
+            status = tell_cancelled(future);
+        if (status != AT_OK)
+            return status;
     }
     return read_outcome(future, value);
 }

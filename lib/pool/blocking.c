@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "pool/cancel.h"
 #include "pool/exception.h"
 #include "pool/pool.h"
 #include "pool/suspend.h"
@@ -335,7 +336,7 @@ void *at_blocking_call(at_run_fn run, void *argument) {
     blocking_call call = {
         .run = run,
         .argument = argument,
-        .context = ati_context_current(),
+        .context = ati_context_own(),
         .caller = {worker->pool, ati_lane_of(AT_PRIORITY_INHERITED)},
         .task = ati_frame_current(),
     };

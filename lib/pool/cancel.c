@@ -50,6 +50,12 @@ typedef struct ati_cancel_call {
 
 /* -- Calling -- */
 
+/* Under the lock. */
+static void note_call(ati_context *context, callback_call *noted, const callback *called) {
+    *noted = (callback_call){.called = called, .next = context->calls};
+    context->calls = noted;
+}
+
 /* Takes the next one out of the ring and notes the call. NULL: there is none. */
 static callback *begin_call(ati_context *context, callback_call *noted) {
     ati_lock_acquire(&context->lock);
@@ -57,8 +63,7 @@ static callback *begin_call(ati_context *context, callback_call *noted) {
     if (context->callbacks) {
         next = (callback *)context->callbacks->next;
         ati_cancel_link_remove(&context->callbacks, &next->link);
-        *noted = (callback_call){.called = next, .next = context->calls};
-        context->calls = noted;
+        note_call(context, noted, next);
     }
     ati_lock_release(&context->lock);
     return next;
@@ -130,9 +135,10 @@ bool ati_is_cancelled(ati_context *context) {
     return true;
 }
 
-/* The operation that was not cancelled on account of another. */
+/* The operation that was not cancelled on account of the one above. */
 static const ati_context *find_cause(const ati_context *context) {
-    while (context->parent && ati_context_reason(context) == AT_CANCEL_PARENT)
+    while (ati_context_reason(context) == AT_CANCEL_PARENT && context->parent &&
+           ati_context_reason(context->parent) != AT_CANCEL_NONE)
         context = context->parent;
     return context;
 }
@@ -192,7 +198,8 @@ static void *look(void *context) {
     return NULL;
 }
 
-/* Without a pool nobody keeps the time, and where the pool refuses, it is ending. */
+/* Without a pool nobody keeps the time, and where the pool refuses, it is ending. The task that
+ * looks belongs to no operation: it is to look even if the current one is cancelled. */
 static void set_timer(callback *added) {
     at_pool *pool = at_pool_current();
     at_deadline deadline = added->context->deadline;
@@ -201,8 +208,37 @@ static void set_timer(callback *added) {
     at_timer_init_at(AT_SITE("the deadline of a callback"), &added->timer, pool, look,
                      added->context);
     added->has_timer = true;
+    ati_context *current = ati_context_exchange(NULL);
+    ati_frame_slot slot = ati_frame_put_slot_aside();
     if (at_timer_start(&added->timer, deadline) != AT_OK)
         at_error_clear();
+    ati_frame_put_slot_back(slot);
+    (void)ati_context_exchange(current);
+}
+
+static void init(at_cancel_callback *given, ati_context *context, at_cancel_fn run,
+                 void *argument) {
+    *callback_of(given) = (callback){.context = context, .run = run, .argument = argument};
+    ati_context_retain(context);
+}
+
+/* Once it is in the ring it may be called, and removed, at any time. */
+static void add(callback *added, bool is_cancelled) {
+    ati_context *context = added->context;
+    callback_call noted;
+    ati_lock_acquire(&context->lock);
+    is_cancelled |= ati_context_reason(context) != AT_CANCEL_NONE;
+    if (is_cancelled)
+        note_call(context, &noted, added);
+    else
+        ati_cancel_link_add(&context->callbacks, &added->link);
+    ati_lock_release(&context->lock);
+    if (!is_cancelled)
+        return;
+    ati_context_retain(context); /* the callback may remove itself */
+    make_call(&noted, added->run, added->argument);
+    end_call(context, &noted);
+    ati_context_release(context);
 }
 
 void at_cancel_callback_add(at_cancel_callback *given, at_token *token, at_cancel_fn run,
@@ -211,21 +247,20 @@ void at_cancel_callback_add(at_cancel_callback *given, at_token *token, at_cance
     ATI_CALLER_CHECK(token, "at_cancel_callback_add", "`token` is NULL");
     ATI_CALLER_CHECK(run, "at_cancel_callback_add", "`run` is NULL");
     ati_context *context = (ati_context *)token;
-    callback *added = callback_of(given);
-    *added = (callback){.context = context, .run = run, .argument = argument};
-    ati_context_retain(context);
+    init(given, context, run, argument);
     bool is_cancelled = ati_is_cancelled(context);
-    ati_lock_acquire(&context->lock);
-    is_cancelled |= ati_context_reason(context) != AT_CANCEL_NONE;
     if (!is_cancelled)
-        ati_cancel_link_add(&context->callbacks, &added->link);
-    ati_lock_release(&context->lock);
-    if (is_cancelled) {
-        callback_call unnoted;
-        make_call(&unnoted, run, argument);
-    } else {
-        set_timer(added);
-    }
+        set_timer(callback_of(given));
+    add(callback_of(given), is_cancelled);
+}
+
+static void cancel_other(void *context) {
+    (void)ati_cancel(context, AT_CANCEL_PARENT);
+}
+
+void ati_cancel_with(at_cancel_callback *given, ati_context *token, ati_context *context) {
+    init(given, token, cancel_other, context);
+    add(callback_of(given), false);
 }
 
 static callback_call *find_call(const ati_context *context, const callback *called) {

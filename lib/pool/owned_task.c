@@ -25,8 +25,8 @@ static void *run_owned_task(void *argument) {
     owned_task *task = argument;
     ati_worker *worker = ati_worker_current;
     ati_task_run run;
-    bool is_cancelled = ati_is_cancelled(task->context);
     ati_task_begin(worker, &run, task->context, task->site, task->name);
+    bool is_cancelled = ati_is_cancelled(task->context);
     ATI_STOP_EXCEPTIONS;
     at_error *error = NULL;
     at_status status = AT_ERROR_CANCELLED;

@@ -3,6 +3,7 @@
  * puts the running code under one. */
 #include "base/check.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "pool/cancel.h"
 #include "pool/worker.h"
 
@@ -36,6 +37,56 @@ static void put_under(ati_context *context) {
     (void)ati_context_exchange(context);
 }
 
+/* Whether what cancels `other` (NULL: nothing does) cancels `context` too. */
+static bool is_under(const ati_context *context, const ati_context *other) {
+    if (!other)
+        return true;
+    while (context && context != other)
+        context = context->is_shielded ? NULL : context->parent;
+    return context;
+}
+
+/* Of two operations that both cancel a scope the one that does it for both, or NULL. */
+static ati_context *find_inner(ati_context *outer, ati_context *token) {
+    if (!token || is_under(outer, token))
+        return outer;
+    return is_under(token, outer) ? token : NULL;
+}
+
+/* The scope is cancelled with an operation that is not around it, too. False: there is no memory.
+ */
+static bool join_token(at_scope *scope, ati_context *token) {
+    scope->link = ati_allocate(sizeof(at_cancel_callback));
+    if (scope->link)
+        ati_cancel_with(scope->link, token, scope->context);
+    return scope->link;
+}
+
+static void leave_token(const at_scope *scope) {
+    if (!scope->link)
+        return;
+    at_cancel_callback_remove(scope->link);
+    ati_release(scope->link, sizeof(at_cancel_callback));
+}
+
+/* Makes the operation of a scope. */
+static void create_context(at_scope *scope, const at_scope_options *options) {
+    ati_context *outer = scope->outer;
+    ati_context *token = context_of(options->token);
+    at_deadline deadline = deadline_of(options);
+    if (token && token->deadline < deadline)
+        deadline = token->deadline;
+    ati_context *inner = options->is_shielded ? NULL : find_inner(outer, token);
+    ati_context *parent = inner ? inner : outer;
+    const char *name = parent ? parent->name : "";
+    scope->context = options->is_shielded ? ati_context_create_shielded(parent, name, deadline)
+                                          : ati_context_create(parent, name, deadline, NULL, 0);
+    if (scope->context && token && !inner && !join_token(scope, token)) {
+        ati_context_release(scope->context);
+        scope->context = NULL;
+    }
+}
+
 void at_scope_begin(at_scope *scope, const at_scope_options *options) {
     static const at_scope_options no_options = {0};
     ATI_CALLER_CHECK(scope, "at_scope_begin", "`scope` is NULL");
@@ -44,36 +95,35 @@ void at_scope_begin(at_scope *scope, const at_scope_options *options) {
     ATI_CALLER_CHECK(ati_all_zero(options->reserved, sizeof options->reserved), "at_scope_begin",
                      "`reserved` is not zero");
     ati_context *outer = ati_context_own();
-    ati_context *parent = options->token ? context_of(options->token) : outer;
-    const char *name = parent ? parent->name : "";
-    at_deadline deadline = deadline_of(options);
-    ati_context *context = options->is_shielded
-                               ? ati_context_create_shielded(parent, name, deadline)
-                               : ati_context_create(parent, name, deadline, NULL, 0);
-    *scope =
-        (at_scope){.context = context, .outer = outer, .frame = ati_frame_current(), .runs = true};
-    if (!context)
+    ati_frame *frame = ati_frame_current();
+    *scope = (at_scope){.outer = outer, .frame = frame, .runs = true};
+    create_context(scope, options);
+    frame->scope_depth++;
+    if (!scope->context)
         return;
-    ati_context_set_owner(context, ati_frame_current());
-    put_under(context);
+    ati_context_set_owner(scope->context, frame);
+    put_under(scope->context);
 }
 
 at_status at_scope_end(at_scope *scope) {
     ATI_CALLER_CHECK(scope, "at_scope_end", "`scope` is NULL");
-    ATI_CALLER_CHECK(scope->frame == ati_frame_current(), "at_scope_end",
+    ati_frame *frame = ati_frame_current();
+    ATI_CALLER_CHECK(scope->frame == frame, "at_scope_end",
                      "a scope ends in the function that began it, once");
     ati_context *context = scope->context;
+    ATI_CALLER_CHECK(!context || ati_context_current() == context, "at_scope_end",
+                     "a scope that was begun after this one has not ended");
     scope->frame = NULL;
+    frame->scope_depth--;
     if (!context)
         return AT_ERROR_NO_MEMORY;
-    ATI_CALLER_CHECK(ati_context_current() == context, "at_scope_end",
-                     "a scope that was begun after this one has not ended");
     at_status status = AT_OK;
     if (ati_is_cancelled(context))
         status = ati_context_reason(context) == AT_CANCEL_DEADLINE ? AT_ERROR_TIMED_OUT
                                                                    : AT_ERROR_CANCELLED;
     ati_context_set_owner(context, NULL);
     put_under(scope->outer);
+    leave_token(scope);
     ati_context_release(context);
     return status;
 }

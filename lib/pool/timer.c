@@ -43,7 +43,7 @@ typedef enum timer_state {
 
 /* The task of a timer while it runs, on its stack. */
 typedef struct timer_run {
-    ati_task_run run; /* run.frame.identity is this */
+    ati_task_run run;
     bool is_released; /* the timer is not to be touched any more */
     struct timer_run *next;
 } timer_run;
@@ -253,9 +253,8 @@ static void *run_timer(void *argument) {
     bool is_own = timer->is_own;
     ati_lock_release(&timer->lock);
 
-    bool is_cancelled = ati_is_cancelled(context);
     ati_task_begin(worker, &run.run, context, site, NULL);
-    run.run.frame.identity = &run;
+    bool is_cancelled = ati_is_cancelled(context);
     ATI_STOP_EXCEPTIONS;
     at_error *error = NULL;
     at_status status = AT_ERROR_CANCELLED;
@@ -313,7 +312,7 @@ bool at_timer_cancel(at_timer *timer) {
 static void release_own_runs(task_timer *timer) {
     for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer)
         for (timer_run **place = &timer->runs; *place; place = &(*place)->next)
-            if (*place == frame->identity) {
+            if (&(*place)->run.frame == frame) {
                 (*place)->is_released = true;
                 *place = (*place)->next;
                 break;

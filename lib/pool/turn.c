@@ -49,11 +49,15 @@ void ati_worker_give_turn(ati_worker *worker) {
         ati_worker_yield(worker);
 }
 
-/* Also of those that wait below on this stack: they go on without a new turn. */
+/* Also of those that wait below on this stack: they go on without a new turn. One that is asked to
+ * stop is of an operation from now on. */
 static bool has_operation(void) {
-    for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer)
+    for (ati_frame *frame = ati_frame_current(); frame; frame = frame->outer) {
+        if (frame->own_context)
+            frame->own_context(frame, false);
         if (frame->context)
             return true;
+    }
     return false;
 }
 

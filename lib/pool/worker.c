@@ -136,10 +136,13 @@ static inline void go_on_below(ati_worker *worker, const ati_task_run *run) {
 }
 
 static _Noreturn void abort_open_section(const ati_frame *frame) {
+    const char *kind = frame->blocking_depth > 0 ? "blocking" : "scope";
+    char call[30];
     char sentence[200];
-    snprintf(sentence, sizeof sentence, "task %s returned without at_blocking_end",
-             ati_task_name_of(frame));
-    ati_caller_abort("at_blocking_begin", sentence);
+    snprintf(call, sizeof call, "at_%s_begin", kind);
+    snprintf(sentence, sizeof sentence, "task %s returned without at_%s_end",
+             ati_task_name_of(frame), kind);
+    ati_caller_abort(call, sentence);
 }
 
 void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
@@ -150,7 +153,7 @@ void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
     ATI_CALLER_CHECK(!current || ati_forks_count(&current->forks) == run->fork_count, "task",
                      "a task or forked call has returned before its forks were joined; call "
                      "at_fork_join for each");
-    if (run->frame.blocking_depth > 0)
+    if ((run->frame.blocking_depth | run->frame.scope_depth) > 0)
         abort_open_section(&run->frame);
     if (run->frame.next_future)
         run->frame.next_release(run->frame.next_future);
@@ -187,8 +190,8 @@ at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, a
 static void run_started(ati_worker *worker, const ati_work *work) {
     ati_task_run run;
     ati_context *context = ati_work_context(work);
-    bool is_cancelled = context && ati_is_cancelled(context);
     ati_task_begin(worker, &run, context, work->site, NULL);
+    bool is_cancelled = context && ati_is_cancelled(context);
     ATI_STOP_EXCEPTIONS;
     at_error *error = NULL;
     at_status status = AT_ERROR_CANCELLED;

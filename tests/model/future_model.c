@@ -330,7 +330,7 @@ static void run_task(void) {
 
 /* A waiter of a task claims it, as the worker may; the task then stays in its queue. */
 static void run_in_place(void) {
-    if (ati_future_claim(source))
+    if (ati_future_claim(source, 0))
         ati_future_run(source);
 }
 

@@ -393,6 +393,35 @@ static void nested_blocking_end_without_begin(void) {
     run_in_task(wait_for_end_only);
 }
 
+static void *begin_scope_only(void *unused) {
+    static at_scope scope;
+    at_scope_begin(&scope, NULL);
+    return unused;
+}
+
+static void scope_begin_without_end(void) {
+    run_in_task(begin_scope_only);
+}
+
+static void *end_scope_twice(void *unused) {
+    at_scope scope;
+    at_scope_begin(&scope, NULL);
+    at_scope_end(&scope);
+    at_scope_end(&scope);
+    return unused;
+}
+
+static void scope_end_twice(void) {
+    run_in_task(end_scope_twice);
+}
+
+static void scope_ends_before_the_inner_one(void) {
+    at_scope outer, inner;
+    at_scope_begin(&outer, NULL);
+    at_scope_begin(&inner, NULL);
+    at_scope_end(&outer);
+}
+
 static void blocking_call_of_null(void) {
     at_blocking_call(NULL, NULL);
 }
@@ -478,6 +507,9 @@ static const struct {
     CASE(nested_blocking_begin_without_end, "at_blocking_begin", "task inner returned"),
     CASE(nested_blocking_end_without_begin, "at_blocking_end", "at_blocking_begin"),
     CASE(blocking_end_without_begin, "at_blocking_end", "at_blocking_begin"),
+    CASE(scope_begin_without_end, "at_scope_begin", "at_scope_end"),
+    CASE(scope_end_twice, "at_scope_end", "once"),
+    CASE(scope_ends_before_the_inner_one, "at_scope_end", "begun after"),
     CASE(blocking_call_of_null, "at_blocking_call", "run"),
     CASE(create_into_null, "at_pool_create", "pool"),
     CASE(start_on_null, "at_pool_start", "pool"),

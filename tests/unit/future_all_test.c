@@ -187,6 +187,7 @@ Test(future_all, prefers_real_errors) {
     expect_outcome(all, AT_ERROR_IO);
     at_future_release(settled);
     destroy_set(&set);
+    at_future_release(settled);
     at_future_release(all);
     destroy_pool(pool);
 }
@@ -195,6 +196,7 @@ Test(future_all, is_cancelled_if_there_is_nothing_worse) {
     struct set set = {0};
     at_pool *pool = create_pool(2);
     create_set(pool, &set);
+    at_future *settled = want_all(&set);
     at_future *all = at_future_all(set.futures, count);
     fail(&set, 4, AT_ERROR_CANCELLED);
     for (int i = 0; i < count; i++)
@@ -202,6 +204,7 @@ Test(future_all, is_cancelled_if_there_is_nothing_worse) {
             succeed(&set, i);
     expect_outcome(all, AT_ERROR_CANCELLED);
     destroy_set(&set);
+    at_future_release(settled);
     at_future_release(all);
     destroy_pool(pool);
 }
