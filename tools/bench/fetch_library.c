@@ -9,6 +9,8 @@
 #include <asynctools/pool_statistics.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 
 /* The job on the library. Each request is a task that waits for its socket by a promise, in a scope
@@ -76,7 +78,7 @@ static bool run_requests(const struct library_run *library, struct fetch_figures
     return status == AT_OK || complain(figures, at_error_message(at_error_last()));
 }
 
-bool fetch_on_library(struct fetch_run *run, struct fetch_figures *figures) {
+static bool run_on_pool(struct fetch_run *run, struct fetch_figures *figures) {
     bool well = false;
     double resident = child_resident_bytes();
     struct library_run library = {.run = run};
@@ -100,5 +102,17 @@ bool fetch_on_library(struct fetch_run *run, struct fetch_figures *figures) {
     at_pool_destroy(library.pool);
     at_token_release(library.token);
     fetch_sum(run, figures);
+    return well;
+}
+
+/* Signals come to the thread of the loop, and not to one that runs a task on a small stack. */
+bool fetch_on_library(struct fetch_run *run, struct fetch_figures *figures) {
+    sigset_t ends, before;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &ends, &before);
+    bool well = run_on_pool(run, figures);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return well;
 }
