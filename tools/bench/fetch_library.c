@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "fetch_loop.h"
 #include "messages.h"
+#include "tasks.h"
 
 #include <asynctools/cancel.h>
 #include <asynctools/error.h>
@@ -63,7 +64,7 @@ static bool run_requests(const struct library_run *library, struct fetch_figures
     long limit = run->options->concurrency;
     if (limit > run->options->requests)
         limit = run->options->requests;
-    uint64_t start = now_ns();
+    uint64_t cpu = tasks_cpu_ns(), start = now_ns();
     at_scope_begin(&scope, &(at_scope_options){.token = library->token});
     at_status status =
         fetch_gate_open(&gate, library->pool, fetch_one,
@@ -72,6 +73,7 @@ static bool run_requests(const struct library_run *library, struct fetch_figures
     if (status == AT_OK)
         status = fetch_gate_join(&gate);
     figures->time_ns = (int64_t)(now_ns() - start);
+    figures->cpu_ns = (int64_t)(tasks_cpu_ns() - cpu);
     at_pool_get_statistics(library->pool, &statistics);
     figures->max_suspended = (int64_t)statistics.max_suspended;
     figures->threads = run->options->threads + 1 + (int64_t)statistics.max_spares;
