@@ -75,6 +75,29 @@ static void check_grown(const char *program) {
     json_decref(result);
 }
 
+static bool says(const char *what) {
+    char *text = at_bench_read("err");
+    bool found = strstr(text, what) != NULL;
+    free(text);
+    return found;
+}
+
+static bool is_cut_short(const char *reason) {
+    json_t *result = at_bench_read_json("out");
+    bool is_cut = json_is_false(json_object_get(result, "complete")) &&
+                  strcmp(json_string_value(json_object_get(result, "reason")), reason) == 0;
+    json_decref(result);
+    return is_cut;
+}
+
+/* One folder cannot be read, and that is the end. */
+static void check_fail_fast(const char *folder) {
+    plain_check(at_bench_run("index", "--json", "--fail-fast", "--threads", "2", "--verify", folder,
+                             NULL) == 1);
+    plain_check(is_cut_short("AT_CANCEL_EXPLICIT"));
+    plain_check(says("unreadable: ") && says(folder));
+}
+
 static void check_long_paths(const char *program) {
     char name[201], *folder = at_bench_folder;
     memset(name, 'n', sizeof(name) - 1);
@@ -95,6 +118,8 @@ static void check_long_paths(const char *program) {
     plain_check(count_problem(result, "unreadable") == 1);
     plain_check(at_bench_count(result, "directories") > 20);
     json_decref(result);
+    if (strcmp(program, "library") == 0)
+        check_fail_fast(at_bench_path("long"));
     char *const remove[] = {"rm", "-rf", (char *)at_bench_path("long"), NULL};
     at_bench_run_other(remove);
 }
@@ -144,6 +169,23 @@ __attribute__((sentinel)) static pid_t start(const char *first, ...) {
     return process;
 }
 
+/* Time ends it, in the middle of a file; one that is long enough does not matter. */
+static void check_timeout(const char *folder) {
+    plain_check(at_bench_run("index", "--json", "--timeout", "1", "--threads", "2", "--verify",
+                             folder, NULL) == 1);
+    plain_check(is_cut_short("AT_CANCEL_DEADLINE"));
+    plain_check(says("1 s have passed"));
+    plain_check(mkdir(at_bench_path("empty"), 0755) == 0);
+    plain_check(at_bench_run("index", "--json", "--no-compare", "--timeout", "3600", "--fail-fast",
+                             at_bench_path("empty"), NULL) == 0);
+    plain_check(rmdir(at_bench_path("empty")) == 0);
+    plain_check(at_bench_run("index", "--timeout", "1", "--program", "plain", folder, NULL) == 2 &&
+                says("--timeout"));
+    plain_check(at_bench_run("index", "--fail-fast", "--program", "sequential", folder, NULL) ==
+                    2 &&
+                says("--fail-fast"));
+}
+
 /* A file of holes, too long to be read in any time: Ctrl-C has to end it. */
 static void check_interrupt(const char *program) {
     start_folder("endless");
@@ -164,6 +206,8 @@ static void check_interrupt(const char *program) {
     json_t *result = at_bench_read_json("out");
     plain_check(json_is_false(json_object_get(result, "complete")));
     json_decref(result);
+    if (strcmp(program, "library") == 0)
+        check_timeout(at_bench_path("endless"));
     plain_check(unlink(at_bench_path("endless/file")) == 0);
     plain_check(rmdir(at_bench_path("endless")) == 0);
 }

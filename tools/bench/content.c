@@ -106,13 +106,13 @@ static void set_hash(struct content *content, XXH128_hash_t hash) {
 
 /* Goes on after a first block that was not the last. */
 static int read_rest(struct content_reader *reader, int descriptor, uint64_t max_bytes,
-                     const atomic_bool *stop, struct content *content) {
+                     content_stop_fn is_stopped, const void *context, struct content *content) {
     unsigned char *text = reader->buffer + BUFFER_FRONT;
     size_t length = content->bytes;
     XXH3_128bits_reset(reader->state);
     for (;;) {
         XXH3_128bits_update(reader->state, text, length);
-        if (content->bytes >= max_bytes || atomic_load_explicit(stop, memory_order_relaxed))
+        if (content->bytes >= max_bytes || is_stopped(context))
             break;
         text[-1] = text[length - 1];
         ssize_t got = read_block(descriptor, text, BUFFER_BYTES);
@@ -129,7 +129,7 @@ static int read_rest(struct content_reader *reader, int descriptor, uint64_t max
 }
 
 int content_read(struct content_reader *reader, int descriptor, uint64_t expected_bytes,
-                 const atomic_bool *stop, struct content *content) {
+                 content_stop_fn is_stopped, const void *context, struct content *content) {
     unsigned char *text = reader->buffer + BUFFER_FRONT;
     memset(content, 0, sizeof(*content));
     text[-1] = ' ';
@@ -144,5 +144,5 @@ int content_read(struct content_reader *reader, int descriptor, uint64_t expecte
         set_hash(content, XXH3_128bits(text, (size_t)got));
         return 0;
     }
-    return read_rest(reader, descriptor, expected_bytes + MAX_GROWTH, stop, content);
+    return read_rest(reader, descriptor, expected_bytes + MAX_GROWTH, is_stopped, context, content);
 }

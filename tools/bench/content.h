@@ -23,11 +23,15 @@ struct content_reader;
 struct content_reader *content_reader_create(void);
 void content_reader_destroy(struct content_reader *reader);
 
+/* Asked between two blocks of a file: whether to stop reading. */
+typedef bool (*content_stop_fn)(const void *context);
+
 /* Reads `descriptor` to its end, but not much past `expected_bytes` (its size when it was opened),
- * so that a file which grows as fast as it is read ends too; stops between two blocks once `*stop`
- * is true. Gives 0 or an errno; `content` holds what was read until then, its hash only on 0. */
+ * so that a file which grows as fast as it is read ends too; stops between two blocks once
+ * `is_stopped(context)`. Gives 0 or an errno; `content` holds what was read until then, its hash
+ * only on 0. */
 int content_read(struct content_reader *reader, int descriptor, uint64_t expected_bytes,
-                 const atomic_bool *stop, struct content *content);
+                 content_stop_fn is_stopped, const void *context, struct content *content);
 
 /* Adds the lines and words of `text` to `content`. text[-1] must be readable: the byte before the
  * text, or a space at its start. */

@@ -51,6 +51,7 @@ struct fetch_request {
 struct fetch_figures {
     int64_t counts[FETCH_OUTCOMES];
     int64_t time_ns;
+    int64_t cpu_ns; /* of the process, so without the server */
     int64_t p50_ns;
     int64_t p99_ns;
     int64_t max_ns;

@@ -24,7 +24,7 @@ static void start_next(struct fetch_gate *gate) {
         return;
     }
     struct fetch_turn *turn =
-        (struct fetch_turn *)((char *)(uintptr_t)gate->items.data + index * gate->items.size);
+        (struct fetch_turn *)((char *)gate->items.data + index * gate->items.size);
     turn->gate = gate;
     at_status status = at_pool_start_with(
         gate->pool, &(at_task_options){.run = run_turn, .argument = turn, .drop = drop_turn});

@@ -3,12 +3,15 @@
 #include "clock.h"
 #include "fetch_loop.h"
 #include "messages.h"
+#include "tasks.h"
 
 #include <asynctools/cancel.h>
 #include <asynctools/error.h>
 #include <asynctools/pool_statistics.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 
 /* The job on the library. Each request is a task that waits for its socket by a promise, in a scope
@@ -61,7 +64,7 @@ static bool run_requests(const struct library_run *library, struct fetch_figures
     long limit = run->options->concurrency;
     if (limit > run->options->requests)
         limit = run->options->requests;
-    uint64_t start = now_ns();
+    uint64_t cpu = tasks_cpu_ns(), start = now_ns();
     at_scope_begin(&scope, &(at_scope_options){.token = library->token});
     at_status status =
         fetch_gate_open(&gate, library->pool, fetch_one,
@@ -70,13 +73,14 @@ static bool run_requests(const struct library_run *library, struct fetch_figures
     if (status == AT_OK)
         status = fetch_gate_join(&gate);
     figures->time_ns = (int64_t)(now_ns() - start);
+    figures->cpu_ns = (int64_t)(tasks_cpu_ns() - cpu);
     at_pool_get_statistics(library->pool, &statistics);
     figures->max_suspended = (int64_t)statistics.max_suspended;
     figures->threads = run->options->threads + 1 + (int64_t)statistics.max_spares;
     return status == AT_OK || complain(figures, at_error_message(at_error_last()));
 }
 
-bool fetch_on_library(struct fetch_run *run, struct fetch_figures *figures) {
+static bool run_on_pool(struct fetch_run *run, struct fetch_figures *figures) {
     bool well = false;
     double resident = child_resident_bytes();
     struct library_run library = {.run = run};
@@ -100,5 +104,17 @@ bool fetch_on_library(struct fetch_run *run, struct fetch_figures *figures) {
     at_pool_destroy(library.pool);
     at_token_release(library.token);
     fetch_sum(run, figures);
+    return well;
+}
+
+/* Signals come to the thread of the loop, and not to one that runs a task on a small stack. */
+bool fetch_on_library(struct fetch_run *run, struct fetch_figures *figures) {
+    sigset_t ends, before;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &ends, &before);
+    bool well = run_on_pool(run, figures);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return well;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -22,7 +23,7 @@ _Static_assert((int)EPOLLIN == POLLIN && (int)EPOLLOUT == POLLOUT, "epoll takes 
 struct fetch_socket {
     struct fetch_loop *loop;
     at_pool *pool;
-    at_promise *promise; /* of the wait in progress, or of one that was cancelled */
+    at_promise *_Atomic promise; /* of the wait in progress, or of one that was cancelled */
     struct fetch_socket *next;
     int descriptor;
     bool is_known; /* to epoll */
@@ -40,7 +41,7 @@ struct fetch_loop {
 };
 
 static void free_socket(struct fetch_socket *socket) {
-    at_promise_destroy(socket->promise);
+    at_promise_destroy(atomic_load_explicit(&socket->promise, memory_order_relaxed));
     free(socket);
 }
 
@@ -61,9 +62,17 @@ static void stop(struct fetch_loop *loop) {
     loop->on_stop(loop->context);
 }
 
+static void complete_wait(struct fetch_socket *socket) {
+    /* Acquire: pairs with the release of the task that waits. */
+    at_promise_set(atomic_load_explicit(&socket->promise, memory_order_acquire), NULL, NULL);
+}
+
 static void *run_loop(void *argument) {
     struct fetch_loop *loop = argument;
     struct epoll_event events[EVENTS];
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
     for (bool ended = false; !ended;) {
         int count = epoll_wait(loop->epoll, events, EVENTS, -1);
         for (int i = 0; i < count; i++) {
@@ -73,7 +82,7 @@ static void *run_loop(void *argument) {
             else if (source == &loop->stop_descriptor)
                 stop(loop);
             else
-                at_promise_set(((struct fetch_socket *)source)->promise, NULL, NULL);
+                complete_wait(source);
         }
         free_closed(loop);
     }
@@ -147,7 +156,7 @@ int fetch_socket_descriptor(const struct fetch_socket *socket) {
 void fetch_socket_close(struct fetch_socket *socket) {
     struct fetch_loop *loop = socket->loop;
     close(socket->descriptor);
-    if (!socket->promise) {
+    if (!atomic_load_explicit(&socket->promise, memory_order_relaxed)) {
         free_socket(socket);
         return;
     }
@@ -167,16 +176,19 @@ static bool arm(struct fetch_socket *socket, short events) {
 enum fetch_wait_result fetch_socket_wait(void *context, int descriptor, short events) {
     struct fetch_socket *socket = context;
     (void)descriptor;
-    if (at_promise_create(&socket->promise, at_pool_executor(socket->pool)) != AT_OK)
+    at_promise *promise;
+    if (at_promise_create(&promise, at_pool_executor(socket->pool)) != AT_OK)
         return FETCH_WAIT_BROKE;
-    at_future *ready = at_promise_future(socket->promise);
+    at_future *ready = at_promise_future(promise);
+    /* Release: the loop finds the promise when the event comes. */
+    atomic_store_explicit(&socket->promise, promise, memory_order_release);
     at_status status = AT_ERROR_SYSTEM;
     if (arm(socket, events))
         status = at_future_wait(ready, AT_FOREVER, NULL);
     at_future_release(ready);
     if (status == AT_OK) {
-        at_promise_destroy(socket->promise);
-        socket->promise = NULL;
+        atomic_store_explicit(&socket->promise, NULL, memory_order_relaxed);
+        at_promise_destroy(promise);
         return FETCH_READY;
     }
     if (status == AT_ERROR_TIMED_OUT)

@@ -11,8 +11,8 @@
 struct fetch_loop;
 struct fetch_socket;
 
-/* Starts the thread. It calls `on_stop(context)` once, when `stop_descriptor` becomes readable.
- * Gives 0 or an errno. */
+/* Starts the thread, which takes signals, also those that the caller blocks. It calls
+ * `on_stop(context)` once, when `stop_descriptor` becomes readable. Gives 0 or an errno. */
 int fetch_loop_create(struct fetch_loop **loop, int stop_descriptor, void (*on_stop)(void *context),
                       void *context);
 

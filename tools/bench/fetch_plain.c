@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "fetch_exchange.h"
 #include "messages.h"
+#include "tasks.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -133,10 +134,11 @@ bool fetch_with_threads(struct fetch_run *run, struct fetch_figures *figures) {
         snprintf(figures->message, sizeof(figures->message), "%s", describe_errno(errno));
         return false;
     }
-    uint64_t start = now_ns();
+    uint64_t cpu = tasks_cpu_ns(), start = now_ns();
     int error = start_all(run);
     wait_until_all_free();
     figures->time_ns = (int64_t)(now_ns() - start);
+    figures->cpu_ns = (int64_t)(tasks_cpu_ns() - cpu);
     figures->threads = atomic_load_explicit(&run->peak_threads, memory_order_relaxed) + 1;
     figures->peak_bytes = (int64_t)(child_peak_bytes() - resident);
     fetch_sum(run, figures);

@@ -25,8 +25,8 @@ static void print_outcomes(const struct fetch_options *options,
 }
 
 static void print_program(const char *name, const struct fetch_figures *figures) {
-    printf("\n%s: %.3f s, %.0f answers/s\n", name, (double)figures->time_ns / 1e9,
-           per_second(figures));
+    printf("\n%s: %.3f s, %.0f answers/s, %.3f s of CPU time\n", name,
+           (double)figures->time_ns / 1e9, per_second(figures), (double)figures->cpu_ns / 1e9);
     printf("  latency          p50 %.1f ms, p99 %.1f ms, max %.1f ms\n",
            (double)figures->p50_ns / 1e6, (double)figures->p99_ns / 1e6,
            (double)figures->max_ns / 1e6);
@@ -53,16 +53,17 @@ static json_t *make_figures(const struct fetch_figures *figures) {
     json_t *latency = json_pack("{sI sI sI}", "p50", (json_int_t)figures->p50_ns, "p99",
                                 (json_int_t)figures->p99_ns, "max", (json_int_t)figures->max_ns);
     return json_pack(
-        "{sI sI sI sI sI sI sf so sI sI sI sI sI}", "succeeded",
+        "{sI sI sI sI sI sI sI sf so sI sI sI sI sI}", "succeeded",
         (json_int_t)figures->counts[FETCH_SUCCEEDED], "failed",
         (json_int_t)figures->counts[FETCH_FAILED], "timed_out",
         (json_int_t)figures->counts[FETCH_TIMED_OUT], "cancelled",
         (json_int_t)figures->counts[FETCH_CANCELLED], "broken",
         (json_int_t)figures->counts[FETCH_BROKEN], "time_ns", (json_int_t)figures->time_ns,
-        "answers_per_second", per_second(figures), "latency_ns", latency, "peak_concurrent",
-        (json_int_t)figures->peak_concurrent, "threads", (json_int_t)figures->threads,
-        "max_suspended", (json_int_t)figures->max_suspended, "peak_bytes",
-        (json_int_t)figures->peak_bytes, "one_by_one_ns", (json_int_t)figures->server_ns);
+        "cpu_ns", (json_int_t)figures->cpu_ns, "answers_per_second", per_second(figures),
+        "latency_ns", latency, "peak_concurrent", (json_int_t)figures->peak_concurrent, "threads",
+        (json_int_t)figures->threads, "max_suspended", (json_int_t)figures->max_suspended,
+        "peak_bytes", (json_int_t)figures->peak_bytes, "one_by_one_ns",
+        (json_int_t)figures->server_ns);
 }
 
 bool fetch_write_json(const struct fetch_options *options, const struct fetch_figures *figures,

@@ -4,6 +4,7 @@
 
 #include "content.h"
 
+#include <asynctools/cancel.h>
 #include <asynctools/log.h>
 
 #include <pthread.h>
@@ -100,9 +101,14 @@ struct index_run {
     uint64_t serial; /* never used twice in a process */
     int root_descriptor;
     const char *root_path;
-    at_logger *log; /* may be NULL */
-    const atomic_bool *stop;
-    pthread_mutex_t lock; /* guards the list of workers while the run goes on */
+    at_logger *log;           /* may be NULL */
+    const atomic_bool *stop;  /* somebody wants the end of the program */
+    atomic_bool is_cancelled; /* the scope of the run is */
+    at_token *token;          /* of that scope */
+    at_duration timeout;      /* 0: none */
+    bool is_fail_fast;        /* the first file that is lost cancels the scope */
+    char first_lost[512];     /* written by the one that cancelled it */
+    pthread_mutex_t lock;     /* guards the list of workers while the run goes on */
     struct index_worker *_Atomic workers;
 };
 
@@ -110,6 +116,9 @@ struct index_run {
 int index_run_init(struct index_run *run, const char *path, at_logger *log,
                    const atomic_bool *stop);
 void index_run_deinit(struct index_run *run);
+
+/* Says whether `run` is to end before everything is read. */
+bool index_is_stopped(const void *run);
 
 /* Gives the calling thread's worker, made at its first call in this run; NULL without memory. */
 struct index_worker *index_worker_get(struct index_run *run);
@@ -135,7 +144,8 @@ int index_open_directory(const struct index_run *run, const struct index_directo
 void index_format_path(const struct index_run *run, const struct index_directory *directory,
                        const char *name, char path[]);
 
-/* Counts a problem and writes it to the log. `name` may be NULL; so may `why`. */
+/* Counts a problem and writes it to the log; the first by which a file was lost cancels a run that
+ * is to fail fast. `name` may be NULL; so may `why`. */
 void index_note(struct index_worker *worker, enum index_problem problem,
                 const struct index_directory *directory, const char *name, const char *why);
 
@@ -181,7 +191,8 @@ struct index_result {
     struct index_groups groups; /* merged */
     uint64_t read_ns;           /* walking and reading */
     uint64_t total_ns;          /* and searching duplicates */
-    bool complete;              /* it was not interrupted */
+    bool complete;              /* everything was read */
+    at_cancel_reason reason;    /* why not, if the scope was cancelled */
     char message[256];          /* why it failed, where an errno does not say it all */
 };
 

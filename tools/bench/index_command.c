@@ -58,6 +58,10 @@ static enum arguments_result read_arguments(int argument_count, char **arguments
          "passes of each program in the comparison; default: 3"},
         {"--verify", NULL, OPTION_FLAG, &options->verify, 0, 0,
          "recompute everything sequentially and compare; 1 is returned if it differs"},
+        {"--timeout", "SECONDS", OPTION_COUNT, &options->timeout_s, 0, 86400,
+         "read so long at most, 0 for no limit (the default); 1 is returned if that was too short"},
+        {"--fail-fast", NULL, OPTION_FLAG, &options->fail_fast, 0, 0,
+         "stop at the first file that is lost; 1 is returned then"},
         {"--program", "NAME", OPTION_TEXT, &options->program_name, 0, 0,
          "who does the work: sequential, plain (a mutex pool) or library (the default)"},
         {"--pass", NULL, OPTION_FLAG, &options->pass, 0, 0,
@@ -75,11 +79,20 @@ static enum arguments_result read_arguments(int argument_count, char **arguments
     return arguments_parse(&command, argument_count, arguments, &options->directory);
 }
 
+/* The others have no scopes. */
+static bool can_cancel(const struct index_options *options) {
+    if (options->program == INDEX_LIBRARY || (options->timeout_s == 0 && !options->fail_fast))
+        return true;
+    fprintf(stderr, "at-bench index: %s needs --program library, not %s\n",
+            options->timeout_s > 0 ? "--timeout" : "--fail-fast", options->program_name);
+    return false;
+}
+
 static bool find_program(struct index_options *options) {
     for (int i = 0; i < INDEX_PROGRAMS; i++)
         if (strcmp(options->program_name, program_names[i]) == 0) {
             options->program = (enum index_program)i;
-            return true;
+            return can_cancel(options);
         }
     fprintf(stderr, "at-bench index: --program takes sequential, plain or library, not '%s'\n",
             options->program_name);
@@ -101,14 +114,18 @@ static int run_once(const struct index_options *options, at_logger *log,
                 describe_errno(error));
         return error;
     }
+    result->run.timeout = options->timeout_s * AT_SECONDS(1);
+    result->run.is_fail_fast = options->fail_fast;
     at_log_info(log, "index.started", at_kv("directory", options->directory),
                 at_kv("threads", options->threads));
     struct index_progress *progress = index_progress_start(&result->run, isatty(STDERR_FILENO));
     error = index_run_program(options, result);
-    result->complete = !atomic_load_explicit(&stop_asked, memory_order_relaxed);
+    result->complete = !atomic_load_explicit(&stop_asked, memory_order_relaxed) &&
+                       result->reason == AT_CANCEL_NONE;
     index_progress_stop(progress);
     at_log_info(log, "index.ended", at_kv("files", result->totals.files),
                 at_kv("bytes", result->totals.bytes), at_kv("ns", result->total_ns),
+                at_kv("reason", at_cancel_reason_name(result->reason)),
                 at_kv("error", error == 0 ? NULL : describe_errno(error)));
     if (error != 0) {
         fprintf(stderr, "at-bench index: %s\n",
@@ -118,15 +135,26 @@ static int run_once(const struct index_options *options, at_logger *log,
     return error;
 }
 
+static int report_reason(const struct index_options *options, const struct index_result *result) {
+    if (result->reason == AT_CANCEL_DEADLINE)
+        fprintf(stderr, "at-bench index: %ld s have passed, this is what was done until then\n",
+                options->timeout_s);
+    else
+        fprintf(stderr, "at-bench index: stopped at the first file that was lost, %s\n",
+                result->run.first_lost);
+    return 1;
+}
+
 /* Prints what a run has found, after the comparison and the check that were asked for. */
 static int report(const struct index_options *options, const struct index_result *result) {
     struct index_comparison comparison = {0};
-    if (!options->no_compare && !atomic_load_explicit(&stop_asked, memory_order_relaxed)) {
+    if (!options->no_compare && result->complete &&
+        !atomic_load_explicit(&stop_asked, memory_order_relaxed)) {
         int error = index_compare(options, &stop_asked, &comparison);
         if (error != 0 && error != ECANCELED)
             fprintf(stderr, "at-bench index: the comparison failed: %s\n", describe_errno(error));
     }
-    int verified = options->verify ? index_verify(result, &stop_asked) : 0;
+    int verified = options->verify && result->complete ? index_verify(result, &stop_asked) : 0;
     if (options->json)
         index_print_json(options, result, &comparison);
     else
@@ -136,6 +164,8 @@ static int report(const struct index_options *options, const struct index_result
                 result->complete ? "without the comparison" : "this is what was done until then");
         return EXIT_INTERRUPTED;
     }
+    if (result->reason != AT_CANCEL_NONE)
+        return report_reason(options, result);
     if (options->verify && verified == 0)
         fprintf(stderr, "at-bench index: verified, the sequential program finds the same\n");
     return verified == 0 ? 0 : 1;

@@ -5,6 +5,7 @@
 
 #include <asynctools/future.h>
 #include <asynctools/pool.h>
+#include <asynctools/sleep.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +17,11 @@
  * ended: it lists the directory, submits its subdirectories and batches of its files, reads what is
  * left, and continues with the future of all that it has submitted. A directory that cannot be
  * listed fails with an error that says why; the continuation attached to it notes that error and
- * recovers, so the rest goes on. The main thread waits for the future of the root. */
+ * recovers, so the rest goes on. The main thread waits for the future of the root.
+ *
+ * All of that runs in a scope, which the timeout cancels, or, with --fail-fast, the first file that
+ * is lost: tasks that have not begun then never do, and a callback tells those in the middle of a
+ * file. */
 
 struct batch_task {
     struct index_directory *directory;
@@ -104,7 +109,7 @@ static at_future *submit_batch(struct index_worker *worker, struct index_directo
 static size_t submit_files(struct index_worker *worker, struct index_directory *directory,
                            struct index_listing *listing, int descriptor, at_future **futures) {
     size_t count = 0;
-    while (listing->file_count > INDEX_BATCH_FILES) {
+    while (listing->file_count > INDEX_BATCH_FILES && at_check() == AT_OK) {
         struct index_file *first = listing->files;
         for (int i = 0; i < INDEX_BATCH_FILES; i++)
             listing->files = listing->files->next;
@@ -126,7 +131,9 @@ static void *read_listing(struct index_worker *worker, struct index_directory *d
     at_future **futures = limit > 0 ? malloc(limit * sizeof(at_future *)) : NULL;
     if (limit > 0 && !futures)
         return fail(directory, ENOMEM);
-    for (struct index_directory *child = listing->directories, *next; child; child = next) {
+    /* What was submitted when the scope is cancelled never runs. */
+    for (struct index_directory *child = listing->directories, *next; child && at_check() == AT_OK;
+         child = next) {
         next = child->next;
         futures[count++] = submit_directory(child);
     }
@@ -140,7 +147,7 @@ static void *read_listing(struct index_worker *worker, struct index_directory *d
 static void *read_directory(void *argument) {
     struct index_directory *directory = argument;
     struct index_listing listing;
-    if (atomic_load_explicit(directory->run->stop, memory_order_relaxed))
+    if (index_is_stopped(directory->run))
         return NULL;
     struct index_worker *worker = index_worker_get(directory->run);
     if (!worker)
@@ -198,18 +205,59 @@ static bool group_files(at_pool *pool, struct index_result *result) {
     return finish(result, at_future_then(all, merge_groups, result));
 }
 
+static bool start_pool(struct index_result *result, int thread_count, at_pool **pool) {
+    if (at_pool_create(pool, &(at_pool_options){.thread_count = thread_count}) == AT_OK)
+        return true;
+    snprintf(result->message, sizeof(result->message), "%s", at_error_message(at_error_last()));
+    return false;
+}
+
+/* Called when the scope is cancelled. */
+static void stop_reading(void *context) {
+    struct index_run *run = context;
+    atomic_store_explicit(&run->is_cancelled, true, memory_order_relaxed);
+}
+
+/* Reads the tree in a scope; false also when that was cancelled, with the reason in the result. */
+static bool read_tree(at_pool *pool, struct index_result *result) {
+    struct index_run *run = &result->run;
+    at_cancel_callback callback = {0};
+    bool well = false;
+    AT_TIMEOUT(scope, run->timeout) {
+        run->token = at_token_retain(at_scope_token(&scope));
+        if (run->token) {
+            at_cancel_callback_add(&callback, run->token, stop_reading, run);
+            well = finish(result, at_pool_submit(pool, read_root, run));
+            /* Once everything is read it does not matter that time is up, but a loss does. */
+            at_cancel_reason reason = at_token_reason(run->token);
+            if (!well || reason == AT_CANCEL_EXPLICIT)
+                result->reason = reason;
+        } else {
+            snprintf(result->message, sizeof(result->message), "no memory to begin");
+        }
+    }
+    at_cancel_callback_remove(&callback);
+    return well;
+}
+
 int index_on_library(struct index_result *result, int thread_count) {
     at_pool *pool;
     uint64_t start = now_ns();
-    if (at_pool_create(&pool, &(at_pool_options){.thread_count = thread_count}) != AT_OK) {
-        snprintf(result->message, sizeof(result->message), "%s", at_error_message(at_error_last()));
+    if (!start_pool(result, thread_count, &pool))
         return EAGAIN;
-    }
-    bool well = finish(result, at_pool_submit(pool, read_root, &result->run));
+    bool well = read_tree(pool, result);
     result->read_ns = now_ns() - start;
+    if (!well && result->reason != AT_CANCEL_NONE) {
+        /* The end of the pool is that of the last task, which a cancelled wait does not tell. */
+        at_pool_destroy(pool);
+        result->message[0] = '\0';
+        pool = NULL;
+        well = start_pool(result, thread_count, &pool);
+    }
     well = well && group_files(pool, result);
     result->total_ns = now_ns() - start;
     at_pool_destroy(pool);
+    at_token_release(result->run.token);
     result->totals = index_sum(&result->run);
     return well ? 0 : ECANCELED;
 }

@@ -17,7 +17,9 @@ struct index_options {
     long threads;
     long group_count; /* to print */
     long repeat;      /* of the comparison */
+    long timeout_s;   /* 0: none */
     bool json;
+    bool fail_fast;
     bool no_compare;
     bool limits; /* compare with copies of the sequential program side by side, too */
     bool verify;

@@ -83,7 +83,7 @@ static void *run_directory(void *argument) {
     struct index_listing listing;
     free(argument);
     struct index_worker *worker = index_worker_get(task.index->run);
-    if (!worker || atomic_load_explicit(task.index->run->stop, memory_order_relaxed))
+    if (!worker || index_is_stopped(task.index->run))
         return NULL;
     int descriptor = index_list(worker, task.directory, &listing);
     if (descriptor < 0) {

@@ -48,9 +48,9 @@ static void print_group(const struct index_group *group, const struct index_run 
 static void print_totals(const struct index_result *result) {
     const struct index_totals *totals = &result->totals;
     char a[GROUPED_BYTES], b[GROUPED_BYTES], c[GROUPED_BYTES];
-    printf("%s: %s files in %s directories, %s bytes\n", result->run.root_path,
-           group_digits(totals->files, a), group_digits(totals->directories, b),
-           group_digits(totals->bytes, c));
+    printf("%s%s: %s files in %s directories, %s bytes\n", result->complete ? "" : "Part of ",
+           result->run.root_path, group_digits(totals->files, a),
+           group_digits(totals->directories, b), group_digits(totals->bytes, c));
     printf("  lines         %s\n  words         %s\n  empty files   %s\n",
            group_digits(totals->lines, a), group_digits(totals->words, b),
            group_digits(totals->empty_files, c));
@@ -157,6 +157,7 @@ void index_print_json(const struct index_options *options, const struct index_re
                                    "largest", make_groups(options, result));
     json_object_set_new(object, "duplicates", duplicates);
     json_object_set_new(object, "complete", json_boolean(result->complete));
+    json_object_set_new(object, "reason", json_string(at_cancel_reason_name(result->reason)));
     json_object_set_new(object, "threads", json_integer(options->threads));
     json_object_set_new(object, "time_ns", json_integer((json_int_t)result->total_ns));
     json_object_set_new(object, "comparison", make_comparison(options, comparison));

@@ -48,14 +48,14 @@ static void read_open_file(struct index_worker *worker, int descriptor, struct i
         return;
     }
     uint64_t expected = (uint64_t)status.st_size;
-    int error = content_read(worker->reader, descriptor, expected, worker->run->stop, &content);
+    int error =
+        content_read(worker->reader, descriptor, expected, index_is_stopped, worker->run, &content);
     if (error != 0) {
         index_note(worker, INDEX_UNREADABLE, file->directory, file->name, describe_errno(error));
         return;
     }
     if (content.bytes != expected) {
-        if (content.bytes < expected &&
-            atomic_load_explicit(worker->run->stop, memory_order_relaxed))
+        if (content.bytes < expected && index_is_stopped(worker->run))
             return;
         index_note(worker, content.bytes > expected ? INDEX_GREW : INDEX_SHRANK, file->directory,
                    file->name, NULL);
@@ -70,7 +70,7 @@ void index_read(struct index_worker *worker, int directory_descriptor, struct in
                 size_t count) {
     struct index_file *next;
     for (struct index_file *file = first; count > 0; file = next, count--) {
-        if (atomic_load_explicit(worker->run->stop, memory_order_relaxed))
+        if (index_is_stopped(worker->run))
             return;
         next = file->next;
         /* O_NONBLOCK: what has become a fifo since it was listed must not hold us. */

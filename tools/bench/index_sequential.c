@@ -30,7 +30,7 @@ static int walk_tree(struct index_run *run) {
     struct index_directory *stack = worker ? index_root(worker) : NULL;
     if (!stack)
         return ENOMEM;
-    while (stack && !atomic_load_explicit(run->stop, memory_order_relaxed)) {
+    while (stack && !index_is_stopped(run)) {
         struct index_directory *directory = stack;
         stack = directory->next;
         visit_directory(worker, directory, &stack);

@@ -35,6 +35,12 @@ int index_run_init(struct index_run *run, const char *path, at_logger *log,
     return 0;
 }
 
+bool index_is_stopped(const void *context) {
+    const struct index_run *run = context;
+    return atomic_load_explicit(run->stop, memory_order_relaxed) ||
+           atomic_load_explicit(&run->is_cancelled, memory_order_relaxed);
+}
+
 static void destroy_worker(struct index_worker *worker) {
     if (!worker)
         return;
@@ -122,18 +128,36 @@ void index_format_path(const struct index_run *run, const struct index_directory
              is_root ? "" : directory->path, name && !is_root ? "/" : "", name ? name : "");
 }
 
+/* What there was to be read and was not. */
+static bool is_loss(enum index_problem problem) {
+    return problem == INDEX_UNREADABLE || problem == INDEX_VANISHED || problem == INDEX_FAILED;
+}
+
+static void fail_fast(struct index_run *run, enum index_problem problem, const char *path,
+                      const char *why) {
+    if (at_token_cancel(run->token) == AT_OK)
+        snprintf(run->first_lost, sizeof(run->first_lost), "%s: %.300s%s%s",
+                 index_problem_name(problem), path, why ? ": " : "", why ? why : "");
+}
+
 void index_note(struct index_worker *worker, enum index_problem problem,
                 const struct index_directory *directory, const char *name, const char *why) {
+    struct index_run *run = worker->run;
+    bool fails = run->is_fail_fast && is_loss(problem);
     worker->totals.problems[problem]++;
-    if (!worker->run->log)
+    if (!run->log && !fails)
         return;
     char path[INDEX_PATH_BYTES];
-    index_format_path(worker->run, directory, name, path);
+    index_format_path(run, directory, name, path);
+    if (fails)
+        fail_fast(run, problem, path, why);
+    if (!run->log)
+        return;
     if (why)
-        at_log_warn(worker->run->log, problem_events[problem], at_kv("path", (const char *)path),
+        at_log_warn(run->log, problem_events[problem], at_kv("path", (const char *)path),
                     at_kv("why", why));
     else
-        at_log_warn(worker->run->log, problem_events[problem], at_kv("path", (const char *)path));
+        at_log_warn(run->log, problem_events[problem], at_kv("path", (const char *)path));
 }
 
 void index_note_directory(struct index_worker *worker, const struct index_directory *directory,
