@@ -236,8 +236,8 @@ static void settle(combination *combine, size_t index, at_future *source, ati_co
     if (source->error)
         note_failure(combine, index, source->error);
     bool finishes = --combine->remaining == 0 && !combine->decided;
-    bool stops = combine->kind == COMBINE_ALL && is_real(source->error) && !finishes &&
-                 !combine->decided && !combine->is_stopping;
+    bool stops = combine->kind == COMBINE_ALL && source->error && !finishes && !combine->decided &&
+                 !combine->is_stopping;
     combine->is_stopping |= stops;
     ati_lock_release(&combine->lock);
     if (wins)

@@ -187,7 +187,6 @@ Test(future_all, prefers_real_errors) {
     expect_outcome(all, AT_ERROR_IO);
     at_future_release(settled);
     destroy_set(&set);
-    at_future_release(settled);
     at_future_release(all);
     destroy_pool(pool);
 }
