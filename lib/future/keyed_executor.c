@@ -341,7 +341,7 @@ static at_future *refuse(at_keyed_executor *keyed, const at_task_options *option
 
 static at_future *submit(const char *call, const char *site, at_keyed_executor *keyed,
                          const void *bytes, size_t size, const at_task_options *options) {
-    ati_key *key;
+    ati_key *key = NULL;
     ati_frame_slot slot = ati_frame_put_slot_aside();
     at_status status = use_key(keyed, bytes, size, &key);
     at_future *future;

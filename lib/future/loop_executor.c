@@ -161,7 +161,8 @@ at_status at_loop_executor_create(at_loop_executor **loop) {
     if (made->fd < 0) {
         int reason = errno;
         ati_release(made, sizeof *made);
-        return ati_fail(AT_ERROR_SYSTEM, "at_loop_executor_create: eventfd: %s", strerror(reason));
+        return ati_fail(AT_ERROR_SYSTEM, "at_loop_executor_create: eventfd: %s",
+                        strerrordesc_np(reason));
     }
     made->executor = (at_executor){.start = start, .retain = retain, .release = release};
     atomic_init(&made->references, 1);

@@ -8,6 +8,8 @@
 
 #include <asynctools/asynctools.h>
 
+#include <sched.h>
+
 FAULT_INSTALL;
 
 TestSuite(executor_fault, .timeout = 100);
@@ -96,4 +98,27 @@ static void use_keyed(at_pool *pool) {
 
 Test(executor_fault, keyed_executor) {
     check(use_keyed);
+}
+
+/* No more memory after a hundred times than after the first ten: keys and their table go. */
+Test(executor_fault, nothing_grows) {
+    struct fault_usage first = {0};
+    at_keyed_executor *keyed;
+    at_pool *pool = create_pool(2);
+    cr_assert_eq(at_keyed_executor_create(&keyed, pool, NULL), AT_OK);
+    for (int round = 0; round < 100; round++) {
+        struct tally tally = {0};
+        for (int i = 0; i < 300; i++)
+            at_future_release(at_keyed_executor_submit(keyed, &i, sizeof i, tally_run, &tally));
+        while (at_keyed_executor_key_count(keyed) > 0)
+            sched_yield();
+        use_strand(pool);
+        use_loop(pool);
+        if (round == 9)
+            first = fault_usage();
+    }
+    struct fault_usage last = fault_usage();
+    cr_expect_leq(last.bytes, first.bytes + 64 * 1024); /* what threads keep to allocate from */
+    at_keyed_executor_destroy(keyed);
+    destroy_pool(pool);
 }
