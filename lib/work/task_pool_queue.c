@@ -171,8 +171,15 @@ void ati_task_pool_free_item(ati_task_pool_item *item) {
     ati_release(item, item->size);
 }
 
+/* What was dropped or has expired did so by the rules of the task pool, and the numbers tell of it:
+ * under load it would flood the log. */
+static bool is_worth_a_line(const at_outcome *outcome) {
+    return outcome->status != AT_OK && outcome->status != AT_ERROR_DROPPED &&
+           outcome->status != AT_ERROR_EXPIRED;
+}
+
 void ati_task_pool_discard_item(ati_task_pool_item *item) {
-    if (item->outcome.error) {
+    if (is_worth_a_line(&item->outcome)) {
         ati_report_dropped_error((at_error *)item->outcome.error);
         item->outcome.error = NULL;
     }

@@ -6,6 +6,7 @@
 #include "support/test.h"
 
 #include <asynctools/cancel.h>
+#include <asynctools/log.h>
 #include <asynctools/sleep.h>
 #include <asynctools/task_pool.h>
 
@@ -185,6 +186,42 @@ Test(task_pool, g4_outcomes_that_are_not_gathered) {
     destroy_workers(workers);
     cr_expect_eq(tally_drops(&tallies[0]), 1);
     destroy_pool(pool);
+}
+
+/* Errors that nobody gathers are logged; what was dropped is counted only. */
+Test(task_pool, g4_errors_that_are_not_gathered) {
+    struct tally bad = {.drops = 1};
+    struct gate gate = GATE_CLOSED;
+    char *lines = NULL;
+    at_logger *logger = NULL;
+    at_logger_options to_memory = {.memory_bytes = 1 << 16};
+    cr_assert_eq(at_logger_create(&logger, &to_memory), AT_OK);
+    at_logger_set_default(logger);
+    at_pool *pool = create_pool(1);
+    for (int kept = AT_NONE; kept <= 0; kept++) {
+        at_task_pool_options options = {.pool_size = 1,
+                                        .queue_size = 1,
+                                        .when_full = AT_TASK_POOL_DROP_NEWEST,
+                                        .kept_outcomes = kept};
+        at_task_pool *workers = create_workers(pool, &options);
+        gate = (struct gate)GATE_CLOSED;
+        cr_assert_eq(at_task_pool_submit(workers, gate_pass, &gate), AT_OK);
+        gate_await(&gate, 1);
+        cr_assert_eq(at_task_pool_submit(workers, fail_or_tally, &bad), AT_OK);
+        cr_assert_eq(at_task_pool_submit(workers, fail_or_tally, &bad), AT_OK);
+        gate_open(&gate);
+        cr_expect_eq(destroy_workers(workers).dropped, 1);
+    }
+    destroy_pool(pool);
+    cr_assert_eq(at_logger_flush(logger, PATIENCE), AT_OK);
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    int count = 0;
+    for (const char *line = lines; (line = strstr(line, "\"error.dropped\"")); line++)
+        count++;
+    cr_expect_eq(count, 2);
+    cr_expect_null(strstr(lines, "AT_ERROR_DROPPED"));
+    at_logger_memory_release(lines);
+    at_logger_destroy(logger);
 }
 
 /* With so many outcomes the queue counts as full; gathering makes room for those who wait. */
