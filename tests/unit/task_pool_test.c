@@ -506,6 +506,35 @@ Test(task_pool, s4_cancelled_with_its_creator) {
     unbind_virtual_clock(clock);
 }
 
+/* What is queued, and who waits for room, is told at once, though the item that runs goes on. */
+Test(task_pool, x2_cancelled_while_an_item_runs) {
+    struct gate gate = GATE_CLOSED;
+    struct tally tally = {0};
+    at_scope scope;
+    at_pool *pool = create_pool(2);
+    at_scope_begin(&scope, NULL);
+    at_task_pool_options options = {.pool_size = 1, .queue_size = 1};
+    at_task_pool *workers = create_workers(pool, &options);
+    at_token *token = at_token_retain(at_scope_token(&scope));
+    (void)at_scope_end(&scope);
+    cr_assert_eq(at_task_pool_submit(workers, gate_pass, &gate), AT_OK);
+    gate_await(&gate, 1);
+    cr_assert_eq(submit_tally(workers, &tally), AT_OK);
+    struct submitter submitter = {workers, give, NULL, 1, AT_OK};
+    at_future *future = at_pool_submit(pool, submit_several, &submitter);
+    while (numbers_of(workers).waiting == 0)
+        at_yield();
+    cr_assert_eq(at_token_cancel(token), AT_OK);
+    expect_tally(&tally, 0, 1);
+    wait_value(future);
+    cr_expect_eq(submitter.status, AT_ERROR_CANCELLED);
+    gate_open(&gate);
+    cr_expect_eq(destroy_workers(workers).cancelled, 1);
+    at_future_release(future);
+    at_token_release(token);
+    destroy_pool(pool);
+}
+
 /* -- Bad input ------------------------------------------------------------------------------- */
 
 static void expect_invalid(at_pool *pool, at_task_pool_options options, const char *member) {
