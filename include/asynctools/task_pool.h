@@ -42,7 +42,8 @@ typedef struct at_task_pool_options {
     int64_t kept_outcomes; /* outcomes, of items that have ended or not, until they are gathered:
                               with so many the queue counts as full, see at_task_pool_submit.
                               AT_NONE: outcomes are not kept, values are dropped, and errors logged
-                              as `error.dropped`. AT_UNLIMITED. Default: 65,536 */
+                              as `error.dropped`, but for those of items that were dropped or have
+                              expired. AT_UNLIMITED. Default: 65,536 */
     uint64_t reserved[4];
 } at_task_pool_options;
 

@@ -65,6 +65,16 @@ static void set_options(at_task_pool *workers, const at_task_pool_options *optio
     workers->expiry = options->expiry;
 }
 
+/* On the thread that cancels: what is queued ends at once, whatever those do that run. */
+static void settle_cancelled(void *context) {
+    at_task_pool *workers = context;
+    ati_task_pool_changes changes = {0};
+    ati_lock_acquire(&workers->lock);
+    ati_task_pool_settle(workers, &changes);
+    ati_lock_release(&workers->lock);
+    ati_task_pool_apply(workers, &changes);
+}
+
 at_status at_task_pool_create(at_task_pool **workers, at_pool *pool,
                               const at_task_pool_options *options) {
     static const at_task_pool_options defaults = {0};
@@ -87,6 +97,7 @@ at_status at_task_pool_create(at_task_pool **workers, at_pool *pool,
     made->process_fork_count = ati_process_fork_count();
     made->context = context;
     set_options(made, options);
+    at_cancel_callback_add(&made->on_cancel, (at_token *)context, settle_cancelled, made);
     *workers = made;
     return AT_OK;
 }
@@ -100,6 +111,7 @@ void at_task_pool_destroy(at_task_pool *workers) {
                          "destroy it where it was created");
         ati_task_pool_await_end(workers);
     }
+    at_cancel_callback_remove(&workers->on_cancel);
     while (workers->first_kept) {
         ati_task_pool_item *item = workers->first_kept;
         workers->first_kept = item->next_kept;
@@ -189,6 +201,10 @@ static ati_task_pool_item *create_item(at_task_pool *workers, const char *site,
     return item;
 }
 
+static at_status fail_cancelled(const char *call) {
+    return ati_fail(AT_ERROR_CANCELLED, "%s: the task pool is cancelled", call);
+}
+
 static at_status check_open(at_task_pool *workers, const char *call) {
     at_pool *pool = workers->pool;
     if (ati_task_pool_is_forked(workers))
@@ -197,7 +213,7 @@ static at_status check_open(at_task_pool *workers, const char *call) {
         ati_pool_current() != pool)
         return ati_fail(AT_ERROR_CLOSED, "%s: pool \"%s\" is shut down", call, pool->name);
     if (ati_is_cancelled(workers->context))
-        return ati_fail(AT_ERROR_CANCELLED, "%s: the task pool is cancelled", call);
+        return fail_cancelled(call);
     return AT_OK;
 }
 
@@ -249,10 +265,14 @@ static submit_decision decide(at_task_pool *workers, ati_task_pool_item *item, b
     return SUBMIT_TAKE;
 }
 
+static at_status end_wait(const ati_task_pool_wait *wait, const char *call) {
+    return wait->status == AT_OK ? AT_OK : fail_cancelled(call);
+}
+
 /* The wait is in the list. Gives AT_OK if the item was let in. */
 static at_status await_room(at_task_pool *workers, ati_task_pool_wait *wait, const char *call) {
     if (ati_waiter_wait_cancellable(&wait->waiter, AT_FOREVER))
-        return AT_OK;
+        return end_wait(wait, call);
     ati_lock_acquire(&workers->lock);
     bool is_over = wait->is_over;
     if (!is_over) {
@@ -263,7 +283,7 @@ static at_status await_room(at_task_pool *workers, ati_task_pool_wait *wait, con
     if (!is_over)
         return ati_cancel_check(call);
     (void)ati_waiter_wait(&wait->waiter, AT_FOREVER);
-    return AT_OK;
+    return end_wait(wait, call);
 }
 
 static at_status submit_item(at_task_pool *workers, ati_task_pool_item *item, bool may_wait,

@@ -9,6 +9,7 @@
 #include "pool/executor.h"
 #include "pool/waiter.h"
 
+#include <asynctools/cancel.h>
 #include <asynctools/task_pool.h>
 
 /* One item, from its submit until its outcome is gathered. */
@@ -37,7 +38,8 @@ typedef struct ati_item_list {
 typedef struct ati_task_pool_wait {
     ati_waiter waiter;
     ati_task_pool_item *item;
-    bool is_over; /* it is to be woken, or was */
+    bool is_over;     /* it is to be woken, or was */
+    at_status status; /* of a submit that is over: AT_OK, or it was turned away */
     struct ati_task_pool_wait *next;
 } ati_task_pool_wait;
 
@@ -50,6 +52,7 @@ struct at_task_pool {
     at_pool *pool;
     uint64_t process_fork_count; /* of the process that it was created in */
     ati_context *context;        /* the operation of the items, owned */
+    at_cancel_callback on_cancel;
     uint64_t pool_size;
     uint64_t capacity; /* pool_size and queue_size */
     uint64_t kept_limit;

@@ -122,11 +122,6 @@ static bool is_cancelled(const at_task_pool *workers) {
 }
 
 static void start_queued(at_task_pool *workers, ati_task_pool_changes *changes) {
-    if (is_cancelled(workers)) {
-        while (workers->queue.first)
-            ati_task_pool_leave_out(workers, AT_ERROR_CANCELLED, changes);
-        return;
-    }
     if (workers->running < workers->pool_size)
         ati_task_pool_expire(workers, changes);
     while (workers->running < workers->pool_size && workers->queue.first) {
@@ -135,15 +130,29 @@ static void start_queued(at_task_pool *workers, ati_task_pool_changes *changes) 
     }
 }
 
-static bool let_one_in(at_task_pool *workers, ati_task_pool_changes *changes) {
+static ati_task_pool_wait *end_first_submit(at_task_pool *workers, ati_task_pool_changes *changes,
+                                            at_status status) {
     ati_task_pool_wait *wait = workers->submits.first;
-    if (!wait || !ati_task_pool_has_room(workers))
-        return false;
     ati_wait_list_remove(&workers->submits, wait);
     workers->statistics.waiting--;
     wait->is_over = true;
-    ati_task_pool_enqueue(workers, wait->item);
+    wait->status = status;
     ati_wait_list_add(&changes->wakes, wait);
+    return wait;
+}
+
+/* Nothing is to be begun any more. */
+static void end_queued(at_task_pool *workers, ati_task_pool_changes *changes) {
+    while (workers->queue.first)
+        ati_task_pool_leave_out(workers, AT_ERROR_CANCELLED, changes);
+    while (workers->submits.first)
+        (void)end_first_submit(workers, changes, AT_ERROR_CANCELLED);
+}
+
+static bool let_one_in(at_task_pool *workers, ati_task_pool_changes *changes) {
+    if (!workers->submits.first || !ati_task_pool_has_room(workers))
+        return false;
+    ati_task_pool_enqueue(workers, end_first_submit(workers, changes, AT_OK)->item);
     return true;
 }
 
@@ -153,6 +162,8 @@ bool ati_task_pool_has_ended(const at_task_pool *workers) {
 }
 
 void ati_task_pool_settle(at_task_pool *workers, ati_task_pool_changes *changes) {
+    if (is_cancelled(workers))
+        end_queued(workers, changes);
     do
         start_queued(workers, changes);
     while (let_one_in(workers, changes));
@@ -171,8 +182,15 @@ void ati_task_pool_free_item(ati_task_pool_item *item) {
     ati_release(item, item->size);
 }
 
+/* What was dropped or has expired did so by the rules of the task pool, and the numbers tell of it:
+ * under load it would flood the log. */
+static bool is_worth_a_line(const at_outcome *outcome) {
+    return outcome->status != AT_OK && outcome->status != AT_ERROR_DROPPED &&
+           outcome->status != AT_ERROR_EXPIRED;
+}
+
 void ati_task_pool_discard_item(ati_task_pool_item *item) {
-    if (item->outcome.error) {
+    if (is_worth_a_line(&item->outcome)) {
         ati_report_dropped_error((at_error *)item->outcome.error);
         item->outcome.error = NULL;
     }

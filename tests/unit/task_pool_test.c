@@ -6,6 +6,7 @@
 #include "support/test.h"
 
 #include <asynctools/cancel.h>
+#include <asynctools/log.h>
 #include <asynctools/sleep.h>
 #include <asynctools/task_pool.h>
 
@@ -185,6 +186,42 @@ Test(task_pool, g4_outcomes_that_are_not_gathered) {
     destroy_workers(workers);
     cr_expect_eq(tally_drops(&tallies[0]), 1);
     destroy_pool(pool);
+}
+
+/* Errors that nobody gathers are logged; what was dropped is counted only. */
+Test(task_pool, g4_errors_that_are_not_gathered) {
+    struct tally bad = {.drops = 1};
+    struct gate gate = GATE_CLOSED;
+    char *lines = NULL;
+    at_logger *logger = NULL;
+    at_logger_options to_memory = {.memory_bytes = 1 << 16};
+    cr_assert_eq(at_logger_create(&logger, &to_memory), AT_OK);
+    at_logger_set_default(logger);
+    at_pool *pool = create_pool(1);
+    for (int kept = AT_NONE; kept <= 0; kept++) {
+        at_task_pool_options options = {.pool_size = 1,
+                                        .queue_size = 1,
+                                        .when_full = AT_TASK_POOL_DROP_NEWEST,
+                                        .kept_outcomes = kept};
+        at_task_pool *workers = create_workers(pool, &options);
+        gate = (struct gate)GATE_CLOSED;
+        cr_assert_eq(at_task_pool_submit(workers, gate_pass, &gate), AT_OK);
+        gate_await(&gate, 1);
+        cr_assert_eq(at_task_pool_submit(workers, fail_or_tally, &bad), AT_OK);
+        cr_assert_eq(at_task_pool_submit(workers, fail_or_tally, &bad), AT_OK);
+        gate_open(&gate);
+        cr_expect_eq(destroy_workers(workers).dropped, 1);
+    }
+    destroy_pool(pool);
+    cr_assert_eq(at_logger_flush(logger, PATIENCE), AT_OK);
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    int count = 0;
+    for (const char *line = lines; (line = strstr(line, "\"error.dropped\"")); line++)
+        count++;
+    cr_expect_eq(count, 2);
+    cr_expect_null(strstr(lines, "AT_ERROR_DROPPED"));
+    at_logger_memory_release(lines);
+    at_logger_destroy(logger);
 }
 
 /* With so many outcomes the queue counts as full; gathering makes room for those who wait. */
@@ -467,6 +504,35 @@ Test(task_pool, s4_cancelled_with_its_creator) {
     cr_expect_eq(destroy_workers(workers).cancelled, 2);
     destroy_pool(pool);
     unbind_virtual_clock(clock);
+}
+
+/* What is queued, and who waits for room, is told at once, though the item that runs goes on. */
+Test(task_pool, x2_cancelled_while_an_item_runs) {
+    struct gate gate = GATE_CLOSED;
+    struct tally tally = {0};
+    at_scope scope;
+    at_pool *pool = create_pool(2);
+    at_scope_begin(&scope, NULL);
+    at_task_pool_options options = {.pool_size = 1, .queue_size = 1};
+    at_task_pool *workers = create_workers(pool, &options);
+    at_token *token = at_token_retain(at_scope_token(&scope));
+    (void)at_scope_end(&scope);
+    cr_assert_eq(at_task_pool_submit(workers, gate_pass, &gate), AT_OK);
+    gate_await(&gate, 1);
+    cr_assert_eq(submit_tally(workers, &tally), AT_OK);
+    struct submitter submitter = {workers, give, NULL, 1, AT_OK};
+    at_future *future = at_pool_submit(pool, submit_several, &submitter);
+    while (numbers_of(workers).waiting == 0)
+        at_yield();
+    cr_assert_eq(at_token_cancel(token), AT_OK);
+    expect_tally(&tally, 0, 1);
+    wait_value(future);
+    cr_expect_eq(submitter.status, AT_ERROR_CANCELLED);
+    gate_open(&gate);
+    cr_expect_eq(destroy_workers(workers).cancelled, 1);
+    at_future_release(future);
+    at_token_release(token);
+    destroy_pool(pool);
 }
 
 /* -- Bad input ------------------------------------------------------------------------------- */
