@@ -129,7 +129,8 @@ static void unlock(at_future *future, bool listed) {
 }
 
 bool ati_future_try_lock(at_future *future, uint32_t state) {
-    /* ORDER future.lock: acquire. As in ati_future_lock(). */
+    /* ORDER future.lock: acquire. Sees the ring as the last holder left it.
+     * Pairs with: release in unlock() and ati_future_unlock(). If relaxed: the ring breaks. */
     return !(state & ATI_STATE_LOCKED) &&
            atomic_compare_exchange_strong_explicit(&future->state, &state, state | ATI_STATE_LOCKED,
                                                    memory_order_acquire, memory_order_relaxed);

@@ -50,7 +50,8 @@ static uint64_t sum(at_pool *pool, read_fn *read) {
 }
 
 static uint64_t count_cancelled_outside(at_pool *pool) {
-    /* ORDER pool.cancelled_outside: acquire. As in ati_counter_read_after(). */
+    /* ORDER pool.cancelled_outside: acquire. What is read later is no older.
+     * Pairs with: release in ati_pool_count_cancelled(). If relaxed: a task is counted twice. */
     return atomic_load_explicit(&pool->cancelled_outside, memory_order_acquire);
 }
 
@@ -65,7 +66,8 @@ static uint64_t count_pending(at_pool *pool, uint64_t tombstones) {
 }
 
 void ati_pool_count_cancelled(at_pool *pool) {
-    /* ORDER pool.cancelled_outside: release. As in ati_counter_add_after(). */
+    /* ORDER pool.cancelled_outside: release. The task was accepted before.
+     * Pairs with: acquire in count_cancelled_outside(). If relaxed: as there. */
     atomic_fetch_add_explicit(&pool->cancelled_outside, 1, memory_order_release);
 }
 

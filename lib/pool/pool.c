@@ -168,8 +168,8 @@ static at_pool *create_storage(const at_pool_options *options) {
     if (!pool)
         return NULL;
     memset(pool, 0, offsetof(at_pool, timers));
-    pool->executor =
-        (at_executor){.start = start_nodes, .retain = retain_executor, .release = release_executor, .pool = pool};
+    pool->executor = (at_executor){
+        .start = start_nodes, .retain = retain_executor, .release = release_executor, .pool = pool};
     ati_pool_init_references(pool);
     pool->thread_count = (uint32_t)options->thread_count;
     pool->worker_limit = pool->thread_count + (uint32_t)options->max_spares;

@@ -63,7 +63,7 @@ struct at_pool {
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t state; /* ati_pool_state; set before a settle */
     _Atomic bool ending;                             /* the workers' threads are to end */
     _Atomic uint32_t worker_count;                   /* places of `workers` that are filled */
-    _Atomic uint64_t bounded_count; /* tasks queued from outside, if there is a bound */
+    _Atomic uint64_t bounded_count;     /* tasks queued from outside, if there is a bound */
     _Atomic uint64_t cancelled_outside; /* queued tasks, by whatever thread; they are claimed too */
 
     ati_idle idle;

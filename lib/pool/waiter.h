@@ -53,7 +53,7 @@ typedef struct ati_waiter {
     bool is_measured; /* to the nanosecond, not by the coarse clock */
     int64_t woken_at; /* written by who ends the wait */
 
-    ati_pool_timer timer; /* its deadline, if it has one */
+    ati_pool_timer timer;   /* its deadline, if it has one */
     ati_cancel_wait cancel; /* with the operation, if that may end the wait */
 } ati_waiter;
 
