@@ -133,6 +133,17 @@ AT_API void at_future_release(at_future *future);
  *  Ownership: borrows `future` for the call. Drops the arguments of what will not run. */
 AT_API void at_future_cancel(at_future *future);
 
+/** Gives a future that passes the outcome of `source` on if that comes by `deadline`, and else
+ * fails at `deadline`, which takes its interest in `source` away: a producer that nobody else wants
+ * is cancelled. AT_FOREVER: no deadline. It is the pool of `source` that keeps the time; a shutdown
+ *  waits for the deadline as for a timer.
+ *  Threads:   any, also inside tasks.      Blocks: never.
+ *  Ownership: takes one reference of `source`; returns owned.
+ *  Ordering:  the completion of `source` happens before that of the result.
+ *  Errors:    a failed future: the source's error, AT_ERROR_TIMED_OUT, AT_ERROR_INVALID if `source`
+ *             belongs to no pool, AT_ERROR_NO_MEMORY, AT_ERROR_CLOSED, AT_ERROR_FORKED. */
+AT_API AT_NODISCARD at_future *at_future_with_timeout(at_future *source, at_deadline deadline);
+
 /** Says that nobody will look at the error of this future: it is not logged when it is dropped.
  *  Threads:   any.      Blocks: never.
  *  Ownership: borrows `future` for the call. */

@@ -14,7 +14,7 @@
  *   then, recover    claimed while it waits, and completed.
  *   finally          runs in any case, so it goes on waiting, without interest in its source.
  *   promise          completed.
- *   all, any, ...    completed, if nothing else has been decided.
+ *   all, any, ...    completed, if nothing else has been decided; so is one with a timeout.
  *
  * The way down, from a future to its source, is against the direction of everything else here. A
  * pending future keeps its source, and it cannot leave its phase while it is locked, so the source
@@ -213,6 +213,9 @@ static void cancel_waiting(at_future *future, ati_unwanted *list) {
         break;
     case ATI_FUTURE_COMBINED:
         ati_combination_cancel(future, list);
+        break;
+    case ATI_FUTURE_TIMEOUT:
+        ati_timeout_cancel(future, list);
         break;
     default: {
         ati_future_unlock(future, 0, 0);

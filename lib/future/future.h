@@ -54,6 +54,7 @@ typedef enum ati_future_kind {
     ATI_FUTURE_FINALLY,
     ATI_FUTURE_PLAIN,    /* completed from outside: promise */
     ATI_FUTURE_COMBINED, /* completed by others: all, any, ... */
+    ATI_FUTURE_TIMEOUT,  /* completed by another, or by a timer */
 } ati_future_kind;
 
 /* What a future runs, by its kind. */
@@ -324,6 +325,9 @@ void ati_unwanted_cancel(ati_unwanted *list);
 
 /* Cancels what is completed by a combinator; the future is locked, and unlocked here. */
 void ati_combination_cancel(at_future *result, ati_unwanted *list);
+
+/* The same for the result of at_future_with_timeout. */
+void ati_timeout_cancel(at_future *result, ati_unwanted *list);
 
 /* Lets the sources of combinators go that make no difference any more. */
 void ati_completions_stop(ati_completions *list);

@@ -132,7 +132,8 @@ static at_status wait_for_completion(at_future *future, at_deadline deadline) {
         .number = next_number(),
     };
     ati_waiter_init(&wait.waiter, "at_future_wait", future);
-    wait.waiter.is_provable = future->kind != ATI_FUTURE_PLAIN;
+    wait.waiter.is_provable =
+        future->kind != ATI_FUTURE_PLAIN && future->kind != ATI_FUTURE_TIMEOUT;
     if (wait.waiter.is_provable)
         ati_search_install(ati_deadlock_search);
     ati_completions list = {0};

@@ -79,20 +79,39 @@ void ati_timer_start_tasks(at_pool *pool, const ati_expired *expired) {
                                        true); /* inside: nothing refuses them */
 }
 
+/* Takes the lock of the wheel. False: nothing may be set from outside any more. */
+static bool open_wheel(at_pool *pool, bool is_outside) {
+    if (is_outside)
+        ati_clock_enter(pool->options.clock);
+    ati_lock_acquire(&pool->timers.lock);
+    if (!pool->timers.is_closed || !is_outside)
+        return true;
+    ati_lock_release(&pool->timers.lock);
+    ati_clock_leave(pool->options.clock);
+    return false;
+}
+
+/* Gives it back. `is_next`: a timer was set that comes before all others. */
+static void close_wheel(at_pool *pool, bool is_outside, bool is_next) {
+    at_clock *clock = pool->options.clock;
+    if (is_next && is_outside)
+        ati_pool_retain(pool); /* the task may end, and with it the pool, once the lock is free */
+    ati_lock_release(&pool->timers.lock);
+    if (is_next)
+        ati_idle_keep_time(pool);
+    if (is_next && is_outside)
+        ati_pool_release(pool);
+    if (is_outside)
+        ati_clock_leave(clock);
+}
+
 /* Under the timer's lock. Sets or moves the timer. */
 static at_status set(task_timer *timer, int64_t moment) {
     at_pool *pool = timer->pool;
-    at_clock *clock = pool->options.clock;
     ati_timers *timers = &pool->timers;
     bool is_outside = at_pool_current() != pool, is_next = false;
-    if (is_outside)
-        ati_clock_enter(clock);
-    ati_lock_acquire(&timers->lock);
-    if (timers->is_closed && is_outside) {
-        ati_lock_release(&timers->lock);
-        ati_clock_leave(clock);
+    if (!open_wheel(pool, is_outside))
         return AT_ERROR_CLOSED;
-    }
     bool was_set = ati_timers_unset(timers, &timer->timer.timer);
     if (was_set || timer->state == TIMER_IDLE) {
         timer->timer.node.work.context = ati_context_in_lane(NULL, timer->lane);
@@ -103,15 +122,17 @@ static at_status set(task_timer *timer, int64_t moment) {
         timer->state = TIMER_RESET;
         timer->moment = moment;
     }
-    if (is_next && is_outside)
-        ati_pool_retain(pool); /* the task may end, and with it the pool, once the lock is free */
-    ati_lock_release(&timers->lock);
-    if (is_next)
-        ati_idle_keep_time(pool);
-    if (is_next && is_outside)
-        ati_pool_release(pool);
-    if (is_outside)
-        ati_clock_leave(clock);
+    close_wheel(pool, is_outside, is_next);
+    return AT_OK;
+}
+
+at_status ati_task_timer_start(at_pool *pool, ati_task_timer *timer, int64_t moment) {
+    bool is_outside = at_pool_current() != pool;
+    if (!open_wheel(pool, is_outside))
+        return AT_ERROR_CLOSED;
+    bool is_next = ati_timers_set(&pool->timers, &timer->timer, moment);
+    ati_timers_count_tasks(&pool->timers, 1);
+    close_wheel(pool, is_outside, is_next);
     return AT_OK;
 }
 
@@ -168,12 +189,10 @@ static at_status start_timer(task_timer *timer, const char *call, int64_t moment
 
 /* -- Cancelling -- */
 
-/* Takes the timer out of the wheel. False: it was not in there. */
-static bool take_out(task_timer *timer) {
-    at_pool *pool = timer->pool;
+bool ati_task_timer_remove(at_pool *pool, ati_task_timer *timer) {
     ati_timers *timers = &pool->timers;
     ati_lock_acquire(&timers->lock);
-    bool was_set = ati_timers_unset(timers, &timer->timer.timer);
+    bool was_set = ati_timers_unset(timers, &timer->timer);
     if (was_set)
         ati_timers_count_tasks(timers, -1);
     /* A shutdown may have waited for this one alone; the pool may end once the lock is free. */
@@ -193,7 +212,9 @@ static bool take_out(task_timer *timer) {
 static bool cancel(task_timer *timer) {
     if (timer->state == TIMER_IDLE || timer->state == TIMER_VOID)
         return false;
-    timer->state = timer->state == TIMER_SET && take_out(timer) ? TIMER_IDLE : TIMER_VOID;
+    timer->state = timer->state == TIMER_SET && ati_task_timer_remove(timer->pool, &timer->timer)
+                       ? TIMER_IDLE
+                       : TIMER_VOID;
     return true;
 }
 
