@@ -54,7 +54,7 @@ typedef struct at_task_manager_options {
     void *context;                    /* borrowed, for `decide` */
     bool no_outcomes; /* whether the outcome of a child is let go when it ends: a value is
                          dropped, of errors 65 are kept for the result. Without it each child
-                         keeps 128 bytes until a gather or the end of the manager */
+                         keeps 48 bytes until a gather or the end of the manager */
     uint64_t reserved[4];
 } at_task_manager_options;
 

@@ -2,12 +2,14 @@
 /* Purpose: tasks that belong together. How they are started and run, and what becomes of the others
  * when one has ended; how they are waited for is in task_manager_join.c.
  *
- * A child is REFUSED, or goes QUEUED -> TAKEN -> ENDED, or TAKEN -> ENDED; `running` counts those
- * that are TAKEN: they are in a queue of the pool, or run. At most max_concurrent are.
+ * A child is QUEUED -> TAKEN -> ENDED, or TAKEN -> REFUSED by the pool; `running` counts those that
+ * are TAKEN: each has a place, which is in a queue of the pool, or run. There are max_concurrent
+ * places at most, and 48 bytes for each child that is not TAKEN.
  *
- *   1. A start takes its child if there is a place, else it queues it. A child that ends gives its
- *      place to the first that is queued, in the same section: so while one is queued all places
- *      are taken, and each queued child has one before it that will take it.
+ *   1. Children are written one after the other into the last chunk, and taken in this order. A
+ *      start gives its child a place if there is one, else leaves it queued. A child that ends
+ *      passes its place on to the first that is queued, in the same section: so while one is queued
+ *      all places are taken, and each queued child has one before it that will take it.
  *   2. The next child runs on the worker that has run the one before, at once or through the
  *      worker's deque: no other thread is woken for it. It goes through the deque at every fourth,
  *      which lets others have their turn.
@@ -15,6 +17,9 @@
  *      written by who runs it, and read by others after the section in which it ends.
  *   4. The section in which the last child ends is the last access to the manager by a child; what
  *      its outcome needs to be dropped, if it is not kept, was done before.
+ *   5. A chunk goes when none of its children is needed: ended, or, if outcomes are kept, gathered.
+ *      The last one stays, and begins again. So a manager that keeps up with its starts lives in
+ *      one chunk, and its places, which are kept for the next start.
  *
  * Nobody keeps a reference of the manager or of its operation for a child: whoever destroys the
  * manager has waited for all.
@@ -35,84 +40,144 @@ enum { next_limit = 3 }; /* children run one after the other without a way throu
 
 /* -- Children -- */
 
-static void *run_queued_child(void *argument);
+static void *run_place(void *argument);
 
-ati_child *ati_child_create(const char *site, at_task_manager *manager,
-                            const at_task_options *options) {
-    ati_child *child = ati_block_allocate();
-    if (!child)
-        return NULL;
-    char *name = NULL;
-    if (options->name && *options->name && !(name = ati_copy_text(options->name))) {
-        ati_block_release(child);
-        return NULL;
+bool ati_child_extra_create(const char *name, ati_child_extra **extra) {
+    *extra = ati_allocate_zeroed(sizeof **extra);
+    if (!*extra)
+        return false;
+    if (name && *name && !((*extra)->name = ati_copy_text(name))) {
+        ati_release(*extra, sizeof **extra);
+        *extra = NULL;
     }
-    void *lane = ati_context_in_lane(NULL, options->priority == AT_PRIORITY_INHERITED
-                                               ? ati_lane_inherited()
-                                               : ati_lane_of(options->priority));
-    *child = (ati_child){
-        .node.work = {.run = run_queued_child, .argument = child, .context = lane},
-        .manager = manager,
-        .run = options->run,
-        .argument = options->argument,
-        .drop = options->drop,
-        .site = site,
-        .name = name,
-    };
-    return child;
+    return *extra;
 }
 
-void ati_child_release(ati_child *child) {
-    ati_release_text(child->name);
-    ati_future_release_inside(child->future);
-    ati_context_release(child->context);
-    ati_block_release(child);
+void ati_child_extra_release(ati_child_extra *extra) {
+    if (!extra)
+        return;
+    ati_release_text(extra->name);
+    ati_future_release_inside(extra->future);
+    ati_context_release(extra->context);
+    ati_release(extra, sizeof *extra);
+}
+
+ati_child ati_child_of(const char *site, const at_task_options *options) {
+    ati_lane lane = options->priority == AT_PRIORITY_INHERITED ? ati_lane_inherited()
+                                                               : ati_lane_of(options->priority);
+    return (ati_child){.run = options->run,
+                       .argument = options->argument,
+                       .drop = options->drop,
+                       .site = site,
+                       .lane = (uint8_t)lane};
 }
 
 void ati_child_drop(ati_child *child) {
     at_error_release(child->error);
     if (child->value)
         ati_call_drop(child->drop, child->value);
-    ati_child_release(child);
+    ati_child_extra_release(child->extra);
 }
 
-static ati_child *child_of(ati_task_node *node) {
-    return (ati_child *)((char *)node - offsetof(ati_child, node));
+static const char *name_of(const ati_child *child) {
+    return child->extra ? child->extra->name : NULL;
 }
 
-/* -- The queue, under the lock -- */
+static at_future *future_of(const ati_child *child) {
+    return child->extra ? child->extra->future : NULL;
+}
 
-static void push_queued(at_task_manager *manager, ati_task_node *node) {
-    if (manager->last_queued)
-        manager->last_queued->next = node;
+/* -- Chunks and places, under the lock -- */
+
+static bool has_room(const at_task_manager *manager) {
+    return manager->last_chunk && manager->last_chunk->written < ATI_CHUNK_CHILDREN;
+}
+
+static void add_chunk(at_task_manager *manager, ati_child_chunk *chunk) {
+    ati_child_chunk *last = manager->last_chunk;
+    chunk->next = NULL;
+    chunk->previous = last;
+    chunk->first_index = manager->next_index;
+    chunk->written = 0;
+    chunk->left = 0;
+    if (last)
+        last->next = chunk;
     else
-        manager->first_queued = node;
-    manager->last_queued = node;
+        manager->first_chunk = chunk;
+    manager->last_chunk = chunk;
+    if (!manager->cursor_chunk)
+        manager->cursor_chunk = chunk;
+}
+
+static void push_queued(at_task_manager *manager, const ati_child *child) {
+    ati_child_chunk *chunk = manager->last_chunk;
+    chunk->children[chunk->written++] = *child;
+    chunk->left++;
+    manager->next_index++;
     manager->counts.queued++;
 }
 
-/* The place of a child that is not running any more goes to the next one, which it gives. NULL:
- * there is none. */
-static ati_child *pass_place_on(at_task_manager *manager) {
-    ati_task_node *node = manager->first_queued;
-    if (!node) {
-        manager->counts.running--;
-        return NULL;
+/* The place is that of the first child that is queued. */
+static void take_queued(at_task_manager *manager, ati_place *place) {
+    if (manager->cursor == ATI_CHUNK_CHILDREN) {
+        manager->cursor_chunk = manager->cursor_chunk->next;
+        manager->cursor = 0;
     }
-    manager->first_queued = node->next;
-    if (!node->next)
-        manager->last_queued = NULL;
-    node->next = NULL;
     manager->counts.queued--;
-    return child_of(node);
+    place->chunk = manager->cursor_chunk;
+    place->child = &place->chunk->children[manager->cursor++];
+    place->node.next = NULL;
+    place->node.work = (ati_work){.run = run_place,
+                                  .argument = place,
+                                  .context = ati_context_in_lane(NULL, place->child->lane)};
 }
 
-static void keep(at_task_manager *manager, ati_child *child) {
-    if (manager->last_kept)
-        manager->last_kept->newer = child;
-    else
-        manager->first_kept = child;
-    manager->last_kept = child;
+ati_child_chunk *ati_child_let_go(at_task_manager *manager, ati_child_chunk *chunk) {
+    if (--chunk->left > 0)
+        return NULL;
+    if (chunk == manager->last_chunk) { /* begins again; all in it have ended, and before it too */
+        chunk->first_index = manager->next_index;
+        chunk->written = 0;
+        manager->cursor = 0;
+        manager->gathered = 0;
+        return NULL;
+    }
+    if (chunk == manager->cursor_chunk) {
+        manager->cursor_chunk = chunk->next;
+        manager->cursor = 0;
+    }
+    chunk->next->previous = chunk->previous;
+    if (chunk->previous) {
+        chunk->previous->next = chunk->next;
+    } else {
+        manager->first_chunk = chunk->next;
+        manager->gathered = 0;
+    }
+    return chunk;
+}
+
+static ati_place *take_free_place(at_task_manager *manager) {
+    ati_task_node *node = manager->free_places;
+    if (!node)
+        return NULL;
+    manager->free_places = node->next;
+    return (ati_place *)((char *)node - offsetof(ati_place, node));
+}
+
+static void free_place(at_task_manager *manager, ati_place *place) {
+    place->node.next = manager->free_places;
+    manager->free_places = &place->node;
+}
+
+/* The child of this place is through with it: it is that of the next. False: there is none. */
+static bool pass_place_on(at_task_manager *manager, ati_place *place) {
+    if (manager->counts.queued > 0) {
+        take_queued(manager, place);
+        return true;
+    }
+    manager->counts.running--;
+    free_place(manager, place);
+    return false;
 }
 
 /* -- Ending -- */
@@ -159,13 +224,13 @@ static void wake_all(ati_join_wait *joins) {
 
 /* A submitted child gives its outcome to its future; one that was cancelled meanwhile has dropped
  * the value. */
-static void complete_future(ati_child *child) {
+static void complete_future(ati_child *child, at_future *future) {
     ati_result result = {
         .value = child->value, .drop = child->drop, .error = at_error_retain(child->error)};
     child->drop = NULL;
-    ati_future_mark_passed(child->future); /* the manager has the error too */
+    ati_future_mark_passed(future); /* the manager has the error too */
     ati_completions list = {0};
-    bool was_first = ati_future_try_complete(child->future, &result, &list);
+    bool was_first = ati_future_try_complete(future, &result, &list);
     ati_completions_run(&list);
     if (was_first || child->error)
         return;
@@ -174,26 +239,31 @@ static void complete_future(ati_child *child) {
     child->error = ati_error_static(AT_ERROR_CANCELLED);
 }
 
-/* The child has ended, and its outcome is in it. Gives the one that takes its place, or NULL. */
-static ati_child *end_child(ati_child *child) {
-    at_task_manager *manager = child->manager;
-    if (child->future)
-        complete_future(child);
+/* The child of the place has ended, and its outcome is in it. True: the place is that of the next
+ * one. */
+static bool end_child(ati_place *place) {
+    at_task_manager *manager = place->manager;
+    ati_child *child = place->child;
+    if (future_of(child))
+        complete_future(child, future_of(child));
     at_status status = child->status;
     bool is_failure = status != AT_OK && status != AT_ERROR_CANCELLED;
+    bool is_kept = manager->keeps_outcomes;
     at_error *error = is_failure ? at_error_retain(child->error) : NULL;
-    if (!manager->keeps_outcomes)
+    if (!is_kept)
         ati_child_drop(child);
     ati_lock_acquire(&manager->lock);
     if (is_failure)
         error = note_error(manager, error);
     count_ended(&manager->counts, status);
-    ati_child *next = pass_place_on(manager);
+    ati_child_chunk *chunk = is_kept ? NULL : ati_child_let_go(manager, place->chunk);
+    bool goes_on = pass_place_on(manager, place);
     ati_join_wait *joins = manager->counts.running == 0 ? take_joins(manager) : NULL;
     ati_lock_release(&manager->lock);
+    ati_release(chunk, sizeof *chunk);
     at_error_release(error);
     wake_all(joins);
-    return next;
+    return goes_on;
 }
 
 /* -- Running -- */
@@ -217,24 +287,27 @@ static void *take_next(ati_frame *frame) {
 
 /* The error says which child it has ended; one that others share, or that says so of another, is
  * left as it is. */
-static at_error *name_item(const ati_child *child, at_error *error) {
-    error = ati_error_of_item(error, (int64_t)child->index);
-    ati_error_set_task(error, child->name ? child->name : ati_site_name(child->site), child->name,
-                       child->site);
+static at_error *name_item(const ati_place *place, at_error *error) {
+    const ati_child *child = place->child;
+    uint64_t index = place->chunk->first_index + (uint64_t)(child - place->chunk->children);
+    const char *name = name_of(child);
+    error = ati_error_of_item(error, (int64_t)index);
+    ati_error_set_task(error, name ? name : ati_site_name(child->site), name, child->site);
     return error;
 }
 
-static void call_function(ati_child *child, ati_frame *frame) {
+static void call_function(ati_place *place, ati_frame *frame) {
+    ati_child *child = place->child;
     ATI_STOP_EXCEPTIONS;
     void *returned = child->run(child->argument);
     if (returned == ATI_CONTINUED)
         returned = take_next(frame);
     at_error *error = NULL;
-    if (returned == AT_FAILED && child->name && frame->error)
-        ati_error_set_task(frame->error, child->name, true, child->site);
+    if (returned == AT_FAILED && name_of(child) && frame->error)
+        ati_error_set_task(frame->error, name_of(child), true, child->site);
     child->status = ati_task_outcome(frame, returned, child->site, &error);
     if (error)
-        error = name_item(child, error);
+        error = name_item(place, error);
     bool is_owned = returned && returned == frame->returned;
     child->error = error;
     child->value = error ? NULL : returned;
@@ -259,18 +332,18 @@ static at_task_manager_decision decide_by_policy(at_task_manager_policy policy, 
                                                        : AT_TASK_MANAGER_GO_ON;
 }
 
-static at_task_manager_decision call_decide(const ati_child *child) {
+static at_task_manager_decision call_decide(const at_task_manager *manager,
+                                            const ati_child *child) {
     ATI_STOP_EXCEPTIONS;
-    const at_task_manager *manager = child->manager;
     at_outcome outcome = {.status = child->status, .value = child->value, .error = child->error};
     return manager->decide(&outcome, manager->decide_context);
 }
 
 /* The child has ended: what follows for the others. */
-static void decide(const ati_child *child) {
-    at_task_manager *manager = child->manager;
-    at_task_manager_decision decision =
-        manager->decide ? call_decide(child) : decide_by_policy(manager->policy, child->status);
+static void decide(at_task_manager *manager, const ati_child *child) {
+    at_task_manager_decision decision = manager->decide
+                                            ? call_decide(manager, child)
+                                            : decide_by_policy(manager->policy, child->status);
     if (decision == AT_TASK_MANAGER_GO_ON)
         return;
     ati_lock_acquire(&manager->lock);
@@ -280,116 +353,173 @@ static void decide(const ati_child *child) {
     (void)ati_cancel(manager->context, AT_CANCEL_SIBLING);
 }
 
-static void run_child(ati_worker *worker, ati_child *child) {
-    ati_context *context = child->context ? child->context : child->manager->context;
+static void run_child(ati_worker *worker, ati_place *place) {
+    at_task_manager *manager = place->manager;
+    ati_child *child = place->child;
+    ati_context *context = manager->context;
+    if (child->extra && child->extra->context)
+        context = child->extra->context;
     bool is_cancelled = ati_is_cancelled(context);
     ati_task_run run;
-    ati_task_begin(worker, &run, context, child->site, child->name);
-    run.frame.identity = child->future;
+    ati_task_begin(worker, &run, context, child->site, name_of(child));
+    run.frame.identity = future_of(child);
     if (is_cancelled)
         leave_out(child);
     else
-        call_function(child, &run.frame);
-    decide(child);
+        call_function(place, &run.frame);
+    decide(manager, child);
     ati_task_end(worker, &run, child->status);
     if (worker->depth == 0)
         worker->quiet = ATI_QUIET_FIRST;
 }
 
 /* The pool takes no child any more: it has ended while they were queued. */
-static ati_child *end_unrun(ati_child *child) {
+static bool end_unrun(ati_place *place) {
+    ati_child *child = place->child;
     at_error *error = at_error_take();
     ati_call_drop(child->drop, child->argument);
     child->status = at_error_status(error);
     child->error = error;
     child->value = NULL;
     child->drop = NULL;
-    return end_child(child);
+    return end_child(place);
 }
 
-/* A child that has taken a place begins. */
-static void start_taken(ati_child *child) {
-    while (child && ati_pool_start_nodes(child->manager->pool, &child->node, 1, true) != AT_OK)
-        child = end_unrun(child);
+/* The child that has taken the place begins. */
+static void start_taken(ati_place *place) {
+    while (ati_pool_start_nodes(place->manager->pool, &place->node, 1, true) != AT_OK)
+        if (!end_unrun(place))
+            return;
 }
 
-static bool may_run_next(const ati_child *next, ati_lane lane, int in_a_row) {
-    return in_a_row < next_limit && ati_work_lane(&next->node.work) == lane;
-}
-
-static void *run_queued_child(void *argument) {
+static void *run_place(void *argument) {
     ati_worker *worker = ati_worker_current;
-    ati_child *child = argument;
-    ati_lane lane = ati_work_lane(&child->node.work);
+    ati_place *place = argument;
+    ati_lane lane = ati_work_lane(&place->node.work);
     for (int in_a_row = 0;; in_a_row++) {
-        run_child(worker, child);
-        child = end_child(child);
-        if (!child)
+        run_child(worker, place);
+        if (!end_child(place))
             return NULL;
-        if (!may_run_next(child, lane, in_a_row))
+        if (in_a_row == next_limit || ati_work_lane(&place->node.work) != lane)
             break;
         ati_counter_add(&worker->counts.accepted, 1); /* before it can end */
     }
-    start_taken(child);
+    start_taken(place);
     return NULL;
 }
 
 /* -- Starting -- */
 
-/* The pool has not taken it. Whether the manager still knows it. */
-static bool take_back(at_task_manager *manager, ati_child *child) {
+/* The pool has not taken the child of this place. */
+static void take_back(ati_place *place) {
+    at_task_manager *manager = place->manager;
+    ati_child_chunk *chunk = NULL;
+    ati_child_extra_release(place->child->extra);
     ati_lock_acquire(&manager->lock);
-    child->was_refused = true;
+    place->child->was_refused = true;
     manager->counts.started--;
-    ati_child *next = pass_place_on(manager);
+    if (manager->keeps_outcomes)
+        manager->kept--;
+    else
+        chunk = ati_child_let_go(manager, place->chunk);
+    bool goes_on = pass_place_on(manager, place);
     ati_join_wait *joins = manager->counts.running == 0 ? take_joins(manager) : NULL;
     ati_lock_release(&manager->lock);
+    ati_release(chunk, sizeof *chunk);
     wake_all(joins);
-    if (next) {
+    if (goes_on) {
         ati_frame_slot slot = ati_frame_put_slot_aside();
-        start_taken(next);
+        start_taken(place);
         ati_frame_put_slot_back(slot);
     }
-    return manager->keeps_outcomes;
 }
 
-at_status ati_child_start(ati_child *child, const char *call) {
-    at_task_manager *manager = child->manager;
-    if (manager->fork_count != ati_process_fork_count()) {
-        ati_child_release(child);
-        return ati_fail(AT_ERROR_FORKED, "%s: \"%s\" belongs to the parent of this forked process",
-                        call, manager->context->name);
-    }
-    ati_lock_acquire(&manager->lock);
-    if (manager->is_closed) {
+/* What a start has allocated, because it may need it. */
+typedef struct reserve {
+    ati_child_chunk *chunk;
+    ati_place *place;
+} reserve;
+
+/* Takes the lock, with what the start needs in it or in `has`. Other than AT_OK: not taken. */
+static at_status begin_start(at_task_manager *manager, reserve *has) {
+    for (;;) {
+        ati_lock_acquire(&manager->lock);
+        bool needs_chunk = !has->chunk && !has_room(manager);
+        bool needs_place = !has->place && !manager->free_places &&
+                           manager->counts.running < manager->max_concurrent;
+        if (!manager->is_closed && !needs_chunk && !needs_place)
+            return AT_OK;
         ati_lock_release(&manager->lock);
-        ati_child_release(child);
-        return ati_fail(AT_ERROR_CLOSED, "%s: \"%s\" is joined", call, manager->context->name);
+        if (!needs_chunk && !needs_place)
+            return AT_ERROR_CLOSED;
+        if (needs_chunk && !(has->chunk = ati_allocate(sizeof *has->chunk)))
+            return AT_ERROR_NO_MEMORY;
+        if (needs_place) {
+            has->place = ati_block_allocate();
+            if (!has->place)
+                return AT_ERROR_NO_MEMORY;
+            has->place->manager = manager;
+        }
     }
-    child->index = manager->next_index++;
+}
+
+/* Under the lock. Gives the place that the child has taken, or NULL: it is queued. */
+static ati_place *queue_child(at_task_manager *manager, const ati_child *child, reserve *has) {
+    if (!has_room(manager)) {
+        add_chunk(manager, has->chunk);
+        has->chunk = NULL;
+    }
     manager->counts.started++;
-    if (manager->keeps_outcomes)
-        keep(manager, child);
-    bool has_place = manager->counts.running < manager->max_concurrent;
-    if (has_place)
-        manager->counts.running++;
-    else
-        push_queued(manager, &child->node);
-    ati_lock_release(&manager->lock);
-    if (!has_place)
-        return AT_OK;
-    at_status status = ati_pool_start_nodes(manager->pool, &child->node, 1, false);
-    if (status != AT_OK && !take_back(manager, child))
-        ati_child_release(child);
+    manager->kept += manager->keeps_outcomes;
+    push_queued(manager, child);
+    if (manager->counts.running == manager->max_concurrent)
+        return NULL;
+    manager->counts.running++;
+    ati_place *place = take_free_place(manager);
+    if (!place) {
+        place = has->place;
+        has->place = NULL;
+    }
+    take_queued(manager, place);
+    return place;
+}
+
+static at_status refuse(const at_task_manager *manager, at_status status, const char *call) {
+    const char *why = status == AT_ERROR_CLOSED   ? "is joined"
+                      : status == AT_ERROR_FORKED ? "belongs to the parent of this forked process"
+                                                  : "has no memory for one more";
+    return ati_fail(status, "%s: \"%s\" %s", call, manager->context->name, why);
+}
+
+at_status ati_child_start(at_task_manager *manager, const ati_child *child, const char *call) {
+    reserve has = {0};
+    ati_place *place = NULL;
+    at_status status = manager->fork_count == ati_process_fork_count() ? begin_start(manager, &has)
+                                                                       : AT_ERROR_FORKED;
+    if (status == AT_OK) {
+        place = queue_child(manager, child, &has);
+        ati_lock_release(&manager->lock);
+    } else {
+        ati_child_extra_release(child->extra);
+        (void)refuse(manager, status, call);
+    }
+    if (has.place)
+        ati_block_release(has.place);
+    ati_release(has.chunk, sizeof *has.chunk);
+    if (!place)
+        return status;
+    status = ati_pool_start_nodes(manager->pool, &place->node, 1, false);
+    if (status != AT_OK)
+        take_back(place);
     return status;
 }
 
 static at_status start(const char *site, at_task_manager *manager, const at_task_options *options,
                        const char *call) {
-    ati_child *child = ati_child_create(site, manager, options);
-    if (!child)
+    ati_child child = ati_child_of(site, options);
+    if (options->name && *options->name && !ati_child_extra_create(options->name, &child.extra))
         return ati_fail(AT_ERROR_NO_MEMORY, "%s: out of memory", call);
-    return ati_child_start(child, call);
+    return ati_child_start(manager, &child, call);
 }
 
 at_status at_task_manager_start_at(const char *site, at_task_manager *manager, at_run_fn run,

@@ -11,10 +11,16 @@
 
 #include <asynctools/task_manager.h>
 
-/* What is known of a child. It is one block of the cache in base/block_cache.h. */
+/* What only some children have. */
+typedef struct ati_child_extra {
+    char *name;           /* owned, or NULL: that of its function */
+    at_future *future;    /* of a submitted one, which owns the value: kept inside, or NULL */
+    ati_context *context; /* of its own: owned, or NULL */
+    struct ati_child_extra *next; /* of those that the manager keeps for who has gathered them */
+} ati_child_extra;
+
+/* What is known of a child. */
 typedef struct ati_child {
-    ati_task_node node; /* in the manager's queue or the pool's */
-    at_task_manager *manager;
     union {
         at_run_fn run;   /* until it has run */
         at_error *error; /* from then on: owned, or NULL */
@@ -25,16 +31,34 @@ typedef struct ati_child {
     };
     at_drop_fn drop; /* of either */
     const char *site;
-    char *name;              /* owned, or NULL: that of its function */
-    struct ati_child *newer; /* in the list of those whose outcomes are kept */
-    at_status status;        /* how it ended */
-    bool was_refused;        /* the pool did not take it: it was no child */
-    uint64_t index;          /* in the order in which they were started */
-    at_future *future;       /* of a submitted one, which owns the value: kept inside, or NULL */
-    ati_context *context;    /* of its own: owned, or NULL */
+    ati_child_extra *extra; /* owned, or NULL */
+    at_status status;       /* how it ended */
+    uint8_t lane;           /* ati_lane */
+    bool was_refused;       /* the pool did not take it: it was no child */
 } ati_child;
 
-_Static_assert(sizeof(ati_child) <= ATI_BLOCK_SIZE, "a child is one block");
+enum { ATI_CHUNK_CHILDREN = 84 }; /* 4 KiB */
+
+/* Children, in the order in which they were started. */
+typedef struct ati_child_chunk {
+    struct ati_child_chunk *next;
+    struct ati_child_chunk *previous;
+    uint64_t first_index; /* of its first child */
+    uint32_t written;
+    uint32_t left; /* of these, so many are still needed */
+    ati_child children[ATI_CHUNK_CHILDREN];
+} ati_child_chunk;
+
+/* One of max_concurrent places, in a queue of the pool or running: one block of the cache in
+ * base/block_cache.h. It goes from a child to the next. */
+typedef struct ati_place {
+    ati_task_node node; /* its link: in the manager's list of free ones too */
+    at_task_manager *manager;
+    ati_child_chunk *chunk;
+    ati_child *child;
+} ati_place;
+
+_Static_assert(sizeof(ati_place) <= ATI_BLOCK_SIZE, "a place is one block");
 
 /* One that waits until all children have ended. */
 typedef struct ati_join_wait {
@@ -56,11 +80,14 @@ struct at_task_manager {
 
     ati_lock lock;  /* guards what follows; nothing nests in it */
     bool is_closed; /* a join has ended: no further start */
-    ati_task_node *first_queued;
-    ati_task_node *last_queued;
-    ati_child *first_kept; /* in the order of their starts */
-    ati_child *last_kept;
-    ati_child *lent; /* their outcomes were gathered, and are in their futures */
+    ati_child_chunk *first_chunk;
+    ati_child_chunk *last_chunk;
+    ati_child_chunk *cursor_chunk; /* where the next child that is queued is, or will be */
+    uint32_t cursor;
+    uint32_t gathered; /* children at the beginning of the first chunk */
+    uint64_t kept;     /* children whose outcomes nobody has got */
+    ati_task_node *free_places;
+    ati_child_extra *lent; /* of those that were gathered, and whose values are in their futures */
     ati_join_wait *joins;
     at_task_manager_decision decision; /* the first that is not to go on */
     at_task_manager_counts counts;
@@ -74,16 +101,21 @@ struct at_task_manager {
 /* Whether the running code belongs to a child. */
 bool ati_task_manager_is_inside(const at_task_manager *manager);
 
-/* Makes a child, which no start has accepted yet. NULL: out of memory. */
-ati_child *ati_child_create(const char *site, at_task_manager *manager,
-                            const at_task_options *options);
-void ati_child_release(ati_child *child); /* without its outcome or argument */
+/* Makes what a child with these options needs beside itself. False: out of memory. */
+bool ati_child_extra_create(const char *name, ati_child_extra **extra);
+void ati_child_extra_release(ati_child_extra *extra); /* NULL is allowed */
 
-/* Starts it, or queues it; takes it. Other than AT_OK, with an error: it never runs, and what it
- * was to own is the caller's. */
-at_status ati_child_start(ati_child *child, const char *call);
+/* Starts a child like `child`, or queues it; takes its `extra`. Other than AT_OK, with an error: it
+ * never runs, and what it was to own is the caller's. */
+at_status ati_child_start(at_task_manager *manager, const ati_child *child, const char *call);
 
-/* Drops the outcome and releases the child. */
+/* A child as these options say, without anything extra. */
+ati_child ati_child_of(const char *site, const at_task_options *options);
+
+/* Drops its outcome. */
 void ati_child_drop(ati_child *child);
+
+/* A child is not needed any more; under the lock. Gives the chunk to be released, or NULL. */
+ati_child_chunk *ati_child_let_go(at_task_manager *manager, ati_child_chunk *chunk);
 
 #endif

@@ -188,64 +188,56 @@ at_status at_task_manager_join(at_task_manager *manager, at_deadline deadline) {
     return give_result(manager, call);
 }
 
-/* Takes the oldest child that is kept off the list. */
-static ati_child *take_kept(at_task_manager *manager) {
-    ati_child *child = manager->first_kept;
-    if (!child)
-        return NULL;
-    manager->first_kept = child->newer;
-    if (!child->newer)
-        manager->last_kept = NULL;
-    return child;
+/* What a gather has no use for any more; it is released when the lock is not held. */
+typedef struct leftovers {
+    ati_child_extra *extras;
+    ati_child_chunk *chunks;
+} leftovers;
+
+/* The value of a submitted child belongs to its future, which the manager keeps for the caller. */
+static void put_extra_away(at_task_manager *manager, ati_child_extra *extra, leftovers *left) {
+    if (!extra)
+        return;
+    ati_child_extra **list = extra->future ? &manager->lent : &left->extras;
+    extra->next = *list;
+    *list = extra;
 }
 
-static uint64_t count_kept(const at_task_manager *manager) {
-    uint64_t count = 0;
-    for (const ati_child *child = manager->first_kept; child; child = child->newer)
-        count += !child->was_refused;
-    return count;
-}
-
-/* Takes `n` children that have ended off the list. */
-static ati_child *take_outcomes(at_task_manager *manager, size_t n) {
-    ati_child *first = manager->first_kept;
-    ati_child *last = NULL;
+/* Hands over the next `n` outcomes, which are there; under the lock. */
+static void hand_over(at_task_manager *manager, at_outcome *outcomes, size_t n, leftovers *left) {
+    manager->kept -= n;
     while (n > 0) {
-        last = last ? last->newer : first;
-        n -= !last->was_refused;
-    }
-    if (!last)
-        return NULL;
-    manager->first_kept = last->newer;
-    if (!manager->first_kept)
-        manager->last_kept = NULL;
-    last->newer = NULL;
-    return first;
-}
-
-/* What a submitted child has given belongs to its future, which the manager keeps for the caller.
- */
-static void lend(at_task_manager *manager, ati_child *child) {
-    child->error = NULL;
-    ati_lock_acquire(&manager->lock);
-    child->newer = manager->lent;
-    manager->lent = child;
-    ati_lock_release(&manager->lock);
-}
-
-static void hand_over(at_task_manager *manager, ati_child *children, at_outcome *outcomes) {
-    while (children) {
-        ati_child *child = children;
-        children = child->newer;
-        if (!child->was_refused)
+        ati_child_chunk *chunk = manager->first_chunk;
+        const ati_child *child = &chunk->children[manager->gathered++];
+        if (!child->was_refused) {
             *outcomes++ = (at_outcome){.status = child->status,
                                        .value = child->value,
                                        .error = child->error,
                                        .drop = child->drop};
-        if (!child->was_refused && child->future)
-            lend(manager, child);
-        else
-            ati_child_release(child);
+            put_extra_away(manager, child->extra, left);
+            n--;
+        }
+        chunk = ati_child_let_go(manager, chunk);
+        if (chunk) {
+            chunk->next = left->chunks;
+            left->chunks = chunk;
+        }
+    }
+}
+
+static void release_extras(ati_child_extra *extra) {
+    while (extra) {
+        ati_child_extra *next = extra->next;
+        ati_child_extra_release(extra);
+        extra = next;
+    }
+}
+
+static void release_chunks(ati_child_chunk *chunk) {
+    while (chunk) {
+        ati_child_chunk *next = chunk->next;
+        ati_release(chunk, sizeof *chunk);
+        chunk = next;
     }
 }
 
@@ -266,16 +258,19 @@ at_status at_task_manager_gather(at_task_manager *manager, at_outcome *outcomes,
     if (status != AT_OK)
         return fill_with_error(status, outcomes, n);
     (void)await_children(manager, AT_FOREVER, call);
+    leftovers left = {0};
     ati_lock_acquire(&manager->lock);
-    uint64_t kept = count_kept(manager);
-    ati_child *children = kept >= n ? take_outcomes(manager, n) : NULL;
+    uint64_t kept = manager->kept;
+    if (kept >= n)
+        hand_over(manager, outcomes, n, &left);
     ati_lock_release(&manager->lock);
+    release_extras(left.extras);
+    release_chunks(left.chunks);
     if (kept < n) {
         status = ati_fail(AT_ERROR_INVALID, "%s: n: %zu, and there are %" PRIu64 " outcomes", call,
                           n, kept);
         return fill_with_error(status, outcomes, n);
     }
-    hand_over(manager, children, outcomes);
     return give_result(manager, call);
 }
 
@@ -301,20 +296,27 @@ static void join_abandoned(at_task_manager *manager) {
 }
 
 static void drop_outcomes(at_task_manager *manager) {
-    for (ati_child *child; (child = take_kept(manager));) {
-        if (child->was_refused)
-            ati_child_release(child);
-        else
-            ati_child_drop(child);
+    uint32_t first = manager->gathered;
+    for (ati_child_chunk *chunk = manager->first_chunk; chunk; chunk = chunk->next) {
+        for (uint32_t i = first; manager->keeps_outcomes && i < chunk->written; i++)
+            if (!chunk->children[i].was_refused)
+                ati_child_drop(&chunk->children[i]);
+        first = 0;
     }
-    while (manager->lent) {
-        ati_child *child = manager->lent;
-        manager->lent = child->newer;
-        ati_child_release(child);
-    }
+    release_chunks(manager->first_chunk);
+    release_extras(manager->lent);
     at_error_release(manager->first_error);
     for (size_t i = 0; i < manager->other_count; i++)
         at_error_release(manager->others[i]);
+}
+
+static void release_places(at_task_manager *manager) {
+    ati_task_node *node = manager->free_places;
+    while (node) {
+        ati_place *place = (ati_place *)((char *)node - offsetof(ati_place, node));
+        node = node->next;
+        ati_block_release(place);
+    }
 }
 
 void at_task_manager_destroy(at_task_manager *manager) {
@@ -325,6 +327,7 @@ void at_task_manager_destroy(at_task_manager *manager) {
                          "a child may not destroy its own task manager; who created it does");
         join_abandoned(manager);
         drop_outcomes(manager);
+        release_places(manager);
     }
     ati_context_release(manager->context);
     ati_pool_release(manager->pool);

@@ -6,21 +6,21 @@
 #include "pool/pool.h"
 #include "work/task_manager.h"
 
-/* NULL: out of memory; the future, if there is one, is as it was. */
-static ati_child *create_child(const char *site, at_task_manager *manager,
-                               const at_task_options *options, at_future *future) {
-    ati_child *child = ati_child_create(site, manager, options);
-    if (!child)
-        return NULL;
-    child->context =
+/* False: out of memory; the future is as it was. */
+static bool create_extra(const at_task_manager *manager, const at_task_options *options,
+                         at_future *future, ati_child_extra **extra) {
+    if (!ati_child_extra_create(options->name, extra))
+        return false;
+    ati_child_extra *made = *extra;
+    made->context =
         ati_context_create(manager->context, ati_future_task_name(future), AT_FOREVER, NULL, 0);
-    if (!child->context || !ati_future_stop(future, child->context)) {
-        ati_child_release(child);
-        return NULL;
+    if (!made->context || !ati_future_stop(future, made->context)) {
+        ati_child_extra_release(made);
+        return false;
     }
-    child->future = future;
+    made->future = future;
     ati_future_retain_inside(future);
-    return child;
+    return true;
 }
 
 static at_future *refuse(at_future *future, const at_task_options *options, at_error *error) {
@@ -40,11 +40,11 @@ static at_future *submit(const char *site, at_task_manager *manager, const at_ta
         ati_call_drop(options->drop, options->argument);
         return ati_future_no_memory();
     }
-    ati_child *child = create_child(site, manager, options, future);
-    if (!child)
+    ati_child child = ati_child_of(site, options);
+    if (!create_extra(manager, options, future, &child.extra))
         return refuse(future, options, ati_error_static(AT_ERROR_NO_MEMORY));
     ati_frame_slot slot = ati_frame_put_slot_aside();
-    at_error *error = ati_child_start(child, call) == AT_OK ? NULL : at_error_take();
+    at_error *error = ati_child_start(manager, &child, call) == AT_OK ? NULL : at_error_take();
     ati_frame_put_slot_back(slot);
     return error ? refuse(future, options, error) : future;
 }
