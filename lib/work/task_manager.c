@@ -38,46 +38,7 @@
 
 enum { next_limit = 3 }; /* children run one after the other without a way through the deque */
 
-/* -- Children -- */
-
 static void *run_place(void *argument);
-
-bool ati_child_extra_create(const char *name, ati_child_extra **extra) {
-    *extra = ati_allocate_zeroed(sizeof **extra);
-    if (!*extra)
-        return false;
-    if (name && *name && !((*extra)->name = ati_copy_text(name))) {
-        ati_release(*extra, sizeof **extra);
-        *extra = NULL;
-    }
-    return *extra;
-}
-
-void ati_child_extra_release(ati_child_extra *extra) {
-    if (!extra)
-        return;
-    ati_release_text(extra->name);
-    ati_future_release_inside(extra->future);
-    ati_context_release(extra->context);
-    ati_release(extra, sizeof *extra);
-}
-
-ati_child ati_child_of(const char *site, const at_task_options *options) {
-    ati_lane lane = options->priority == AT_PRIORITY_INHERITED ? ati_lane_inherited()
-                                                               : ati_lane_of(options->priority);
-    return (ati_child){.run = options->run,
-                       .argument = options->argument,
-                       .drop = options->drop,
-                       .site = site,
-                       .lane = (uint8_t)lane};
-}
-
-void ati_child_drop(ati_child *child) {
-    at_error_release(child->error);
-    if (child->value)
-        ati_call_drop(child->drop, child->value);
-    ati_child_extra_release(child->extra);
-}
 
 static const char *name_of(const ati_child *child) {
     return child->extra ? child->extra->name : NULL;
@@ -85,99 +46,6 @@ static const char *name_of(const ati_child *child) {
 
 static at_future *future_of(const ati_child *child) {
     return child->extra ? child->extra->future : NULL;
-}
-
-/* -- Chunks and places, under the lock -- */
-
-static bool has_room(const at_task_manager *manager) {
-    return manager->last_chunk && manager->last_chunk->written < ATI_CHUNK_CHILDREN;
-}
-
-static void add_chunk(at_task_manager *manager, ati_child_chunk *chunk) {
-    ati_child_chunk *last = manager->last_chunk;
-    chunk->next = NULL;
-    chunk->previous = last;
-    chunk->first_index = manager->next_index;
-    chunk->written = 0;
-    chunk->left = 0;
-    if (last)
-        last->next = chunk;
-    else
-        manager->first_chunk = chunk;
-    manager->last_chunk = chunk;
-    if (!manager->cursor_chunk)
-        manager->cursor_chunk = chunk;
-}
-
-static void push_queued(at_task_manager *manager, const ati_child *child) {
-    ati_child_chunk *chunk = manager->last_chunk;
-    chunk->children[chunk->written++] = *child;
-    chunk->left++;
-    manager->next_index++;
-    manager->counts.queued++;
-}
-
-/* The place is that of the first child that is queued. */
-static void take_queued(at_task_manager *manager, ati_place *place) {
-    if (manager->cursor == ATI_CHUNK_CHILDREN) {
-        manager->cursor_chunk = manager->cursor_chunk->next;
-        manager->cursor = 0;
-    }
-    manager->counts.queued--;
-    place->chunk = manager->cursor_chunk;
-    place->child = &place->chunk->children[manager->cursor++];
-    place->node.next = NULL;
-    place->node.work = (ati_work){.run = run_place,
-                                  .argument = place,
-                                  .context = ati_context_in_lane(NULL, place->child->lane)};
-}
-
-ati_child_chunk *ati_child_let_go(at_task_manager *manager, ati_child_chunk *chunk) {
-    if (--chunk->left > 0)
-        return NULL;
-    if (chunk == manager->last_chunk) { /* begins again; all in it have ended, and before it too */
-        chunk->first_index = manager->next_index;
-        chunk->written = 0;
-        manager->cursor = 0;
-        manager->gathered = 0;
-        return NULL;
-    }
-    if (chunk == manager->cursor_chunk) {
-        manager->cursor_chunk = chunk->next;
-        manager->cursor = 0;
-    }
-    chunk->next->previous = chunk->previous;
-    if (chunk->previous) {
-        chunk->previous->next = chunk->next;
-    } else {
-        manager->first_chunk = chunk->next;
-        manager->gathered = 0;
-    }
-    return chunk;
-}
-
-static ati_place *take_free_place(at_task_manager *manager) {
-    ati_task_node *node = manager->free_places;
-    if (!node)
-        return NULL;
-    manager->free_places = node->next;
-    return (ati_place *)((char *)node - offsetof(ati_place, node));
-}
-
-static void free_place(at_task_manager *manager, ati_place *place) {
-    place->node.next = manager->free_places;
-    manager->free_places = &place->node;
-}
-
-/* The child of this place is through with it: it is that of the next. False: there is none. */
-static bool pass_place_on(at_task_manager *manager, ati_place *place) {
-    if (manager->counts.queued > 0) {
-        take_queued(manager, place);
-        return true;
-    }
-    manager->counts.running--;
-    free_place(manager, place);
-    return false;
 }
 
 /* -- Ending -- */
@@ -257,7 +125,7 @@ static bool end_child(ati_place *place) {
         error = note_error(manager, error);
     count_ended(&manager->counts, status);
     ati_child_chunk *chunk = is_kept ? NULL : ati_child_let_go(manager, place->chunk);
-    bool goes_on = pass_place_on(manager, place);
+    bool goes_on = ati_place_pass_on(manager, place);
     ati_join_wait *joins = manager->counts.running == 0 ? take_joins(manager) : NULL;
     ati_lock_release(&manager->lock);
     ati_release(chunk, sizeof *chunk);
@@ -422,7 +290,7 @@ static void take_back(ati_place *place) {
         manager->kept--;
     else
         chunk = ati_child_let_go(manager, place->chunk);
-    bool goes_on = pass_place_on(manager, place);
+    bool goes_on = ati_place_pass_on(manager, place);
     ati_join_wait *joins = manager->counts.running == 0 ? take_joins(manager) : NULL;
     ati_lock_release(&manager->lock);
     ati_release(chunk, sizeof *chunk);
@@ -444,7 +312,7 @@ typedef struct reserve {
 static at_status begin_start(at_task_manager *manager, reserve *has) {
     for (;;) {
         ati_lock_acquire(&manager->lock);
-        bool needs_chunk = !has->chunk && !has_room(manager);
+        bool needs_chunk = !has->chunk && !ati_chunks_have_room(manager);
         bool needs_place = !has->place && !manager->free_places &&
                            manager->counts.running < manager->max_concurrent;
         if (!manager->is_closed && !needs_chunk && !needs_place)
@@ -458,29 +326,30 @@ static at_status begin_start(at_task_manager *manager, reserve *has) {
             has->place = ati_block_allocate();
             if (!has->place)
                 return AT_ERROR_NO_MEMORY;
-            has->place->manager = manager;
+            *has->place = (ati_place){.node.work = {.run = run_place, .argument = has->place},
+                                      .manager = manager};
         }
     }
 }
 
 /* Under the lock. Gives the place that the child has taken, or NULL: it is queued. */
 static ati_place *queue_child(at_task_manager *manager, const ati_child *child, reserve *has) {
-    if (!has_room(manager)) {
-        add_chunk(manager, has->chunk);
+    if (!ati_chunks_have_room(manager)) {
+        ati_chunks_add(manager, has->chunk);
         has->chunk = NULL;
     }
     manager->counts.started++;
     manager->kept += manager->keeps_outcomes;
-    push_queued(manager, child);
+    ati_child_queue(manager, child);
     if (manager->counts.running == manager->max_concurrent)
         return NULL;
     manager->counts.running++;
-    ati_place *place = take_free_place(manager);
+    ati_place *place = ati_place_take_free(manager);
     if (!place) {
         place = has->place;
         has->place = NULL;
     }
-    take_queued(manager, place);
+    ati_place_take_queued(manager, place);
     return place;
 }
 

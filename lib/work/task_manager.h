@@ -115,7 +115,24 @@ ati_child ati_child_of(const char *site, const at_task_options *options);
 /* Drops its outcome. */
 void ati_child_drop(ati_child *child);
 
-/* A child is not needed any more; under the lock. Gives the chunk to be released, or NULL. */
+/* -- Under the lock -- */
+
+/* Whether there is room for one more child. */
+bool ati_chunks_have_room(const at_task_manager *manager);
+void ati_chunks_add(at_task_manager *manager, ati_child_chunk *chunk);
+
+/* Writes a child behind the others; there is room. */
+void ati_child_queue(at_task_manager *manager, const ati_child *child);
+
+/* A child is not needed any more. Gives the chunk to be released, or NULL. */
 ati_child_chunk *ati_child_let_go(at_task_manager *manager, ati_child_chunk *chunk);
+
+/* The place is that of the first child that is queued. */
+void ati_place_take_queued(at_task_manager *manager, ati_place *place);
+
+/* The child of this place is through with it: it is that of the next. False: there is none, and the
+ * place is free. */
+bool ati_place_pass_on(at_task_manager *manager, ati_place *place);
+ati_place *ati_place_take_free(at_task_manager *manager); /* or NULL */
 
 #endif
