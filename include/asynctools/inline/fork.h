@@ -5,7 +5,8 @@
 #include <asynctools/fork.h>
 #include <asynctools/inline/worker.h>
 
-/* The short way of a fork and of its join; included by fork.h. The argument is in lib/pool/fork.c. */
+/* The short way of a fork and of its join; included by fork.h. The argument is in lib/pool/fork.c.
+ */
 
 /* In a handle that was joined. */
 #define AT_INLINE_JOINED ((struct at_inline_call *)1)
