@@ -150,7 +150,7 @@ static void append(ati_ready_list *list, ati_waiter *waiter) {
 /* What a task that goes on uses of its stack lies around its waiter, most likely in no cache: from
  * the registers that the switch has saved to the frames of the loop. */
 static void prefetch_stack(const ati_waiter *waiter) {
-    for (int line = -lines_below; line < lines_above; line++)
+    for (ptrdiff_t line = -lines_below; line < lines_above; line++)
         __builtin_prefetch((const char *)waiter + line * ATI_CACHE_LINE);
 }
 

@@ -113,7 +113,7 @@ Test(pool_suspend_stress, deadlines_race_with_completion) {
             racing[i] = (struct racing){future, AT_MICROSECONDS(20 * (i + 1)), outcomes};
             cr_assert_eq(at_pool_start(pool, wait_with_deadline, &racing[i]), AT_OK);
         }
-        int64_t moment = at_clock_now(at_clock_real()) + AT_MICROSECONDS(try * 7 % 1500);
+        int64_t moment = at_clock_now(at_clock_real()) + AT_MICROSECONDS(try * 1500 / tries);
         while (at_clock_now(at_clock_real()) < moment)
             ;
         cr_assert_eq(at_promise_set(promise, NULL, NULL), AT_OK);
