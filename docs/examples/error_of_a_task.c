@@ -30,12 +30,13 @@ int main(void) {
     at_future *all = at_future_all(copies, 3); /* takes the three over */
     expect(at_future_wait(all, AT_FOREVER, NULL) == AT_ERROR_IO, "a failure");
 
-    /* The error of `all` is the first in time; the others are attached to it. */
+    /* The error of `all` is the first in time. The copies that had not begun were not wanted any
+     * more; those that failed meanwhile are attached. */
     const at_error *error = at_future_error(all);
     puts(at_error_message(error));
     expect(strcmp(at_error_task(error), "copy") == 0, "the name of the task");
     expect(strncmp(at_error_started_at(error), "error_of_a_task.c:", 18) == 0, "its start");
-    expect(at_error_other_count(error) == 2, "two more");
+    expect(at_error_other_count(error) <= 2, "two more at most");
     for (size_t i = 0; i < at_error_other_count(error); i++)
         expect(at_error_status(at_error_other(error, i)) == AT_ERROR_IO, "of the same kind");
     at_future_release(all);
