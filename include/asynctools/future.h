@@ -261,7 +261,9 @@ typedef struct at_winner {
 } at_winner;
 
 /** Completes when all have completed: with an array of `count` at_outcome in argument order if all
- *  have succeeded, else with the first failure in time, the others attached (at_error_other).
+ *  have succeeded, else with the first failure in time, the others attached (at_error_other). From
+ *  the first failure or cancellation on it has no interest in the rest any more: what nobody else
+ *  wants is cancelled.
  *  Threads:   any, also inside tasks.      Blocks: never.
  *  Ownership: takes one reference of each source; the array and what it holds belong to the
  *             result. Returns owned. Without sources and outside tasks the result has no pool:

@@ -446,3 +446,31 @@ Test(timer, start_later_starts_at_its_moment) {
     cr_expect(audit.balanced);
     cr_expect_lt(fault_usage().blocks, before.blocks);
 }
+
+static void *pass_on(void *value, void *context) {
+    (void)context;
+    return value;
+}
+
+static void *wait_for_then(void *argument) {
+    at_future *then = at_future_then(at_future_retain(argument), pass_on, NULL);
+    at_status status = at_future_wait(then, AT_FOREVER, NULL);
+    at_future_release(then);
+    AT_TRY(status);
+    return NULL;
+}
+
+/* The task of a timer has no future, and who looks for waits for oneself takes nothing for one. */
+Test(timer, its_task_waits_for_a_continuation) {
+    at_pool *pool = create_pool(1);
+    at_future *source;
+    at_promise *promise = create_promise(pool, &source);
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(at_pool_start_later(pool, wait_for_then, source, at_after(0)), AT_OK);
+    cr_assert_eq(at_sleep(AT_MILLISECONDS(5)), AT_OK);
+    cr_assert_eq(at_promise_set(promise, &pool, NULL), AT_OK);
+    at_promise_destroy(promise);
+    at_pool_audit_result audit = destroy_pool(pool);
+    cr_expect_eq(audit.succeeded, 40);
+    at_future_release(source);
+}
