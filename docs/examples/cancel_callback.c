@@ -28,12 +28,12 @@ static void *read_until_end(void *argument) {
     struct reader *reader = argument;
     char bytes[100];
     at_cancel_callback callback;
-    at_cancel_callback_add(&callback, reader->token, hang_up, &reader->ends[1]);
+    at_cancel_callback_register(&callback, reader->token, hang_up, &reader->ends[1]);
     at_blocking_begin();
     while (read(reader->ends[0], bytes, sizeof bytes) > 0)
         continue;
     at_blocking_end();
-    at_cancel_callback_remove(&callback); /* from here on it is not running */
+    at_cancel_callback_unregister(&callback); /* from here on it is not running */
     return NULL;
 }
 

@@ -77,8 +77,13 @@ AT_API at_token *at_scope_token(const at_scope *scope);
              at_scope_enter(&(at_scope_options){__VA_ARGS__});                                     \
          name.runs; name.runs = false)
 
-/* For AT_SCOPE. */
+/** Begins the scope of a block; for AT_SCOPE.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: returns the scope, which at_scope_leave ends. */
 AT_API at_scope at_scope_enter(const at_scope_options *options);
+
+/** Ends the scope of a block; for AT_SCOPE.
+ *  Threads:   the one that began it.      Blocks: never. */
 AT_API void at_scope_leave(at_scope *scope);
 #endif
 
@@ -136,10 +141,10 @@ typedef struct at_cancel_callback {
  *  keep the time: the one of the task that adds the callback; in a plain thread the callback is
  *  called when somebody looks (see at_token_reason).
  *  Threads:   any.      Blocks: never.
- *  Ownership: borrows `callback` and `context` until at_cancel_callback_remove, and keeps the
+ *  Ownership: borrows `callback` and `context` until at_cancel_callback_unregister, and keeps the
  *             token; a zeroed `callback` may be removed too. */
-AT_API void at_cancel_callback_add(at_cancel_callback *callback, at_token *token, at_cancel_fn run,
-                                   void *context);
+AT_API void at_cancel_callback_register(at_cancel_callback *callback, at_token *token,
+                                        at_cancel_fn run, void *context);
 
 /** Removes a callback. When this has returned it is not running and never will be; called from the
  *  callback itself it returns at once.
@@ -147,7 +152,7 @@ AT_API void at_cancel_callback_add(at_cancel_callback *callback, at_token *token
  *  Blocks:    while another thread runs the callback, or the deadline of the token, which has just
  *             passed, has callbacks called.
  *  Ownership: `callback` is the caller's again. */
-AT_API void at_cancel_callback_remove(at_cancel_callback *callback);
+AT_API void at_cancel_callback_unregister(at_cancel_callback *callback);
 
 AT_DECLARATIONS_END
 

@@ -241,11 +241,11 @@ static void add(callback *added, bool is_cancelled) {
     ati_context_release(context);
 }
 
-void at_cancel_callback_add(at_cancel_callback *given, at_token *token, at_cancel_fn run,
-                            void *argument) {
-    ATI_CALLER_CHECK(given, "at_cancel_callback_add", "`callback` is NULL");
-    ATI_CALLER_CHECK(token, "at_cancel_callback_add", "`token` is NULL");
-    ATI_CALLER_CHECK(run, "at_cancel_callback_add", "`run` is NULL");
+void at_cancel_callback_register(at_cancel_callback *given, at_token *token, at_cancel_fn run,
+                                 void *argument) {
+    ATI_CALLER_CHECK(given, "at_cancel_callback_register", "`callback` is NULL");
+    ATI_CALLER_CHECK(token, "at_cancel_callback_register", "`token` is NULL");
+    ATI_CALLER_CHECK(run, "at_cancel_callback_register", "`run` is NULL");
     ati_context *context = (ati_context *)token;
     init(given, context, run, argument);
     bool is_cancelled = ati_is_cancelled(context);
@@ -278,8 +278,8 @@ static bool is_inside(const callback_call *noted) {
     return frame;
 }
 
-void at_cancel_callback_remove(at_cancel_callback *given) {
-    ATI_CALLER_CHECK(given, "at_cancel_callback_remove", "`callback` is NULL");
+void at_cancel_callback_unregister(at_cancel_callback *given) {
+    ATI_CALLER_CHECK(given, "at_cancel_callback_unregister", "`callback` is NULL");
     callback *removed = callback_of(given);
     ati_context *context = removed->context;
     if (!context)
@@ -293,7 +293,7 @@ void at_cancel_callback_remove(at_cancel_callback *given) {
         callback_call *noted = find_call(context, removed);
         must_wait = noted && !is_inside(noted);
         if (must_wait) {
-            ati_waiter_init(&wait.waiter, "at_cancel_callback_remove", NULL);
+            ati_waiter_init(&wait.waiter, "at_cancel_callback_unregister", NULL);
             wait.next = noted->waits;
             noted->waits = &wait;
         }

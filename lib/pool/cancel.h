@@ -24,7 +24,7 @@ at_status ati_cancel_check(const char *call);
 ati_context *ati_context_own(void);
 
 /* A callback that cancels `context` when `token` is cancelled; `token` is kept, but not `context`.
- * The deadline of `token` is left to others. Ended by at_cancel_callback_remove. */
+ * The deadline of `token` is left to others. Ended by at_cancel_callback_unregister. */
 void ati_cancel_with(at_cancel_callback *callback, ati_context *token, ati_context *context);
 
 #endif

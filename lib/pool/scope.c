@@ -65,7 +65,7 @@ static bool join_token(at_scope *scope, ati_context *token) {
 static void leave_token(const at_scope *scope) {
     if (!scope->link)
         return;
-    at_cancel_callback_remove(scope->link);
+    at_cancel_callback_unregister(scope->link);
     ati_release(scope->link, sizeof(at_cancel_callback));
 }
 

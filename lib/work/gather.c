@@ -63,6 +63,8 @@ at_status at_gather_at(const char *site, at_pool *pool, at_run_fn run, at_items 
                                                .no_outcomes = !outcomes};
     at_task_manager *manager;
     at_status status = check_arguments(items, &options);
+    if (status == AT_OK && ati_frame_current()->may_not_wait)
+        status = ati_fail(AT_ERROR_DEADLOCK, "at_gather: an inline continuation may not wait");
     if (status == AT_OK && items.count > 0)
         status = at_task_manager_create(&manager, pool, &manager_options);
     if (status != AT_OK || items.count == 0) {

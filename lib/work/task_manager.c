@@ -117,11 +117,12 @@ static bool end_child(ati_place *place) {
     at_status status = child->status;
     bool is_failure = status != AT_OK && status != AT_ERROR_CANCELLED;
     bool is_kept = manager->keeps_outcomes;
+    bool is_noted = child->is_noted;
     at_error *error = is_failure ? at_error_retain(child->error) : NULL;
     if (!is_kept)
         ati_child_drop(child);
     ati_lock_acquire(&manager->lock);
-    if (is_failure)
+    if (is_failure && !is_noted)
         error = note_error(manager, error);
     count_ended(&manager->counts, status);
     ati_child_chunk *chunk = is_kept ? NULL : ati_child_let_go(manager, place->chunk);
@@ -208,15 +209,21 @@ static at_task_manager_decision call_decide(const at_task_manager *manager,
 }
 
 /* The child has ended: what follows for the others. */
-static void decide(at_task_manager *manager, const ati_child *child) {
+static void decide(at_task_manager *manager, ati_child *child) {
     at_task_manager_decision decision = manager->decide
                                             ? call_decide(manager, child)
                                             : decide_by_policy(manager->policy, child->status);
     if (decision == AT_TASK_MANAGER_GO_ON)
         return;
+    /* The others fail on account of this one: its error comes first. */
+    bool is_failure = child->status != AT_OK && child->status != AT_ERROR_CANCELLED;
     ati_lock_acquire(&manager->lock);
     if (manager->decision == AT_TASK_MANAGER_GO_ON)
         manager->decision = decision;
+    if (is_failure && !manager->first_error) {
+        manager->first_error = at_error_retain(child->error);
+        child->is_noted = true;
+    }
     ati_lock_release(&manager->lock);
     (void)ati_cancel(manager->context, AT_CANCEL_SIBLING);
 }

@@ -35,6 +35,7 @@ typedef struct ati_child {
     at_status status;       /* how it ended */
     uint8_t lane;           /* ati_lane */
     bool was_refused;       /* the pool did not take it: it was no child */
+    bool is_noted;          /* its error is the first of all */
 } ati_child;
 
 enum { ATI_CHUNK_CHILDREN = 84 }; /* 4 KiB */

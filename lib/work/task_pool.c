@@ -97,7 +97,7 @@ at_status at_task_pool_create(at_task_pool **workers, at_pool *pool,
     made->process_fork_count = ati_process_fork_count();
     made->context = context;
     set_options(made, options);
-    at_cancel_callback_add(&made->on_cancel, (at_token *)context, settle_cancelled, made);
+    at_cancel_callback_register(&made->on_cancel, (at_token *)context, settle_cancelled, made);
     *workers = made;
     return AT_OK;
 }
@@ -111,7 +111,7 @@ void at_task_pool_destroy(at_task_pool *workers) {
                          "destroy it where it was created");
         ati_task_pool_await_end(workers);
     }
-    at_cancel_callback_remove(&workers->on_cancel);
+    at_cancel_callback_unregister(&workers->on_cancel);
     while (workers->first_kept) {
         ati_task_pool_item *item = workers->first_kept;
         workers->first_kept = item->next_kept;

@@ -48,10 +48,10 @@ static void watch(void *argument) {
 static void add_and_remove(at_token *of, bool waits) {
     struct watched watched = {0};
     at_cancel_callback callback;
-    at_cancel_callback_add(&callback, of, watch, &watched);
+    at_cancel_callback_register(&callback, of, watch, &watched);
     if (waits)
         AT_SCOPE(scope, .token = of) expect(at_sleep(AT_SECONDS(1000)) == AT_ERROR_CANCELLED);
-    at_cancel_callback_remove(&callback);
+    at_cancel_callback_unregister(&callback);
     atomic_store(&watched.is_removed, true);
 }
 

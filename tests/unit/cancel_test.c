@@ -121,9 +121,9 @@ Test(cancel, callbacks_in_order) {
     at_cancel_callback callbacks[5];
     for (int i = 0; i < 5; i++) {
         notes[i] = (struct note){&noted, i};
-        at_cancel_callback_add(&callbacks[i], token, note, &notes[i]);
+        at_cancel_callback_register(&callbacks[i], token, note, &notes[i]);
     }
-    at_cancel_callback_remove(&callbacks[2]);
+    at_cancel_callback_unregister(&callbacks[2]);
     cr_expect_eq(noted.count, 0);
     cr_expect_eq(at_token_cancel(token), AT_OK);
     cr_expect_eq(at_token_cancel(token), AT_ERROR_ALREADY);
@@ -133,10 +133,10 @@ Test(cancel, callbacks_in_order) {
     cr_expect(pthread_equal(noted.thread, pthread_self()));
     for (int i = 0; i < 5; i++)
         if (i != 2)
-            at_cancel_callback_remove(&callbacks[i]);
-    at_cancel_callback_remove(&callbacks[0]);
+            at_cancel_callback_unregister(&callbacks[i]);
+    at_cancel_callback_unregister(&callbacks[0]);
     at_cancel_callback never = {0};
-    at_cancel_callback_remove(&never);
+    at_cancel_callback_unregister(&never);
     at_token_release(token);
     fault_check_leaks(before);
 }
@@ -148,13 +148,13 @@ Test(cancel, late_and_below) {
     at_token *child = create_token(token);
     struct tally tally = {0};
     at_cancel_callback below, late;
-    at_cancel_callback_add(&below, child, count, &tally);
+    at_cancel_callback_register(&below, child, count, &tally);
     cr_expect_eq(at_token_cancel(token), AT_OK);
     cr_expect_eq(tally_runs(&tally), 1);
-    at_cancel_callback_add(&late, token, count, &tally);
+    at_cancel_callback_register(&late, token, count, &tally);
     cr_expect_eq(tally_runs(&tally), 2);
-    at_cancel_callback_remove(&late);
-    at_cancel_callback_remove(&below);
+    at_cancel_callback_unregister(&late);
+    at_cancel_callback_unregister(&below);
     at_token_release(token);
     at_token_release(child);
     fault_check_leaks(before);
@@ -169,7 +169,7 @@ struct self {
 static void remove_self(void *argument) {
     struct self *self = argument;
     self->runs++;
-    at_cancel_callback_remove(&self->callback);
+    at_cancel_callback_unregister(&self->callback);
     at_token_release(self->token);
 }
 
@@ -181,7 +181,7 @@ Test(cancel, removes_itself) {
         at_token *token = self.token;
         if (late)
             cr_expect_eq(at_token_cancel(token), AT_OK);
-        at_cancel_callback_add(&self.callback, token, remove_self, &self);
+        at_cancel_callback_register(&self.callback, token, remove_self, &self);
         if (!late)
             cr_expect_eq(at_token_cancel(token), AT_OK);
         cr_expect_eq(self.runs, 1);
@@ -209,7 +209,7 @@ static void *cancel_token(void *argument) {
 
 static void *remove_slow(void *argument) {
     struct slow *slow = argument;
-    at_cancel_callback_remove(&slow->callback);
+    at_cancel_callback_unregister(&slow->callback);
     return atomic_load(&slow->has_ended) ? NULL : argument;
 }
 
@@ -227,7 +227,7 @@ Test(cancel, remove_waits) {
         struct slow slow = {.gate = GATE_CLOSED, .token = create_token(NULL)};
         pthread_t thread;
         void *result;
-        at_cancel_callback_add(&slow.callback, slow.token, take_long, &slow);
+        at_cancel_callback_register(&slow.callback, slow.token, take_long, &slow);
         cr_assert_eq(pthread_create(&thread, NULL, cancel_token, &slow), 0);
         gate_await(&slow.gate, 1);
         at_future *opened = NULL;
@@ -270,7 +270,7 @@ Test(cancel, a_callback_that_waits) {
         at_token *token = create_token(NULL);
         at_status status = 1;
         at_cancel_callback callback;
-        at_cancel_callback_add(&callback, token, sleep_in_callback, &status);
+        at_cancel_callback_register(&callback, token, sleep_in_callback, &status);
         if (in_task) {
             at_future *future = at_pool_submit(pool, cancel_with_wait, token);
             cr_expect_null(wait_value(future));
@@ -279,7 +279,7 @@ Test(cancel, a_callback_that_waits) {
             cr_expect_null(cancel_with_wait(token));
         }
         cr_expect_eq(status, AT_OK);
-        at_cancel_callback_remove(&callback);
+        at_cancel_callback_unregister(&callback);
         at_token_release(token);
     }
     destroy_pool(pool);
@@ -314,7 +314,7 @@ static void *add_timed(void *argument) {
     AT_SCOPE(current, .timeout = 0) {
         if (timed->is_cancelled)
             (void)at_token_cancel(at_scope_token(&current));
-        at_cancel_callback_add(&timed->callback, token, count_and_sleep, timed);
+        at_cancel_callback_register(&timed->callback, token, count_and_sleep, timed);
     }
     at_token_release(token);
     bool is_kept = at_error_status(at_error_last()) == AT_ERROR_IO;
@@ -322,7 +322,7 @@ static void *add_timed(void *argument) {
     AT_TRY(at_sleep(AT_MILLISECONDS(999)));
     timed->runs_before = tally_runs(&timed->tally);
     AT_TRY(at_sleep(AT_SECONDS(5)));
-    at_cancel_callback_remove(&timed->callback);
+    at_cancel_callback_unregister(&timed->callback);
     return is_kept ? NULL : argument;
 }
 
@@ -351,7 +351,7 @@ static void *remove_timed_self(void *argument) {
     AT_TIMEOUT(scope, AT_SECONDS(1)) {
         self->token = at_token_retain(at_scope_token(&scope));
     }
-    at_cancel_callback_add(&self->callback, self->token, remove_self, self);
+    at_cancel_callback_register(&self->callback, self->token, remove_self, self);
     AT_TRY(at_sleep(AT_SECONDS(5)));
     return self->runs == 1 ? NULL : argument;
 }
@@ -388,7 +388,8 @@ Test(cancel, a_late_task_calls_it) {
     at_deadline deadline = 0;
     AT_TIMEOUT(scope, AT_MICROSECONDS(100)) {
         deadline = at_token_deadline(at_scope_token(&scope));
-        at_cancel_callback_add(&timed.callback, at_scope_token(&scope), count_and_sleep, &timed);
+        at_cancel_callback_register(&timed.callback, at_scope_token(&scope), count_and_sleep,
+                                    &timed);
         queued = at_pool_submit(pool, note_that_it_ran, &tally);
         cr_assert_eq(at_pool_start(pool, note_that_it_ran, &tally), AT_OK);
     }
@@ -397,7 +398,7 @@ Test(cancel, a_late_task_calls_it) {
     cr_expect_eq(tally_runs(&timed.tally), 0);
     gate_open(&gate);
     expect_outcome(queued, AT_ERROR_CANCELLED);
-    at_cancel_callback_remove(&timed.callback);
+    at_cancel_callback_unregister(&timed.callback);
     cr_expect_eq(tally_runs(&timed.tally), 1);
     at_future_release(queued);
     at_future_release(held);

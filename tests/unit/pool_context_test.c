@@ -143,7 +143,7 @@ static void *see_kin(void *argument) {
 /* A detached one has only the ids of the operation that it was started in. */
 Test(pool_context, detached_tasks_keep_the_ids) {
     struct kin kin[2] = {{.checked = AT_ERROR_FAILED}, {.checked = AT_ERROR_FAILED}};
-    struct kin left_out = {NULL};
+    struct kin left_out = {.context = NULL};
     at_pool *pool = create_pool(1);
     at_scope scope;
     at_scope_begin(&scope, NULL);

@@ -226,7 +226,7 @@ static bool read_tree(at_pool *pool, struct index_result *result) {
     AT_TIMEOUT(scope, run->timeout) {
         run->token = at_token_retain(at_scope_token(&scope));
         if (run->token) {
-            at_cancel_callback_add(&callback, run->token, stop_reading, run);
+            at_cancel_callback_register(&callback, run->token, stop_reading, run);
             well = finish(result, at_pool_submit(pool, read_root, run));
             /* Once everything is read it does not matter that time is up, but a loss does. */
             at_cancel_reason reason = at_token_reason(run->token);
@@ -236,7 +236,7 @@ static bool read_tree(at_pool *pool, struct index_result *result) {
             snprintf(result->message, sizeof(result->message), "no memory to begin");
         }
     }
-    at_cancel_callback_remove(&callback);
+    at_cancel_callback_unregister(&callback);
     return well;
 }
 
