@@ -101,8 +101,12 @@ ati_context *ati_context_create_shielded(ati_context *parent, const char *name,
 
 bool ati_context_share(ati_context *context, bool is_detached, ati_context **shared) {
     if (context && is_detached) {
-        *shared = ati_context_create_shielded(context, context->name, AT_FOREVER);
-        return *shared;
+        /* No child of the other, else detached tasks that start each other would be a chain. */
+        ati_context *root = ati_context_create(NULL, context->name, AT_FOREVER, NULL, 0);
+        if (root)
+            memcpy(root->trace_id, context->trace_id, sizeof root->trace_id);
+        *shared = root;
+        return root;
     }
     ati_context_retain(context);
     *shared = context;

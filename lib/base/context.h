@@ -39,10 +39,11 @@ typedef struct ati_context {
     struct ati_context *parent; /* kept by a reference of its own, or NULL */
     at_deadline deadline;       /* effective: the minimum over the parents */
     bool is_shielded;           /* neither cancellation nor deadline of the parent count */
-    uint64_t id;                /* of the operation, never 0 */
-    uint64_t trace_id[2];       /* inherited from the parent, else new */
-    const char *name;           /* in `bytes` */
-    const char *log_fields;     /* encoded JSON members, each with a leading comma, in `bytes` */
+    bool is_own;            /* of one task, to cancel it alone; what it starts is not under it */
+    uint64_t id;            /* of the operation, never 0 */
+    uint64_t trace_id[2];   /* inherited from the parent, else new */
+    const char *name;       /* in `bytes` */
+    const char *log_fields; /* encoded JSON members, each with a leading comma, in `bytes` */
     size_t log_fields_length;
     _Atomic(const ati_frame *) owner; /* whose scope it is, or NULL */
 
@@ -78,6 +79,15 @@ void ati_context_release(ati_context *context); /* NULL is allowed; iterative ov
 /* The context of the running task or thread, borrowed, or NULL. */
 static inline ati_context *ati_context_current(void) {
     return ati_frame_current()->context;
+}
+
+/* The context for what the running code starts: an operation that a task has for itself alone is
+ * not handed on, else it would grow longer from task to task. */
+static inline ati_context *ati_context_to_share(void) {
+    ati_context *context = ati_context_current();
+    while (context && context->is_own)
+        context = context->parent;
+    return context;
 }
 
 /* Sets it, for the rest of the task; gives the one before. What sets it puts it back. */

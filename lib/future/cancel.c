@@ -59,6 +59,7 @@ static void make_own_context(ati_frame *frame, bool is_needed) {
         ati_context_create(frame->context, ati_future_task_name(future), AT_FOREVER, NULL, 0);
     if (!own)
         return;
+    own->is_own = true;
     frame->own_context = NULL;
     (void)ati_future_lock(future);
     ati_context *before = future->context;
@@ -116,7 +117,7 @@ static bool keep_source(at_future *source) {
         uint32_t phase = state & ATI_PHASE_MASK;
         if (ati_phase_is_done(phase))
             return false;
-        if (!(state & ATI_STATE_ALONE) || (state & ATI_STATE_OWN)) {
+        if (!(state & ATI_STATE_ALONE) || (state & (ATI_STATE_OWN | ATI_STATE_FORWARD))) {
             ati_future_retain_inside(source);
             return true;
         }
@@ -179,6 +180,8 @@ static void cancel_continuation(at_future *future, ati_unwanted *list) {
 /* One that goes on with another. Where it is not in the list of that, it is about to be completed,
  * or to be put there by who then sees that it is asked. */
 static void cancel_forward(at_future *future, ati_unwanted *list) {
+    /* Before the look at the list: who puts it there looks at this afterwards. */
+    atomic_fetch_or_explicit(&future->state, ATI_STATE_ASKED, memory_order_relaxed);
     parting made = part(future, &future->forward);
     if (!made.is_taken) {
         made.is_unwanted = false;

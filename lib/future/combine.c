@@ -34,14 +34,14 @@ typedef struct entry {
 struct ati_combination {
     combine_kind kind;
     size_t count;
-    at_future *result;       /* retained until it is complete */
-    _Atomic uint32_t users;  /* see above */
-    _Atomic uint32_t owners; /* of the memory: the users together, and the value */
-    ati_lock lock;           /* guards the following; inside no other lock */
-    size_t remaining;        /* sources that are not complete, and the building call */
-    size_t first_failed;     /* index of the first failure in time, or count */
-    bool decided;            /* any, first: there is a winner; or it was cancelled */
-    bool is_cancelled;
+    at_future *result;              /* retained until it is complete */
+    _Atomic uint32_t users;         /* see above */
+    _Atomic uint32_t owners;        /* of the memory: the users together, and the value */
+    ati_lock lock;                  /* guards the following; inside no other lock */
+    size_t remaining;               /* sources that are not complete, and the building call */
+    size_t first_failed;            /* index of the first failure in time, or count */
+    bool decided;                   /* any, first: there is a winner; or it was cancelled */
+    _Atomic bool is_cancelled;      /* read outside, too */
     bool is_stopping;               /* all: one has failed, what is left makes no difference */
     at_winner winner;               /* the value of any and first */
     combination *next_stopping;     /* in a list of completions */
@@ -185,7 +185,7 @@ static void win(combination *combine, at_future *source, ati_completions *list) 
 /* Takes our interest in a source away. True: nobody wants it any more. One that is to complete all
  * the same is still to be told of it. */
 static bool lose_interest(combination *combine, entry *left) {
-    if (!combine->is_cancelled)
+    if (!atomic_load_explicit(&combine->is_cancelled, memory_order_relaxed))
         return ati_future_lose_interest(left->source, &left->registration, ati_fire_indifferent);
     bool is_unwanted;
     ati_future_mark_passed(left->source);
@@ -304,7 +304,7 @@ void ati_combination_cancel(at_future *result, ati_unwanted *list) {
     bool is_late = combine->decided || combine->remaining == 0;
     if (!is_late) {
         combine->decided = true;
-        combine->is_cancelled = true;
+        atomic_store_explicit(&combine->is_cancelled, true, memory_order_relaxed);
         combine->winner.index = combine->count;
     }
     ati_lock_release(&combine->lock);

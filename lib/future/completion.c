@@ -424,7 +424,8 @@ size_t ati_future_list_followers(at_future *source, at_future *(*follower_of)(at
         do {
             registration = registration->next;
             followers[count] = follower_of(registration);
-            count += followers[count] != NULL;
+            if (followers[count])
+                ati_future_retain_inside(followers[count++]);
         } while (registration != source->last && count < limit);
     unlock(source, listed);
     return count;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Futures that wait for each other: what can be seen of it at little cost.
  *
- * The caller runs `target`, which therefore stays pending, and with it all that follow it: those
- * cannot complete, and are kept by its list, so they can be looked at one after the other, each
- * under its own lock. */
+ * The caller runs `target`, which therefore stays pending, and with it all that follow it, unless
+ * they are cancelled: so each is kept by a reference while it is looked at, under its own lock. */
 #include "future/future.h"
 
 enum {
@@ -23,13 +22,14 @@ static bool follows(at_future *target, const at_future *wanted, int links, int *
     at_future *followers[width_limit];
     size_t count = ati_future_list_followers(target, follower_of, followers, width_limit);
     --*looks_left;
+    bool found = false;
     for (size_t i = 0; i < count; i++)
-        if (followers[i] == wanted)
-            return true;
-    for (size_t i = 0; i < count && links > 1 && *looks_left > 0; i++)
-        if (follows(followers[i], wanted, links - 1, looks_left))
-            return true;
-    return false;
+        found |= followers[i] == wanted;
+    for (size_t i = 0; i < count && !found && links > 1 && *looks_left > 0; i++)
+        found = follows(followers[i], wanted, links - 1, looks_left);
+    for (size_t i = 0; i < count; i++)
+        ati_future_release_inside(followers[i]);
+    return found;
 }
 
 bool ati_future_waits_for(const at_future *future, at_future *target, int *looks_left) {

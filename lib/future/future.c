@@ -41,7 +41,7 @@ at_future *ati_future_create(ati_future_kind kind, at_executor *executor, const 
     future->executor = executor;
     executor->retain(executor);
     future->site = site;
-    future->context = ati_context_current();
+    future->context = ati_context_to_share();
     ati_context_retain(future->context);
     future->fork_count = (uint32_t)ati_process_fork_count();
     if (name_size > 0)

@@ -345,7 +345,7 @@ void ati_future_visit(at_future *source,
 at_future *ati_combination_of(const ati_registration *registration);
 
 /* Copies the futures behind the registrations of a pending source, those for which `follower_of`
- * gives one, in order and `limit` at most. Gives how many. */
+ * gives one, in order and `limit` at most, each with a reference held inside. Gives how many. */
 size_t ati_future_list_followers(at_future *source, at_future *(*follower_of)(ati_registration *),
                                  at_future **followers, size_t limit);
 

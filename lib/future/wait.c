@@ -91,7 +91,11 @@ static bool run_in_place(ati_worker *worker, at_future *future, at_deadline dead
         return false;
     ati_future_leave_queue(future);
     run_claimed(worker, future);
-    return ati_phase_is_done(ati_future_phase(future));
+    if (ati_phase_is_done(ati_future_phase(future)))
+        return true;
+    (void)ati_future_lock(future); /* it goes on with another, and the wait becomes a usual one */
+    ati_future_unlock(future, ATI_STATE_NEEDED, 0);
+    return false;
 }
 
 void ati_fire_wait(ati_registration *registration, at_future *source, ati_completions *list) {

@@ -27,7 +27,7 @@ typedef struct callback {
     ati_context *context; /* retained; NULL: it was never added */
     at_cancel_fn run;
     void *argument;
-    bool has_timer;
+    at_pool *pool; /* that keeps the time, retained, or NULL */
     at_timer timer;
 } callback;
 
@@ -207,7 +207,8 @@ static void set_timer(callback *added) {
         return;
     at_timer_init_at(AT_SITE("the deadline of a callback"), &added->timer, pool, look,
                      added->context);
-    added->has_timer = true;
+    added->pool = pool;
+    ati_pool_retain(pool);
     ati_context *current = ati_context_exchange(NULL);
     ati_frame_slot slot = ati_frame_put_slot_aside();
     if (at_timer_start(&added->timer, deadline) != AT_OK)
@@ -301,8 +302,10 @@ void at_cancel_callback_unregister(at_cancel_callback *given) {
     ati_lock_release(&context->lock);
     if (must_wait)
         (void)ati_waiter_wait(&wait.waiter, AT_FOREVER);
-    if (removed->has_timer)
+    if (removed->pool) {
         at_timer_unregister(&removed->timer);
+        ati_pool_release(removed->pool);
+    }
     removed->context = NULL;
     ati_context_release(context);
 }

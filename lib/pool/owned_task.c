@@ -60,7 +60,7 @@ at_status at_pool_start_with_at(const char *site, at_pool *pool, const at_task_o
     const char *name = options->name ? options->name : "";
     size_t name_size = strlen(name) + 1;
     ati_context *context;
-    if (!ati_context_share(ati_context_current(), options->is_detached, &context))
+    if (!ati_context_share(ati_context_to_share(), options->is_detached, &context))
         return ati_fail(AT_ERROR_NO_MEMORY, "at_pool_start_with: out of memory");
     owned_task *task = ati_allocate(sizeof *task + name_size);
     if (!task) {

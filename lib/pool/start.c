@@ -387,7 +387,7 @@ at_status ati_pool_check_open(at_pool *pool) {
 
 /* Takes `count` references of the current context for works that run under it. */
 static ati_context *share_context(size_t count) {
-    ati_context *context = ati_context_current();
+    ati_context *context = ati_context_to_share();
     for (size_t i = 0; context && i < count; i++)
         ati_context_retain(context);
     return context;

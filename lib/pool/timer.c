@@ -169,7 +169,7 @@ static at_status start_timer(task_timer *timer, const char *call, int64_t moment
         return refuse(timer, call, AT_ERROR_INVALID);
     if (enter_process(timer) != AT_OK)
         return refuse(timer, call, AT_ERROR_FORKED);
-    ati_context *context = ati_context_current();
+    ati_context *context = ati_context_to_share();
     ati_context_retain(context);
     ati_lock_acquire(&timer->lock);
     uint8_t lane = timer->lane;

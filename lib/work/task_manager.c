@@ -413,6 +413,8 @@ at_status at_task_manager_start_with_at(const char *site, at_task_manager *manag
     ATI_CALLER_CHECK(options && options->run, call, "`run` is NULL");
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         return ati_fail(AT_ERROR_INVALID, "%s: `reserved` is not zero", call);
+    if (options->is_detached)
+        return ati_fail(AT_ERROR_INVALID, "%s: is_detached: a child belongs to its manager", call);
     if (!ati_priority_is_valid(options->priority))
         return ati_fail(AT_ERROR_INVALID, "%s: priority: %d is none", call, (int)options->priority);
     return start(site, manager, options, call);

@@ -65,6 +65,8 @@ at_future *at_task_manager_submit_with_at(const char *site, at_task_manager *man
     const char *wrong = NULL;
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         wrong = "reserved: is not zero";
+    else if (options->is_detached)
+        wrong = "is_detached: a child belongs to its manager";
     else if (!ati_priority_is_valid(options->priority))
         wrong = "priority: is none";
     if (!wrong)

@@ -258,7 +258,11 @@ static submit_decision decide(at_task_pool *workers, ati_task_pool_item *item, b
         ati_task_pool_settle(workers, changes);
         has_room = !workers->submits.first && ati_task_pool_has_room(workers);
     }
-    bool passes = may_wait && is_inside && workers->when_full == AT_TASK_POOL_WAIT;
+    /* What its own items submit passes the bound rather than wait for itself, or run deeper and
+     * deeper on one stack. */
+    bool passes = may_wait && is_inside &&
+                  (workers->when_full == AT_TASK_POOL_WAIT ||
+                   workers->when_full == AT_TASK_POOL_RUN_IN_CALLER);
     if (!has_room && !passes)
         return decide_full(workers, item, may_wait, changes);
     ati_task_pool_enqueue(workers, item);
@@ -356,6 +360,8 @@ at_status at_task_pool_submit_with_at(const char *site, at_task_pool *workers,
     ATI_CALLER_CHECK(options && options->run, call, "`run` is NULL");
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         return ati_fail(AT_ERROR_INVALID, "%s: `reserved` is not zero", call);
+    if (options->is_detached)
+        return ati_fail(AT_ERROR_INVALID, "%s: is_detached: an item belongs to its pool", call);
     if (!ati_priority_is_valid(options->priority))
         return ati_fail(AT_ERROR_INVALID, "%s: priority: %d is none", call, (int)options->priority);
     return submit(site, workers, options, true, call);

@@ -541,7 +541,7 @@ Test(task_manager, c4_a_submitted_child_is_cancelled_alone) {
     cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_ERROR_CANCELLED);
     at_task_manager_counts counts;
     at_task_manager_count(manager, &counts);
-    cr_assert_eq(counts.cancelled, 3 - tally_runs(&tally));
+    cr_assert_eq(counts.cancelled, (uint64_t)(3 - tally_runs(&tally)));
     cr_assert_eq(tally_drops(&tally), 1);
     expect_end(running, AT_ERROR_CANCELLED);
     at_future_release(queued);
