@@ -68,17 +68,21 @@ AT_API void at_task_pool_destroy(at_task_pool *workers);
  * does what `when_full` says. When kept_outcomes are kept, AT_TASK_POOL_WAIT waits until another
  * task or thread gathers them, and the other policies give AT_ERROR_FULL.
  *
- *  What items submit to their own task pool, and what tasks that they have started do, never waits:
- *  under AT_TASK_POOL_WAIT it passes the bounds, because those who wait here might be the ones that
- *  are waited for.
+ *  What items submit to their own task pool, and what tasks that they have started do, never waits
+ *  and never runs in the caller: under AT_TASK_POOL_WAIT and AT_TASK_POOL_RUN_IN_CALLER it passes
+ *  the bounds, because those who wait here might be the ones that are waited for, and items that
+ *  run inside each other have no end.
  *  Threads:   any, also inside tasks.
  *  Blocks:    on a full queue under AT_TASK_POOL_WAIT: suspends a task, blocks a thread, until
- * there is room; under AT_TASK_POOL_RUN_IN_CALLER while the item runs. Ownership: borrows
- * `argument`. Ordering:  what the caller did before happens before `run`. Items are begun in the
- * order in which they were submitted. Errors:    AT_ERROR_FULL; AT_ERROR_CANCELLED,
- * AT_ERROR_TIMED_OUT by the caller's operation while it waits, and AT_ERROR_CANCELLED when that of
- * the task pool is cancelled; AT_ERROR_DEADLOCK where it would wait in an inline continuation;
- * AT_ERROR_CLOSED, AT_ERROR_FORKED, AT_ERROR_NO_MEMORY. The item has then not been accepted. */
+ *             there is room; under AT_TASK_POOL_RUN_IN_CALLER while the item runs.
+ *  Ownership: borrows `argument`.
+ *  Ordering:  what the caller did before happens before `run`. Items are begun in the order in
+ *             which they were submitted.
+ *  Errors:    AT_ERROR_FULL; AT_ERROR_CANCELLED, AT_ERROR_TIMED_OUT by the caller's operation while
+ *             it waits, and AT_ERROR_CANCELLED when that of the task pool is cancelled;
+ *             AT_ERROR_DEADLOCK where it would wait in an inline continuation;
+ *             AT_ERROR_CLOSED, AT_ERROR_FORKED, AT_ERROR_NO_MEMORY. The item has then not been
+ *             accepted. */
 #define at_task_pool_submit(workers, run, ...)                                                     \
     at_task_pool_submit_at(AT_SITE(#run), workers, run, __VA_ARGS__)
 AT_API AT_NODISCARD at_status at_task_pool_submit_at(const char *site, at_task_pool *workers,

@@ -29,7 +29,8 @@
  *      freed only when it is done, or when it can never be started.
  *   4. Nothing here recurses: completions spread through a list (ati_completions). No user code
  *      runs under a lock.
- *   5. A future that is ALONE and has two references, that of who runs it and that of the
+ *   5. (Who cancels, cancel.c, follows `source` as well, and keeps to what is said there.)
+ *      A future that is ALONE and has two references, that of who runs it and that of the
  *      continuation, is known to nobody else: only who has a reference can make another, and only
  *      who fires or runs a continuation follows its `source`. It is completed by plain stores.
  *

@@ -589,3 +589,34 @@ Test(task_manager, f4_a_submit_that_cannot_be) {
     at_task_manager_destroy(manager);
     destroy_pool(pool);
 }
+
+/* -- The cause ------------------------------------------------------------------------------- */
+
+static void *sleep_and_say_so(void *unused) {
+    (void)unused;
+    if (at_sleep(AT_SECONDS(50)) != AT_OK)
+        return at_fail(AT_ERROR_IO, "interrupted");
+    return NULL;
+}
+
+static void *fail_for_all(void *unused) {
+    (void)unused;
+    return at_fail(AT_ERROR_NOT_FOUND, "the cause");
+}
+
+/* Rule G2: the others fail on account of the first one, and may end before it has. */
+Test(task_manager, the_cause_comes_first) {
+    at_pool *pool = create_pool(4);
+    for (int round = 0; round < 20; round++) {
+        at_task_manager *manager = NULL;
+        cr_assert_eq(at_task_manager_create(&manager, pool, NULL), AT_OK);
+        for (int i = 0; i < 200; i++)
+            start(manager, sleep_and_say_so, NULL);
+        start(manager, fail_for_all, NULL);
+        cr_expect_eq(at_task_manager_join(manager, AT_FOREVER), AT_ERROR_NOT_FOUND);
+        cr_expect_str_eq(at_error_text(at_error_last()), "the cause");
+        at_error_clear();
+        at_task_manager_destroy(manager);
+    }
+    destroy_pool(pool);
+}

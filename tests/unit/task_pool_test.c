@@ -591,3 +591,31 @@ Test(task_pool, does_not_wait_in_an_inline_continuation) {
     destroy_workers(workers);
     destroy_pool(pool);
 }
+
+/* -- Items that submit ----------------------------------------------------------------------- */
+
+struct chain {
+    at_task_pool *workers;
+    int left;
+};
+
+static void *submit_the_next(void *argument) {
+    struct chain *chain = argument;
+    if (--chain->left > 0)
+        AT_TRY(at_task_pool_submit(chain->workers, submit_the_next, chain));
+    return NULL;
+}
+
+/* Rule G4: an item never runs the one that it submits, however long the chain is. */
+Test(task_pool, items_do_not_run_inside_each_other) {
+    at_pool *pool = create_pool(1);
+    at_task_pool *workers = create_workers(
+        pool, &(at_task_pool_options){
+                  .pool_size = 1, .queue_size = AT_NONE, .when_full = AT_TASK_POOL_RUN_IN_CALLER});
+    struct chain chain = {.workers = workers, .left = 20000};
+    cr_assert_eq(at_task_pool_submit(workers, submit_the_next, &chain), AT_OK);
+    cr_assert_eq(at_task_pool_join(workers, AT_FOREVER), AT_OK);
+    cr_expect_eq(chain.left, 0);
+    destroy_workers(workers);
+    destroy_pool(pool);
+}
