@@ -90,7 +90,8 @@ static inline ati_context *ati_context_to_share(void) {
     return context;
 }
 
-/* Sets it, for the rest of the task; gives the one before. What sets it puts it back. */
+/* Sets it, for the rest of the task; gives the one before. What sets it puts it back. The task must
+ * have no private forks. */
 static inline ati_context *ati_context_exchange(ati_context *context) {
     ati_frame *frame = ati_frame_current();
     ati_context *before = frame->context;

@@ -15,7 +15,8 @@
 
 typedef struct ati_frame {
     struct ati_frame *outer;     /* the frame below on this stack */
-    struct ati_context *context; /* the operation, borrowed, or NULL */
+    struct ati_context *context; /* the operation, borrowed, or NULL; read by others too, see
+                                    ati_worker_hand_out_forks() */
     /* Gives the task an operation of its own, which is cancelled with it alone, and makes it the
      * frame's, if it `is_needed` or the task is asked to stop. NULL: it has one, or nobody can
      * cancel it alone. */

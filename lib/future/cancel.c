@@ -61,10 +61,7 @@ static void make_own_context(ati_frame *frame, bool is_needed) {
         return;
     own->is_own = true;
     frame->own_context = NULL;
-    /* Who takes a forked call by force reads the frame's operation: there is none left to take. */
-    ati_worker *worker = ati_worker_current;
-    if (worker && ati_forks_count(&worker->forks) > 0)
-        ati_fork_share_all(worker);
+    ati_worker_hand_out_forks();
     (void)ati_future_lock(future);
     ati_context *before = future->context;
     future->context = own;

@@ -209,6 +209,7 @@ static void set_timer(callback *added) {
                      added->context);
     added->pool = pool;
     ati_pool_retain(pool);
+    ati_worker_hand_out_forks();
     ati_context *current = ati_context_exchange(NULL);
     ati_frame_slot slot = ati_frame_put_slot_aside();
     if (at_timer_start(&added->timer, deadline) != AT_OK)

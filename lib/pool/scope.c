@@ -31,9 +31,7 @@ static at_deadline deadline_of(const at_scope_options *options) {
 
 /* Forks started before belong to the operation around the scope. */
 static void put_under(ati_context *context) {
-    ati_worker *worker = ati_worker_current;
-    if (worker && ati_forks_count(&worker->forks) > 0)
-        ati_fork_share_all(worker);
+    ati_worker_hand_out_forks();
     (void)ati_context_exchange(context);
 }
 

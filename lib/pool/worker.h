@@ -161,6 +161,15 @@ static inline ati_lane ati_lane_inherited(void) {
     return worker->nested_lane ? *worker->nested_lane : worker->lane;
 }
 
+/* Before the operation of the running code changes. Who takes a forked call by force reads it in
+ * the frame of its task; so none is left to be taken so, and those that were forked keep the one
+ * that they were forked under. */
+static inline void ati_worker_hand_out_forks(void) {
+    ati_worker *worker = ati_worker_current;
+    if (worker && ati_forks_count(&worker->forks) > 0)
+        ati_fork_share_all(worker);
+}
+
 /* A task in progress on a worker. */
 typedef struct ati_task_run {
     ati_frame frame;

@@ -8,6 +8,7 @@
 #include "support/test.h"
 
 #include <asynctools/cancel.h>
+#include <asynctools/fork.h>
 #include <asynctools/sleep.h>
 
 #include <stdint.h>
@@ -150,4 +151,54 @@ Test(cancel_stress, tokens) {
     destroy_pool(pool);
     cr_expect_eq(failures, 0);
     fault_check_leaks(before);
+}
+
+/* -- Forks ----------------------------------------------------------------------------------- */
+
+struct forked {
+    at_token *token; /* of the task that forks */
+    _Atomic bool is_taken;
+    bool is_under; /* the call has run under that */
+};
+
+static void *take(void *argument) {
+    struct forked *forked = argument;
+    forked->is_under = at_token_current() == forked->token;
+    atomic_store(&forked->is_taken, true);
+    return argument;
+}
+
+static void do_nothing(void *unused) {
+    (void)unused;
+}
+
+/* A deadline, so that the callback has a timer, which is set under no operation. */
+static void *fork_and_register(void *argument) {
+    struct forked *forked = argument;
+    AT_TIMEOUT(scope, AT_SECONDS(1000)) {
+        forked->token = at_scope_token(&scope);
+        at_fork fork;
+        at_fork_start(&fork, take, forked);
+        while (!atomic_load(&forked->is_taken)) {
+            at_cancel_callback callback;
+            at_cancel_callback_register(&callback, forked->token, do_nothing, NULL);
+            at_cancel_callback_unregister(&callback);
+        }
+        (void)at_fork_join(&fork, take);
+    }
+    return argument;
+}
+
+/* Rule L6: a call that is taken runs under the operation that it was forked under, whatever its
+ * task does in between. */
+Test(cancel_stress, forks_keep_their_operation) {
+    pool = create_pool(2);
+    for (int round = 0; round < 200; round++) {
+        struct forked forked = {.is_taken = false};
+        at_future *future = at_pool_submit(pool, fork_and_register, &forked);
+        wait_value(future);
+        at_future_release(future);
+        cr_assert(forked.is_under);
+    }
+    destroy_pool(pool);
 }
