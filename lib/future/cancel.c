@@ -82,7 +82,7 @@ void ati_future_prepare_cancel(ati_frame *frame) {
 static void poke(const at_future *future) {
     at_pool *pool = future->executor->pool;
     if (pool)
-        ati_pool_poke(pool);
+        ati_pool_ask_to_look(pool);
 }
 
 /* Asks the task that runs; unlocks the future. */

@@ -179,14 +179,6 @@ ati_context *ati_context_own(void) {
     return frame->context;
 }
 
-void ati_pool_poke(at_pool *pool) {
-    /* ORDER pool.workers: acquire. Sees the workers below the count.
-     * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
-    uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
-    for (uint32_t i = 0; i < count; i++)
-        ati_worker_ask_to_look(pool->workers[i]);
-}
-
 /* -- Callbacks -- */
 
 static callback *callback_of(at_cancel_callback *given) {

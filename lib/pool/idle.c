@@ -149,8 +149,7 @@ bool ati_idle_get_up(ati_worker *worker) {
     return true;
 }
 
-/* The running tasks are asked to look at the timers, as far as they use at_check. */
-static void ask_all_to_look(at_pool *pool) {
+void ati_pool_ask_to_look(at_pool *pool) {
     /* ORDER pool.workers: acquire. Sees the workers below the count.
      * Pairs with: release in add_worker(). If relaxed: reads an unwritten pointer. */
     uint32_t count = atomic_load_explicit(&pool->worker_count, memory_order_acquire);
@@ -168,13 +167,14 @@ bool ati_idle_wake_for_time(at_pool *pool) {
     if (worker)
         ati_worker_wake(worker);
     else
-        ask_all_to_look(pool);
+        ati_pool_ask_to_look(pool);
     return worker;
 }
 
 void ati_idle_keep_time(at_pool *pool) {
     if (ati_clock_is_virtual(pool->options.clock)) {
-        ask_all_to_look(pool); /* it looks itself, when the last has left it: who is busy has not */
+        ati_pool_ask_to_look(
+            pool); /* it looks itself, when the last has left it: who is busy has not */
         return;
     }
     int64_t next = ati_timers_next(&pool->timers);

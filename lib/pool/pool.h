@@ -258,8 +258,9 @@ static inline void ati_pool_leave_clock(at_pool *pool) {
 /* Called when no worker is awake: a waiting at_pool_shutdown looks whether all is done. */
 void ati_pool_come_to_rest(at_pool *pool);
 
-/* Has every worker look, at its next at_check, whether its task is asked to stop. */
-void ati_pool_poke(at_pool *pool);
+/* Has every running task look, at its next at_check, whether there is something to do: a timer is
+ * due that nobody keeps, or one of them is asked to stop (idle.c). */
+void ati_pool_ask_to_look(at_pool *pool);
 
 /* A queued task has been cancelled, by any thread; its work is still in the queue. */
 void ati_pool_count_cancelled(at_pool *pool);
