@@ -7,6 +7,7 @@
 #include "base/context.h"
 #include "base/lock.h"
 #include "pool/executor.h"
+#include "pool/parts.h"
 #include "pool/waiter.h"
 
 #include <asynctools/task_manager.h>
@@ -78,6 +79,7 @@ struct at_task_manager {
     at_task_manager_decide_fn decide; /* or NULL */
     void *decide_context;
     uint64_t fork_count; /* of the process that made it */
+    ati_part part;
 
     ati_lock lock;  /* guards what follows; nothing nests in it */
     bool is_closed; /* a join has ended: no further start */
@@ -135,5 +137,8 @@ void ati_place_take_queued(at_task_manager *manager, ati_place *place);
  * place is free. */
 bool ati_place_pass_on(at_task_manager *manager, ati_place *place);
 ati_place *ati_place_take_free(at_task_manager *manager); /* or NULL */
+
+/* What a dump says of it (task_manager_dump.c). */
+extern const ati_part_section ati_task_manager_section;
 
 #endif

@@ -98,6 +98,7 @@ at_status at_task_pool_create(at_task_pool **workers, at_pool *pool,
     made->context = context;
     set_options(made, options);
     at_cancel_callback_register(&made->on_cancel, (at_token *)context, settle_cancelled, made);
+    ati_part_add(pool, &made->part, &ati_task_pool_section, made);
     *workers = made;
     return AT_OK;
 }
@@ -111,6 +112,7 @@ void at_task_pool_destroy(at_task_pool *workers) {
                          "destroy it where it was created");
         ati_task_pool_await_end(workers);
     }
+    ati_part_remove(&workers->part);
     at_cancel_callback_unregister(&workers->on_cancel);
     while (workers->first_kept) {
         ati_task_pool_item *item = workers->first_kept;

@@ -130,9 +130,7 @@ void at_task_pool_results_release(at_outcome *outcomes, size_t count) {
 
 /* -- Numbers -- */
 
-void at_task_pool_get_statistics(at_task_pool *workers, at_task_pool_statistics *statistics) {
-    ATI_CALLER_CHECK(workers, "at_task_pool_get_statistics", "`workers` is NULL");
-    ATI_CALLER_CHECK(statistics, "at_task_pool_get_statistics", "`statistics` is NULL");
+static void count(at_task_pool *workers, at_task_pool_statistics *statistics) {
     ati_lock_acquire(&workers->lock);
     *statistics = workers->statistics;
     statistics->queued = workers->queue.count;
@@ -141,3 +139,50 @@ void at_task_pool_get_statistics(at_task_pool *workers, at_task_pool_statistics 
     statistics->running += workers->ending;
     ati_lock_release(&workers->lock);
 }
+
+void at_task_pool_get_statistics(at_task_pool *workers, at_task_pool_statistics *statistics) {
+    ATI_CALLER_CHECK(workers, "at_task_pool_get_statistics", "`workers` is NULL");
+    ATI_CALLER_CHECK(statistics, "at_task_pool_get_statistics", "`statistics` is NULL");
+    count(workers, statistics);
+}
+
+/* -- The dump -- */
+
+static const char *name_policy(at_task_pool_policy policy) {
+    static const char *const names[] = {
+        [AT_TASK_POOL_WAIT] = "wait",
+        [AT_TASK_POOL_REFUSE] = "refuse",
+        [AT_TASK_POOL_RUN_IN_CALLER] = "run_in_caller",
+        [AT_TASK_POOL_DROP_NEWEST] = "drop_newest",
+        [AT_TASK_POOL_DROP_OLDEST] = "drop_oldest",
+    };
+    return names[policy];
+}
+
+static bool write_task_pool(const void *it, ati_json *json) {
+    at_task_pool *workers = (at_task_pool *)it;
+    at_task_pool_statistics now;
+    count(workers, &now);
+    ati_json_begin_object(json, NULL);
+    ati_json_unsigned(json, "pool_size", workers->pool_size);
+    ati_json_unsigned(json, "queue_size", workers->capacity - workers->pool_size);
+    ati_json_text(json, "when_full", name_policy(workers->when_full));
+    ati_json_bool(json, "cancelled", ati_context_reason(workers->context) != AT_CANCEL_NONE);
+    ati_json_begin_object(json, "items");
+    ati_json_unsigned(json, "submitted", now.submitted);
+    ati_json_unsigned(json, "succeeded", now.succeeded);
+    ati_json_unsigned(json, "failed", now.failed);
+    ati_json_unsigned(json, "cancelled", now.cancelled);
+    ati_json_unsigned(json, "dropped", now.dropped);
+    ati_json_unsigned(json, "expired", now.expired);
+    ati_json_unsigned(json, "running", now.running);
+    ati_json_unsigned(json, "queued", now.queued);
+    ati_json_end_object(json);
+    ati_json_unsigned(json, "waiting", now.waiting);
+    ati_json_unsigned(json, "kept", now.kept);
+    ati_json_unsigned(json, "refused", now.refused);
+    ati_json_end_object(json);
+    return true;
+}
+
+const ati_part_section ati_task_pool_section = {.name = "task_pools", .write = write_task_pool};

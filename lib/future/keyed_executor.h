@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_FUTURE_KEYED_EXECUTOR_H
+#define ASYNCTOOLS_FUTURE_KEYED_EXECUTOR_H
+
+/* The inside of a keyed executor. See key_turns.c for the argument. */
+#include "base/lock.h"
+#include "base/process_fork.h"
+#include "future/drain.h"
+#include "future/key_table.h"
+#include "pool/parts.h"
+
+#include <asynctools/keyed_executor.h>
+
+typedef struct ati_key_runner {
+    ati_drain drain; /* first */
+    at_keyed_executor *keyed;
+    ati_key *key;                /* whose task it runs, kept, or NULL; its own */
+    struct ati_key_runner *next; /* of those that are not under way; the lock */
+} ati_key_runner;
+
+struct at_keyed_executor {
+    at_pool *pool;                     /* retained */
+    _Atomic uint64_t references;       /* of the owner, of keys, of runners under way */
+    uint64_t fork_count;               /* of the process that made it */
+    at_keyed_executor_options options; /* as given, but with the defaults put in */
+    ati_part part;
+
+    ati_lock lock; /* guards what follows, and in keys; the pool's own nest in it */
+    ati_key_table table;
+    ati_key *first_ready;
+    ati_key *last_ready;
+    int64_t queued;  /* tasks of all keys */
+    int64_t running; /* the same */
+    ati_key_runner *idle_runners;
+    int64_t runners_under_way;
+
+    ati_key_runner runners[]; /* options.max_running */
+};
+
+static inline bool ati_keyed_is_forked(const at_keyed_executor *keyed) {
+    return keyed->fork_count != ati_process_fork_count();
+}
+
+void ati_keyed_release(at_keyed_executor *keyed);
+
+/* What the executor of a key does (key_turns.c). */
+at_status ati_key_start(at_executor *executor, ati_task_node *nodes, size_t count,
+                        bool is_continuation);
+void ati_key_retain(at_executor *executor);
+void ati_key_release(at_executor *executor);
+
+/* Makes the runners, all idle. */
+void ati_keyed_init_runners(at_keyed_executor *keyed);
+
+/* What a dump says of it (key_dump.c). */
+extern const ati_part_section ati_keyed_section;
+
+#endif
