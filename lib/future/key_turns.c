@@ -13,9 +13,16 @@
  * that becomes ready thereby has a runner; one that becomes ready by a start gets another, if there
  * is one left.
  *
+ * A task that waits for one of the same executor that has not begun lends its place, else as many
+ * of those as there are places could keep out all that they wait for. While it waits there is one
+ * runner more. Afterwards the first runner that ends a task leaves: the one that comes back goes on
+ * at once, and nothing is begun before fewer than max_running are left. So nobody waits for a place
+ * who holds anything.
+ *
  * Checked by: tests/unit/keyed_executor_test.c, tests/stress/keyed_executor_test.c. */
 #include "base/error.h"
 #include "base/memory.h"
+#include "future/future.h"
 #include "future/keyed_executor.h"
 #include "pool/pool.h"
 
@@ -117,6 +124,36 @@ static void end_task(ati_key *key) {
 
 /* -- Runners -- */
 
+static void push_runner(ati_key_runner **list, ati_key_runner *runner) {
+    runner->next = *list;
+    *list = runner;
+}
+
+static ati_key_runner *pop_runner(ati_key_runner **list) {
+    ati_key_runner *runner = *list;
+    if (runner)
+        *list = runner->next;
+    return runner;
+}
+
+/* Places have been taken back: there are more runners than places. Then none is idle. */
+static bool has_surplus(const at_keyed_executor *keyed) {
+    return keyed->runner_count > keyed->options.max_running + keyed->lent;
+}
+
+static void put_away(at_keyed_executor *keyed, ati_key_runner *runner) {
+    push_runner(&keyed->surplus_runners, runner);
+    keyed->runner_count--;
+}
+
+static void end_runner(at_keyed_executor *keyed, ati_key_runner *runner) {
+    keyed->runners_under_way--;
+    if (has_surplus(keyed))
+        put_away(keyed, runner);
+    else
+        push_runner(&keyed->idle_runners, runner);
+}
+
 static bool take(ati_drain *drain, ati_work *work) {
     ati_key_runner *runner = (ati_key_runner *)drain;
     at_keyed_executor *keyed = runner->keyed;
@@ -124,13 +161,10 @@ static bool take(ati_drain *drain, ati_work *work) {
     ati_lock_acquire(&keyed->lock);
     if (ended)
         end_task(ended);
-    ati_key *key = take_task(keyed, work);
+    ati_key *key = has_surplus(keyed) ? NULL : take_task(keyed, work);
     runner->key = key;
-    if (!key) {
-        runner->next = keyed->idle_runners;
-        keyed->idle_runners = runner;
-        keyed->runners_under_way--;
-    }
+    if (!key)
+        end_runner(keyed, runner);
     ati_lock_release(&keyed->lock);
     if (ended)
         ati_key_release(&ended->executor);
@@ -159,7 +193,7 @@ static at_status start_runner(at_keyed_executor *keyed) {
     at_status status = ati_drain_start(&runner->drain);
     if (status != AT_OK)
         return status;
-    keyed->idle_runners = runner->next;
+    (void)pop_runner(&keyed->idle_runners);
     keyed->runners_under_way++;
     atomic_fetch_add_explicit(&keyed->references, 1, memory_order_relaxed);
     return AT_OK;
@@ -221,12 +255,91 @@ at_status ati_key_start(at_executor *executor, ati_task_node *nodes, size_t coun
     return status;
 }
 
+/* -- Making and lending places -- */
+
+static void init_runner(ati_key_runner *runner, at_keyed_executor *keyed) {
+    ati_drain_init(&runner->drain, keyed->pool, take, pause_runner);
+    runner->keyed = keyed;
+}
+
 void ati_keyed_init_runners(at_keyed_executor *keyed) {
-    for (int64_t i = keyed->options.max_running; i-- > 0;) {
-        ati_key_runner *runner = &keyed->runners[i];
-        ati_drain_init(&runner->drain, keyed->pool, take, pause_runner);
-        runner->keyed = keyed;
-        runner->next = keyed->idle_runners;
-        keyed->idle_runners = runner;
+    keyed->runner_count = keyed->options.max_running;
+    for (int64_t i = keyed->runner_count; i-- > 0;) {
+        init_runner(&keyed->runners[i], keyed);
+        push_runner(&keyed->idle_runners, &keyed->runners[i]);
     }
+}
+
+static void free_lent(ati_key_runner *list) {
+    while (list) {
+        ati_key_runner *runner = pop_runner(&list);
+        if (runner->is_lent)
+            ati_release(runner, sizeof *runner);
+    }
+}
+
+void ati_keyed_free_runners(at_keyed_executor *keyed) {
+    free_lent(keyed->idle_runners);
+    free_lent(keyed->surplus_runners);
+}
+
+/* Whether a task of this executor runs on this stack, or waits below. */
+static bool is_inside(const at_keyed_executor *keyed) {
+    for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer) {
+        const at_future *own = frame->identity;
+        if (own && own->executor->start == ati_key_start &&
+            ((ati_key *)own->executor)->keyed == keyed)
+            return true;
+    }
+    return false;
+}
+
+/* Takes the lock, with a runner in surplus_runners. False: no memory. */
+static bool lock_with_surplus(at_keyed_executor *keyed) {
+    ati_lock_acquire(&keyed->lock);
+    if (keyed->surplus_runners)
+        return true;
+    ati_lock_release(&keyed->lock);
+    ati_key_runner *made = ati_allocate_zeroed(sizeof *made);
+    if (!made)
+        return false;
+    init_runner(made, keyed);
+    made->is_lent = true;
+    ati_lock_acquire(&keyed->lock);
+    push_runner(&keyed->surplus_runners, made);
+    return true;
+}
+
+static void lend_place(at_keyed_executor *keyed) {
+    keyed->lent++;
+    if (keyed->runner_count < keyed->options.max_running + keyed->lent) {
+        push_runner(&keyed->idle_runners, pop_runner(&keyed->surplus_runners));
+        keyed->runner_count++;
+    }
+    if (keyed->first_ready)
+        (void)start_runner(keyed); /* a pool that has stopped runs nothing any more */
+}
+
+at_status ati_keyed_lend(const at_future *target, at_keyed_executor **lender) {
+    *lender = NULL;
+    if (target->executor->start != ati_key_start)
+        return AT_OK;
+    at_keyed_executor *keyed = ((ati_key *)target->executor)->keyed;
+    if (ati_future_phase(target) >= ATI_PHASE_RUNNING || !is_inside(keyed))
+        return AT_OK;
+    if (!lock_with_surplus(keyed))
+        return ati_fail(AT_ERROR_NO_MEMORY, "at_future_wait: no memory to lend a place of the "
+                                            "keyed executor to what is waited for");
+    lend_place(keyed);
+    ati_lock_release(&keyed->lock);
+    *lender = keyed;
+    return AT_OK;
+}
+
+void ati_keyed_take_back(at_keyed_executor *lender) {
+    ati_lock_acquire(&lender->lock);
+    lender->lent--;
+    if (has_surplus(lender) && lender->idle_runners)
+        put_away(lender, pop_runner(&lender->idle_runners));
+    ati_lock_release(&lender->lock);
 }

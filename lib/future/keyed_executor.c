@@ -24,6 +24,7 @@ void ati_keyed_release(at_keyed_executor *keyed) {
         return;
     at_pool *pool = keyed->pool;
     ati_part_remove(&keyed->part);
+    ati_keyed_free_runners(keyed);
     ati_key_table_deinit(&keyed->table);
     ati_release(keyed, size_of(keyed->options.max_running));
     ati_pool_release(pool);

@@ -16,6 +16,7 @@ typedef struct ati_key_runner {
     at_keyed_executor *keyed;
     ati_key *key;                /* whose task it runs, kept, or NULL; its own */
     struct ati_key_runner *next; /* of those that are not under way; the lock */
+    bool is_lent;                /* allocated for a place that was lent */
 } ati_key_runner;
 
 struct at_keyed_executor {
@@ -29,10 +30,13 @@ struct at_keyed_executor {
     ati_key_table table;
     ati_key *first_ready;
     ati_key *last_ready;
-    int64_t queued;  /* tasks of all keys */
-    int64_t running; /* the same */
-    ati_key_runner *idle_runners;
+    int64_t queued;       /* tasks of all keys */
+    int64_t running;      /* the same */
+    int64_t lent;         /* places, by tasks that wait for others */
+    int64_t runner_count; /* idle or under way */
     int64_t runners_under_way;
+    ati_key_runner *idle_runners;
+    ati_key_runner *surplus_runners; /* to be used when places are lent again */
 
     ati_key_runner runners[]; /* options.max_running */
 };
@@ -51,6 +55,15 @@ void ati_key_release(at_executor *executor);
 
 /* Makes the runners, all idle. */
 void ati_keyed_init_runners(at_keyed_executor *keyed);
+
+/* Frees the runners that were allocated for lent places. */
+void ati_keyed_free_runners(at_keyed_executor *keyed);
+
+/* The running task is about to wait for `target`. If both are of one keyed executor and the target
+ * has not begun, the task lends its place until ati_keyed_take_back(*lender); else that is NULL.
+ * Other than AT_OK: there is no memory for it. */
+at_status ati_keyed_lend(const at_future *target, at_keyed_executor **lender);
+void ati_keyed_take_back(at_keyed_executor *lender);
 
 /* What a dump says of it (key_dump.c). */
 extern const ati_part_section ati_keyed_section;
