@@ -58,7 +58,8 @@ struct ati_item_map {
     ati_context *context; /* the operation of the items, owned */
     ati_map_progress progress;
     _Atomic uint64_t failed_count;
-    ati_waiter waiter; /* of the caller */
+    _Atomic uint64_t cause; /* fail_fast: number of the item that has ended the others, from 1 */
+    ati_waiter waiter;      /* of the caller */
     uint32_t runner_count;
     size_t size;                                    /* of this allocation */
     _Alignas(ATI_CACHE_LINE) _Atomic uint64_t next; /* the first item not given out */
@@ -147,6 +148,15 @@ static bool find_items(ati_item_map *map, map_runner *finder, uint64_t wanted) {
 
 /* -- Running -- */
 
+/* The others end on account of the first that fails, so its error comes first. */
+static void fail_others(ati_item_map *map, uint64_t index, at_status status) {
+    uint64_t none = 0;
+    if (status != AT_ERROR_CANCELLED)
+        (void)atomic_compare_exchange_strong_explicit(&map->cause, &none, index + 1,
+                                                      memory_order_relaxed, memory_order_relaxed);
+    (void)ati_cancel(map->context, AT_CANCEL_SIBLING);
+}
+
 static void run_item(ati_item_map *map, uint64_t index) {
     const ati_map_call *call = &map->call;
     ati_task_run run;
@@ -164,7 +174,7 @@ static void run_item(ati_item_map *map, uint64_t index) {
         return;
     atomic_fetch_add_explicit(&map->failed_count, 1, memory_order_relaxed);
     if (call->options->fail_fast)
-        (void)ati_cancel(map->context, AT_CANCEL_SIBLING);
+        fail_others(map, index, outcome->status);
 }
 
 static uint64_t next_length(uint64_t length, int64_t elapsed) {
@@ -322,26 +332,34 @@ static uint64_t leave_out_unbegun(ati_item_map *map) {
     return count;
 }
 
-/* The first item that failed by itself, and the others with it; else the first that failed. */
-static at_status fail_as_items(const ati_item_map *map) {
-    const at_error *primary = NULL;
-    at_error *error = NULL;
-    for (size_t i = 0; i < map->call.items.count; i++) {
-        const at_outcome *outcome = &map->call.outcomes[i];
-        if (outcome->status == AT_OK)
-            continue;
-        if (outcome->status == AT_ERROR_CANCELLED) {
-            if (!primary)
-                primary = outcome->error;
-        } else if (!error) {
-            error = ati_error_copy(outcome->error);
-        } else {
-            ati_error_add_other(error, at_error_retain(outcome->error));
-        }
+/* Gives the item that has ended the others, else the first that failed by itself, else the first
+ * that failed at all. */
+static size_t find_primary(const ati_item_map *map) {
+    const at_outcome *outcomes = map->call.outcomes;
+    size_t count = map->call.items.count;
+    uint64_t cause = atomic_load_explicit(&((ati_item_map *)map)->cause, memory_order_relaxed);
+    size_t cancelled = count;
+    if (cause > 0)
+        return cause - 1;
+    for (size_t i = 0; i < count; i++) {
+        if (outcomes[i].status != AT_OK && outcomes[i].status != AT_ERROR_CANCELLED)
+            return i;
+        if (outcomes[i].status != AT_OK && cancelled == count)
+            cancelled = i;
     }
-    if (!error)
-        error = at_error_retain(primary);
-    at_status status = at_error_status(error);
+    return cancelled;
+}
+
+/* One error, with those of the others that failed by themselves. */
+static at_status fail_as_items(const ati_item_map *map) {
+    const at_outcome *outcomes = map->call.outcomes;
+    size_t primary = find_primary(map);
+    at_status status = outcomes[primary].status;
+    at_error *error = status == AT_ERROR_CANCELLED ? at_error_retain(outcomes[primary].error)
+                                                   : ati_error_copy(outcomes[primary].error);
+    for (size_t i = 0; i < map->call.items.count; i++)
+        if (i != primary && outcomes[i].status != AT_OK && outcomes[i].status != AT_ERROR_CANCELLED)
+            ati_error_add_other(error, at_error_retain(outcomes[i].error));
     ati_error_slot_put(error, false);
     return status;
 }
