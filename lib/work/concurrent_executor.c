@@ -183,8 +183,11 @@ void at_concurrent_executor_destroy(at_concurrent_executor *executor) {
     ati_release(executor, sizeof *executor);
 }
 
-static at_status check_items(at_items items, const at_map_options *options) {
+static at_status check_call(const at_concurrent_executor *executor, at_items items,
+                            const at_map_options *options) {
     const char *call = "at_concurrent_executor_map";
+    if (executor->process_fork_count != ati_process_fork_count())
+        return ati_fail(AT_ERROR_FORKED, "%s: belongs to the parent of this forked process", call);
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         return ati_fail(AT_ERROR_INVALID, "%s: `reserved` is not zero", call);
     if (items.count == 0)
@@ -231,7 +234,7 @@ at_status at_concurrent_executor_map_at(const char *site, at_concurrent_executor
                      "`outcomes` is NULL");
     if (!options)
         options = &defaults;
-    at_status status = check_items(items, options);
+    at_status status = check_call(executor, items, options);
     bool ran = false;
     if (status == AT_OK && items.count > 0) {
         ati_map_call call = {.site = site,

@@ -143,7 +143,9 @@ static void count(at_task_pool *workers, at_task_pool_statistics *statistics) {
 void at_task_pool_get_statistics(at_task_pool *workers, at_task_pool_statistics *statistics) {
     ATI_CALLER_CHECK(workers, "at_task_pool_get_statistics", "`workers` is NULL");
     ATI_CALLER_CHECK(statistics, "at_task_pool_get_statistics", "`statistics` is NULL");
-    count(workers, statistics);
+    *statistics = (at_task_pool_statistics){0};
+    if (!ati_task_pool_is_forked(workers))
+        count(workers, statistics);
 }
 
 /* -- The dump -- */
