@@ -59,9 +59,11 @@ void ati_key_release(at_executor *executor) {
     bool is_last = atomic_fetch_sub_explicit(&key->references, 1, memory_order_acq_rel) == 1;
     if (is_last)
         ati_key_table_remove(&keyed->table, key);
+    size_t wanted_size = is_last ? ati_key_table_wanted_size(&keyed->table) : 0;
     ati_lock_release(&keyed->lock);
     if (!is_last)
         return;
+    ati_keyed_fit_table(keyed, wanted_size);
     ati_release(key, sizeof *key + key->size);
     ati_keyed_release(keyed);
 }
@@ -226,19 +228,6 @@ static void append(ati_key *key, ati_task_node *nodes, size_t count) {
         add_ready(key, false);
 }
 
-static at_status start_locked(ati_key *key, ati_task_node *nodes, size_t count,
-                              bool is_continuation) {
-    int64_t bound = key->keyed->options.queue_bound_per_key;
-    if (!is_continuation && key->queued >= bound)
-        return ati_fail(AT_ERROR_FULL,
-                        "keyed executor: the queue of the key is full, queue_bound_per_key is %lld",
-                        (long long)bound);
-    at_status status = start_runners(key, count);
-    if (status == AT_OK)
-        append(key, nodes, count);
-    return status;
-}
-
 at_status ati_key_start(at_executor *executor, ati_task_node *nodes, size_t count,
                         bool is_continuation) {
     ati_key *key = (ati_key *)executor;
@@ -249,10 +238,18 @@ at_status ati_key_start(at_executor *executor, ati_task_node *nodes, size_t coun
     at_status status = is_continuation ? AT_OK : ati_pool_check_open(keyed->pool);
     if (status != AT_OK)
         return status;
+    int64_t bound = is_continuation ? AT_UNLIMITED : keyed->options.queue_bound_per_key;
     ati_lock_acquire(&keyed->lock);
-    status = start_locked(key, nodes, count, is_continuation);
+    bool is_full = key->queued >= bound;
+    status = is_full ? AT_ERROR_FULL : start_runners(key, count);
+    if (status == AT_OK)
+        append(key, nodes, count);
     ati_lock_release(&keyed->lock);
-    return status;
+    if (!is_full)
+        return status;
+    return ati_fail(AT_ERROR_FULL,
+                    "keyed executor: the queue of the key is full, queue_bound_per_key is %lld",
+                    (long long)bound);
 }
 
 /* -- Making and lending places -- */

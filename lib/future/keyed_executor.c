@@ -30,20 +30,37 @@ void ati_keyed_release(at_keyed_executor *keyed) {
     ati_pool_release(pool);
 }
 
+void ati_keyed_fit_table(at_keyed_executor *keyed, size_t wanted_size) {
+    if (wanted_size == 0)
+        return;
+    size_t bucket_count = wanted_size;
+    ati_key **buckets = ati_key_table_make_buckets(bucket_count);
+    if (!buckets)
+        return;
+    ati_lock_acquire(&keyed->lock);
+    if (ati_key_table_wanted_size(&keyed->table) == wanted_size)
+        ati_key_table_swap(&keyed->table, &buckets, &bucket_count);
+    ati_lock_release(&keyed->lock);
+    ati_key_table_free_buckets(buckets, bucket_count);
+}
+
 /* -- Submitting -- */
 
 /* Finds a key and keeps it; one that is not there becomes `made`, if that is given. */
 static ati_key *find_key(at_keyed_executor *keyed, const void *bytes, size_t size, uint64_t hash,
                          ati_key *made) {
+    size_t wanted_size = 0;
     ati_lock_acquire(&keyed->lock);
     ati_key *key = ati_key_table_find(&keyed->table, bytes, size, hash);
     if (!key && made) {
         key = made;
         ati_key_table_add(&keyed->table, key);
+        wanted_size = ati_key_table_wanted_size(&keyed->table);
     } else if (key) {
         ati_key_retain(&key->executor);
     }
     ati_lock_release(&keyed->lock);
+    ati_keyed_fit_table(keyed, wanted_size);
     return key;
 }
 

@@ -47,6 +47,9 @@ static inline bool ati_keyed_is_forked(const at_keyed_executor *keyed) {
 
 void ati_keyed_release(at_keyed_executor *keyed);
 
+/* Keys have come or gone: lets the table have as many buckets as it should. Without the lock. */
+void ati_keyed_fit_table(at_keyed_executor *keyed, size_t wanted_size);
+
 /* What the executor of a key does (key_turns.c). */
 at_status ati_key_start(at_executor *executor, ati_task_node *nodes, size_t count,
                         bool is_continuation);

@@ -70,19 +70,19 @@ at_status at_task_pool_join(at_task_pool *workers, at_deadline deadline) {
 typedef struct gathered {
     ati_task_pool_item *first;
     uint64_t count;
-    at_outcome *outcomes; /* room for them, or NULL */
+    at_outcome *outcomes; /* or NULL */
+    uint64_t room;        /* in `outcomes` */
 } gathered;
 
-/* Takes all items out, if all have ended and there is memory. False: others have come. */
+/* Takes all items out, if all have ended and there is room for just their outcomes. False: others
+ * have come, or there is not; `count` says how many there are. */
 static bool take_kept(at_task_pool *workers, gathered *all) {
     ati_task_pool_changes changes = {0};
     ati_lock_acquire(&workers->lock);
     bool ended = ati_task_pool_has_ended(workers);
-    if (ended) {
-        all->count = workers->statistics.kept;
-        all->outcomes = all->count > 0 ? ati_allocate(all->count * sizeof *all->outcomes) : NULL;
-    }
-    if (all->outcomes) {
+    all->count = workers->statistics.kept;
+    bool taken = ended && all->count == all->room;
+    if (taken) {
         all->first = workers->first_kept;
         workers->first_kept = NULL;
         workers->last_kept = NULL;
@@ -91,7 +91,24 @@ static bool take_kept(at_task_pool *workers, gathered *all) {
     }
     ati_lock_release(&workers->lock);
     ati_task_pool_apply(workers, &changes);
-    return ended;
+    return taken;
+}
+
+static void free_room(gathered *all) {
+    ati_release(all->outcomes, all->room * sizeof *all->outcomes);
+    all->outcomes = NULL;
+    all->room = 0;
+}
+
+/* False: no memory. */
+static bool make_room(gathered *all, uint64_t wanted) {
+    if (wanted == all->room)
+        return true;
+    free_room(all);
+    if (wanted > 0)
+        all->outcomes = ati_allocate(wanted * sizeof *all->outcomes);
+    all->room = all->outcomes ? wanted : 0;
+    return all->room == wanted;
 }
 
 static void hand_over(const gathered *all) {
@@ -111,12 +128,14 @@ at_status at_task_pool_gather_results(at_task_pool *workers, at_outcome **outcom
     gathered all = {0};
     do {
         at_status status = join(workers, call, AT_FOREVER);
-        if (status != AT_OK)
+        if (status == AT_OK && !make_room(&all, all.count))
+            status = ati_fail(AT_ERROR_NO_MEMORY, "%s: no memory for %llu outcomes", call,
+                              (unsigned long long)all.count);
+        if (status != AT_OK) {
+            free_room(&all);
             return status;
+        }
     } while (!take_kept(workers, &all));
-    if (all.count > 0 && !all.outcomes)
-        return ati_fail(AT_ERROR_NO_MEMORY, "%s: no memory for %llu outcomes", call,
-                        (unsigned long long)all.count);
     hand_over(&all);
     *outcomes = all.outcomes;
     *count = all.count;
