@@ -18,6 +18,7 @@ static const uint64_t item_limit = UINT64_C(1) << 40;
 /* A map in progress, on the stack of its caller. */
 typedef struct current_map {
     ati_map_call *call;
+    const ati_frame *caller;
     ati_context *context; /* the operation of its items, owned */
     ati_item_map *items;  /* owned */
     struct current_map *next;
@@ -120,7 +121,7 @@ at_status at_concurrent_executor_create(at_concurrent_executor **executor, at_po
 /* False: no memory. */
 static bool begin_map(at_concurrent_executor *executor, current_map *map, ati_map_call *call) {
     ati_context *outer = ati_context_own();
-    *map = (current_map){.call = call};
+    *map = (current_map){.call = call, .caller = ati_frame_current()};
     map->context = ati_context_create(outer, ati_site_name(call->site), AT_FOREVER, NULL, 0);
     if (!map->context)
         return false;
@@ -151,13 +152,24 @@ static void end_map(at_concurrent_executor *executor, current_map *map) {
         ati_waiter_wake(joining);
 }
 
-/* Whether the caller is an item of one of the maps, or was started by one. Under the lock. */
-static bool is_inside(const at_concurrent_executor *executor) {
+/* Whether the running code is an item of this map, or was started by one, or is called by the map
+ * itself, which is at its end then. */
+static bool is_part_of(const current_map *map) {
     for (const ati_context *context = ati_context_current(); context; context = context->parent)
-        for (const current_map *map = executor->maps; map; map = map->next)
-            if (map->context == context)
-                return true;
+        if (context == map->context)
+            return true;
+    for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer)
+        if (frame == map->caller)
+            return true;
     return false;
+}
+
+/* Under the lock. */
+static bool is_inside(const at_concurrent_executor *executor) {
+    const current_map *map = executor->maps;
+    while (map && !is_part_of(map))
+        map = map->next;
+    return map;
 }
 
 static void await_maps(at_concurrent_executor *executor) {
@@ -166,8 +178,8 @@ static void await_maps(at_concurrent_executor *executor) {
     ati_lock_acquire(&executor->lock);
     bool must_wait = executor->maps;
     ATI_CALLER_CHECK(!is_inside(executor), "at_concurrent_executor_destroy",
-                     "called by an item of this executor, which would wait for itself; destroy it "
-                     "where it was created");
+                     "called by an item of this executor, or by on_progress, which would wait for "
+                     "itself; destroy it where it was created");
     executor->joining = &waiter;
     ati_lock_release(&executor->lock);
     if (must_wait)
