@@ -65,7 +65,8 @@ typedef struct ati_worker {
     uint32_t picks_left;         /* until one of another kind is due */
     uint32_t turn_count;         /* such picks that were due */
     uint32_t owes;               /* ati_turn bits: those that are */
-    bool took_few;               /* its last batch from outside was short, but no single work */
+    bool took_few;               /* its last batch from outside was all there was */
+    uint64_t crowded_at;         /* ati_ticks() when others had taken its CPU */
     bool puts_off;               /* a task of low priority that is ready was passed by */
     ati_lane lane;               /* of the running stack: of the task that began it */
     const ati_lane *nested_lane; /* of the task that a wait runs in place there; NULL: none */
