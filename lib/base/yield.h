@@ -9,8 +9,7 @@
 #include <stdbool.h>
 
 /* False: somebody else had the CPU for longer than such a look is to last (some 20 us). It is
- * wanted, then: look once more and sleep, for who is woken gets it back sooner than who yields
- * again. */
+ * wanted, then: better sleep, for who is woken gets it back sooner than who yields again. */
 static inline bool ati_yield_briefly(void) {
     uint64_t before = ati_ticks();
     sched_yield();

@@ -13,7 +13,6 @@
 enum {
     search_rounds = 16, /* looks at every queue before a worker sleeps: some 10 microseconds */
     nap_rounds = 1,     /* the same after a nap, see fork_watch.c */
-    gather_yields = 3,  /* some 1 or 2 microseconds */
 };
 
 /* -- Its own deque and what comes from outside -- */
@@ -70,22 +69,24 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
     return true;
 }
 
+bool ati_worker_linger(ati_worker *worker) {
+    if (ati_ticks() - worker->crowded_at < ATI_TICKS_LONG)
+        return false;
+    if (ati_yield_briefly())
+        return true;
+    worker->crowded_at = ati_ticks();
+    return false;
+}
+
 /* The last batch was all there was: works come one after the other, hardly faster than this worker
  * runs them. If it looked for each single one, it would take the cache lines of the queue away from
  * the producer each time, which costs that several times what a start costs. So it lets some
- * gather: unless others want this CPU, who would have it for milliseconds at a time. */
+ * gather. */
 static void let_gather(ati_worker *worker) {
-    if (!worker->took_few)
-        return;
+    int times = worker->took_few ? ATI_LINGER_TIMES : 0;
     worker->took_few = false;
-    if (ati_ticks() - worker->crowded_at < ATI_TICKS_LONG)
-        return;
-    for (int i = 0; i < gather_yields; i++) {
-        if (!ati_yield_briefly()) {
-            worker->crowded_at = ati_ticks();
-            return;
-        }
-    }
+    while (times > 0 && ati_worker_linger(worker))
+        times--;
 }
 
 /* -- Priorities -- */
@@ -307,8 +308,8 @@ static bool search(ati_worker *worker, ati_work *work) {
             take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work) ||
             steal(worker, work) || take_low(worker, work))
             return true;
-        if (!ati_yield_briefly() && rounds > 2)
-            rounds = 2;
+        if (!ati_yield_briefly())
+            rounds = 1;
     }
     return false;
 }
