@@ -193,7 +193,7 @@ struct ati_completions {
     at_future *last;
     ati_task_node *start_first;
     ati_task_node *start_last;
-    struct ati_combination *stopping; /* combinators whose sources are to lose their interest */
+    struct ati_stop_plan *stopping; /* combinators whose sources are to lose their interest */
 };
 
 /* How a future ends: a value with its drop, the value of another future, or an error. */

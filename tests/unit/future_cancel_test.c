@@ -275,6 +275,42 @@ Test(future_cancel, nested_combinators_fail) {
     free(others);
 }
 
+enum { nest_depth = 3000, nest_width = 40 };
+
+/* Each source but the first is wanted by this combination alone. */
+static at_future *nest(at_future *inner, at_future *never) {
+    at_future *sources[nest_width] = {inner};
+    for (int i = 1; i < nest_width; i++)
+        sources[i] = at_future_then(at_future_retain(never), value_of, NULL);
+    return at_future_all(sources, nest_width);
+}
+
+static void *cancel_future(void *future) {
+    at_future_cancel(future);
+    return NULL;
+}
+
+/* The same, wide ones, which are cancelled from outside in, on the stack of a task. */
+Test(future_cancel, nested_combinators) {
+    at_future *innermost, *never;
+    at_promise *promise = create_promise(pool, &innermost);
+    at_promise *other = create_promise(pool, &never);
+    at_future *future = at_future_retain(innermost);
+    for (int i = 0; i < nest_depth; i++)
+        future = nest(future, never);
+    at_future *cancelled = at_pool_submit(pool, cancel_future, future);
+    wait_value(cancelled);
+    cr_expect(at_future_is_done(innermost));
+    cr_expect(at_future_is_done(never));
+    expect_outcome(future, AT_ERROR_CANCELLED);
+    at_future_release(cancelled);
+    at_future_release(future);
+    at_future_release(innermost);
+    at_future_release(never);
+    at_promise_destroy(promise);
+    at_promise_destroy(other);
+}
+
 /* -- at_return_future -------------------------------------------------------------------------- */
 
 /* Rule C4: one that goes on with another takes its interest in that away. */
