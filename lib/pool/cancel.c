@@ -18,8 +18,7 @@
 #include "base/error.h"
 #include "pool/pool.h"
 #include "pool/waiter.h"
-
-#include <asynctools/timer.h>
+#include "pool/watch.h"
 
 /* What at_cancel_callback is. */
 typedef struct callback {
@@ -27,8 +26,7 @@ typedef struct callback {
     ati_context *context; /* retained; NULL: it was never added */
     at_cancel_fn run;
     void *argument;
-    at_pool *pool; /* that keeps the time, retained, or NULL */
-    at_timer timer;
+    ati_watch *watch; /* that keeps the time, or NULL */
 } callback;
 
 _Static_assert(sizeof(callback) <= sizeof(at_cancel_callback), "at_cancel_callback is too small");
@@ -185,29 +183,20 @@ static callback *callback_of(at_cancel_callback *given) {
     return (callback *)given;
 }
 
-static void *look(void *context) {
+static void look(ati_context *context) {
     (void)ati_is_cancelled(context);
-    return NULL;
 }
 
-/* Without a pool nobody keeps the time, and where the pool refuses, it is ending. The task that
- * looks belongs to no operation: it is to look even if the current one is cancelled. */
-static void set_timer(callback *added) {
+/* Without a pool, or memory, nobody keeps the time. The task that looks belongs to no operation: it
+ * is to look even if the current one is cancelled. */
+static void set_watch(callback *added) {
     at_pool *pool = at_pool_current();
     at_deadline deadline = added->context->deadline;
     if (!pool || deadline == AT_FOREVER)
         return;
-    at_timer_init_at(AT_SITE("the deadline of a callback"), &added->timer, pool, look,
-                     added->context);
-    added->pool = pool;
-    ati_pool_retain(pool);
-    ati_worker_hand_out_forks();
-    ati_context *current = ati_context_exchange(NULL);
-    ati_frame_slot slot = ati_frame_put_slot_aside();
-    if (at_timer_start(&added->timer, deadline) != AT_OK)
-        at_error_clear();
-    ati_frame_put_slot_back(slot);
-    (void)ati_context_exchange(current);
+    added->watch = ati_watch_create(pool, added->context, look);
+    if (added->watch)
+        ati_watch_set(added->watch, deadline);
 }
 
 static void init(at_cancel_callback *given, ati_context *context, at_cancel_fn run,
@@ -244,7 +233,7 @@ void at_cancel_callback_register(at_cancel_callback *given, at_token *token, at_
     init(given, context, run, argument);
     bool is_cancelled = ati_is_cancelled(context);
     if (!is_cancelled)
-        set_timer(callback_of(given));
+        set_watch(callback_of(given));
     add(callback_of(given), is_cancelled);
 }
 
@@ -295,10 +284,7 @@ void at_cancel_callback_unregister(at_cancel_callback *given) {
     ati_lock_release(&context->lock);
     if (must_wait)
         (void)ati_waiter_wait(&wait.waiter, AT_FOREVER);
-    if (removed->pool) {
-        at_timer_unregister(&removed->timer);
-        ati_pool_release(removed->pool);
-    }
+    ati_watch_end(removed->watch);
     removed->context = NULL;
     ati_context_release(context);
 }

@@ -136,6 +136,14 @@ at_status ati_task_timer_start(at_pool *pool, ati_task_timer *timer, int64_t mom
     return AT_OK;
 }
 
+void ati_pool_timer_start(at_pool *pool, ati_pool_timer *timer, int64_t moment) {
+    at_clock *clock = pool->options.clock;
+    ati_clock_enter(clock); /* else a virtual one might run on */
+    if (ati_timers_add(&pool->timers, timer, moment))
+        ati_idle_keep_time(pool);
+    ati_clock_leave(clock);
+}
+
 static void init(task_timer *timer, const char *site, at_pool *pool, at_run_fn run,
                  void *argument) {
     *timer = (task_timer){.timer.node.work = {.run = run_timer, .argument = timer},

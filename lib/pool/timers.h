@@ -64,6 +64,10 @@ bool ati_timers_remove(ati_timers *timers, ati_pool_timer *timer);
  * the number of tasks that the caller is to start; only if that is not 0, `expired` is written. */
 size_t ati_timers_run(ati_timers *timers, int64_t now, ati_expired *expired);
 
+/* Sets a timer that is not set, from any thread, and tells who keeps the time. The pool cannot end
+ * meanwhile. */
+void ati_pool_timer_start(at_pool *pool, ati_pool_timer *timer, int64_t moment);
+
 /* Sets a timer that is not set and is to start a task of `pool`; as at_timer_start.
  * AT_ERROR_CLOSED: nothing may be set from outside any more. */
 at_status ati_task_timer_start(at_pool *pool, ati_task_timer *timer, int64_t moment);
