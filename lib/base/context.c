@@ -9,7 +9,7 @@
  * Invariants
  *   1. A child is put into the list under the parent's lock, where it sees `cancelled` of the
  *      parent or is seen by the one who has cancelled it: no child of a cancelled operation is left
- *      out, whenever it was made.
+ *      out, whenever it was made. The same holds for one whose shield ends.
  *   2. A wait is noted under the same lock, with the same argument. It is ended, and then taken out
  *      of the ring, under the lock. The waiting code takes the lock too before it leaves, unless it
  *      sees that the wait is in no ring, which is the last thing that is done to it.
@@ -38,7 +38,7 @@ static void enter_tree(ati_context *child) {
     if (parent->children)
         parent->children->newer_sibling = child;
     parent->children = child;
-    if (!child->is_shielded && ati_context_reason(parent) != AT_CANCEL_NONE)
+    if (!ati_context_is_shielded(child) && ati_context_reason(parent) != AT_CANCEL_NONE)
         atomic_init(&child->cancelled, AT_CANCEL_PARENT);
     ati_lock_release(&parent->lock);
 }
@@ -66,7 +66,7 @@ static ati_context *create(ati_context *parent, const char *name, at_deadline de
     atomic_init(&context->references, 1);
     ati_context_retain(parent);
     context->parent = parent;
-    context->is_shielded = is_shielded;
+    atomic_init(&context->is_shielded, is_shielded);
     context->deadline =
         parent && !is_shielded && parent->deadline < deadline ? parent->deadline : deadline;
     do
@@ -97,6 +97,16 @@ ati_context *ati_context_create(ati_context *parent, const char *name, at_deadli
 ati_context *ati_context_create_shielded(ati_context *parent, const char *name,
                                          at_deadline deadline) {
     return create(parent, name, deadline, NULL, 0, true);
+}
+
+bool ati_context_end_shield(ati_context *context) {
+    ati_context *parent = context->parent;
+    ati_lock_acquire(&parent->lock);
+    bool ends = ati_context_reason(parent) == AT_CANCEL_NONE;
+    if (ends)
+        atomic_store_explicit(&context->is_shielded, false, memory_order_relaxed);
+    ati_lock_release(&parent->lock);
+    return ends;
 }
 
 bool ati_context_share(ati_context *context, bool is_detached, ati_context **shared) {
@@ -233,7 +243,8 @@ static bool set_reason(ati_context *context, at_cancel_reason reason) {
 static ati_context *cancel_children(ati_context *context, ati_context *last) {
     ati_lock_acquire(&context->lock);
     for (ati_context *child = context->children; child; child = child->older_sibling) {
-        if (child->is_shielded || !set_reason(child, AT_CANCEL_PARENT) || !retain_if_alive(child))
+        if (ati_context_is_shielded(child) || !set_reason(child, AT_CANCEL_PARENT) ||
+            !retain_if_alive(child))
             continue;
         child->next_cancelled = NULL;
         last->next_cancelled = child;

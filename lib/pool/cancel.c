@@ -114,7 +114,7 @@ bool ati_cancel(ati_context *context, at_cancel_reason reason) {
 
 /* The outermost operation whose deadline has passed. */
 static ati_context *find_late(ati_context *context, int64_t now) {
-    while (!context->is_shielded && context->parent && context->parent->deadline <= now)
+    while (!ati_context_is_shielded(context) && context->parent && context->parent->deadline <= now)
         context = context->parent;
     return context;
 }
@@ -237,12 +237,9 @@ void at_cancel_callback_register(at_cancel_callback *given, at_token *token, at_
     add(callback_of(given), is_cancelled);
 }
 
-static void cancel_other(void *context) {
-    (void)ati_cancel(context, AT_CANCEL_PARENT);
-}
-
-void ati_cancel_with(at_cancel_callback *given, ati_context *token, ati_context *context) {
-    init(given, token, cancel_other, context);
+void ati_cancel_call(at_cancel_callback *given, ati_context *context, at_cancel_fn run,
+                     void *argument) {
+    init(given, context, run, argument);
     add(callback_of(given), false);
 }
 

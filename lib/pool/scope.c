@@ -40,7 +40,7 @@ static bool is_under(const ati_context *context, const ati_context *other) {
     if (!other)
         return true;
     while (context && context != other)
-        context = context->is_shielded ? NULL : context->parent;
+        context = ati_context_is_shielded(context) ? NULL : context->parent;
     return context;
 }
 
@@ -51,12 +51,16 @@ static ati_context *find_inner(ati_context *outer, ati_context *token) {
     return is_under(token, outer) ? token : NULL;
 }
 
+static void cancel_scope(void *context) {
+    (void)ati_cancel(context, AT_CANCEL_PARENT);
+}
+
 /* The scope is cancelled with an operation that is not around it, too. False: there is no memory.
  */
 static bool join_token(at_scope *scope, ati_context *token) {
     scope->link = ati_allocate(sizeof(at_cancel_callback));
     if (scope->link)
-        ati_cancel_with(scope->link, token, scope->context);
+        ati_cancel_call(scope->link, token, cancel_scope, scope->context);
     return scope->link;
 }
 

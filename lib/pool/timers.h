@@ -78,6 +78,9 @@ bool ati_task_timer_remove(at_pool *pool, ati_task_timer *timer);
 /* From now on no task is set from outside; none that began before is still in progress. */
 void ati_timers_close(ati_timers *timers);
 
+/* Fires all that are left, when no task is to be started by them any more and nobody else fires. */
+void ati_timers_end(ati_timers *timers);
+
 /* Makes ati_timers_next() exact, where it may be too early, and gives it. */
 int64_t ati_timers_settle(ati_timers *timers);
 

@@ -7,8 +7,8 @@
  *
  * The timer is not counted among those that are to start a task, for which a shutdown waits. It may
  * fire as long as a worker is awake, also in a pool that is at its end: there nothing is started
- * any more. Who gets up does so under the lock under which the end is decided (ati_idle_is_at_rest)
- * and sees the state that was set before.
+ * any more, and what is left in the wheel is let go of. Who gets up does so under the lock under
+ * which the end is decided (ati_idle_is_at_rest) and sees the state that was set before.
  *
  * Checked by: tests/unit/cancel_test.c, tests/stress/cancel_test.c. */
 #include "pool/watch.h"
@@ -93,4 +93,9 @@ static bool take_timer_back(ati_watch *watch) {
 void ati_watch_end(ati_watch *watch) {
     if (watch)
         release_holders(watch, watch->is_set && take_timer_back(watch) ? 2 : 1);
+}
+
+void ati_watch_leave(ati_watch *watch) {
+    if (watch)
+        release_holders(watch, 1);
 }

@@ -20,4 +20,7 @@ void ati_watch_set(ati_watch *watch, at_deadline moment);
 /* Takes it back; a look that is on its way is still taken. NULL is allowed. */
 void ati_watch_end(ati_watch *watch);
 
+/* Leaves one that is set to itself, until its moment or the end of the pool. NULL is allowed. */
+void ati_watch_leave(ati_watch *watch);
+
 #endif
