@@ -27,8 +27,8 @@ typedef struct at_scope_options {
     at_duration timeout;  /* from now on the current clock; default 0: none */
     at_deadline deadline; /* default 0: none; the earliest of this, `timeout` and those around it
                              counts */
-    at_token *token;      /* retained: the scope is cancelled with this one too, and has its
-                             deadline; default NULL */
+    at_token *token;      /* retained: the scope is cancelled with this one too, also when the
+                             deadline of that has passed; default NULL */
     bool is_shielded;     /* the cancellation and the deadlines around it do not count; for cleaning
                              up; the default for `timeout` is then 5 s */
     uint64_t reserved[4];

@@ -8,8 +8,8 @@
  * goes. No user code runs under a lock.
  *
  * A deadline. Nobody keeps a timer for a scope: each wait in it has its own. Whoever finds that the
- * deadline has passed cancels the outermost operation that has it. Only callbacks, which nobody
- * else would think of, have a timer.
+ * deadline has passed cancels the outermost operation that has it, however late it is. Only
+ * callbacks, which nobody else would think of, have a timer.
  *
  * Checked by: tests/unit/cancel_test.c, tests/stress/cancel_test.c. */
 #include "pool/cancel.h"
@@ -112,11 +112,18 @@ bool ati_cancel(ati_context *context, at_cancel_reason reason) {
 
 /* -- Looking -- */
 
-/* The outermost operation whose deadline has passed. */
-static ati_context *find_late(ati_context *context, int64_t now) {
-    while (!ati_context_is_shielded(context) && context->parent && context->parent->deadline <= now)
+/* The outermost operation that has the same deadline. */
+static ati_context *find_late(ati_context *context) {
+    while (!ati_context_is_shielded(context) && context->parent &&
+           context->parent->deadline <= context->deadline)
         context = context->parent;
     return context;
+}
+
+/* It ends by its own deadline, and what is below it with it, whoever was the first to look; a
+ * foreign deadline ends the token, too, but somebody else may be the one to find that. */
+static void cancel_late(ati_context *late) {
+    (void)ati_cancel(late, late->has_foreign_deadline ? AT_CANCEL_PARENT : AT_CANCEL_DEADLINE);
 }
 
 bool ati_is_cancelled(ati_context *context) {
@@ -126,10 +133,9 @@ bool ati_is_cancelled(ati_context *context) {
         return true;
     if (context->deadline == AT_FOREVER)
         return false;
-    int64_t now = at_clock_now(at_clock_current());
-    if (now < context->deadline)
+    if (at_clock_now(at_clock_current()) < context->deadline)
         return false;
-    (void)ati_cancel(find_late(context, now), AT_CANCEL_DEADLINE);
+    cancel_late(find_late(context));
     return true;
 }
 

@@ -60,7 +60,7 @@ ati_shield *ati_shield_begin(ati_context *outer) {
         return NULL;
     bool has_begun = ati_is_cancelled(outer);
     at_deadline deadline = has_begun ? at_after(grace) : add_grace(outer->deadline);
-    shield->context = ati_context_create_shielded(outer, outer->name, deadline);
+    shield->context = ati_context_create_scope(outer, outer->name, deadline, ATI_CONTEXT_SHIELDED);
     if (!shield->context || (!has_begun && !await_cancel(shield, outer))) {
         ati_context_release(shield->context);
         ati_release(shield, sizeof *shield);

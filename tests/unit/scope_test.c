@@ -288,6 +288,66 @@ Test(scope, with_a_token) {
     everywhere(two_parents);
 }
 
+/* -- Who looks first --------------------------------------------------------------------------
+ */
+
+/* Time passes, and nobody looks at the current scope. */
+static void let_pass(at_duration duration) {
+    AT_SHIELD(scope, AT_FOREVER)
+    CHECK(at_sleep(duration) == AT_OK);
+}
+
+/* The deadline of a token ends it, and the scope with it, whichever is looked at first. */
+static void pass_deadline_of_token(void) {
+    for (int token_first = 0; token_first < 2; token_first++) {
+        at_token *token = NULL;
+        AT_TIMEOUT(other, AT_SECONDS(3)) {
+            token = at_token_retain(at_scope_token(&other));
+        }
+        at_scope around, scope;
+        at_scope_begin(&around, NULL);
+        at_scope_begin(&scope, &(at_scope_options){.token = token, .timeout = AT_SECONDS(5)});
+        let_pass(AT_SECONDS(4));
+        if (token_first)
+            CHECK(at_token_reason(token) == AT_CANCEL_DEADLINE);
+        CHECK(at_check() == AT_ERROR_CANCELLED);
+        CHECK(at_token_reason(at_scope_token(&scope)) == AT_CANCEL_PARENT);
+        CHECK(at_token_reason(token) == AT_CANCEL_DEADLINE);
+        CHECK(at_scope_end(&scope) == AT_ERROR_CANCELLED);
+        CHECK(at_scope_end(&around) == AT_OK);
+        at_token_release(token);
+    }
+    at_error_clear();
+}
+
+Test(scope, the_deadline_of_a_token) {
+    everywhere(pass_deadline_of_token);
+}
+
+/* Rule X1: of deadlines that have passed the earliest is the reason. */
+static void pass_two_deadlines(void) {
+    for (int outer_first = 0; outer_first < 2; outer_first++) {
+        at_scope outer, middle, inner;
+        at_scope_begin(&outer, &(at_scope_options){.timeout = AT_SECONDS(3)});
+        at_scope_begin(&middle, NULL);
+        at_scope_begin(&inner, &(at_scope_options){.timeout = AT_SECONDS(2)});
+        let_pass(AT_SECONDS(4));
+        if (outer_first)
+            CHECK(at_token_reason(at_scope_token(&outer)) == AT_CANCEL_DEADLINE);
+        CHECK(at_check() == AT_ERROR_TIMED_OUT);
+        CHECK(at_scope_end(&inner) == AT_ERROR_TIMED_OUT);
+        CHECK(at_check() == AT_ERROR_CANCELLED);
+        CHECK(at_scope_end(&middle) == AT_ERROR_CANCELLED);
+        CHECK(at_check() == AT_ERROR_TIMED_OUT);
+        CHECK(at_scope_end(&outer) == AT_ERROR_TIMED_OUT);
+    }
+    at_error_clear();
+}
+
+Test(scope, the_earliest_deadline_counts) {
+    everywhere(pass_two_deadlines);
+}
+
 /* -- Reasons ------------------------------------------------------------------------------------
  */
 
