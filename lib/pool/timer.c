@@ -336,12 +336,12 @@ bool at_timer_cancel(at_timer *timer) {
     return cancelled;
 }
 
-/* Under the timer's lock. The tasks of the timer that run below on this very stack are not waited
- * for: they do not touch it any more. */
+/* Under the timer's lock. The tasks of the timer that run below on this very stack, or that a
+ * forked call is part of, are not waited for: they do not touch it any more. */
 static void release_own_runs(task_timer *timer) {
     for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer)
         for (timer_run **place = &timer->runs; *place; place = &(*place)->next)
-            if (&(*place)->run.frame == frame) {
+            if (ati_frame_is_of(frame, &(*place)->run.frame)) {
                 (*place)->is_released = true;
                 *place = (*place)->next;
                 break;
