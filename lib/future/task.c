@@ -107,7 +107,9 @@ static at_error *start_nodes(at_executor *executor, ati_task_node *nodes, size_t
 
 /* The future will not run: it fails. */
 static void fail_start(at_future *future, at_error *error, ati_completions *list) {
-    if (!ati_future_claim(future, 0)) { /* a waiter was faster, and runs it */
+    if (!ati_future_claim(future, 0)) { /* a waiter was faster, and runs it, or it is cancelled */
+        if (is_in_pool(future))
+            ati_pool_count_claimed_unqueued(future->executor->pool);
         at_error_release(error);
         ati_future_release_inside(future);
         return;

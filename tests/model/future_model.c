@@ -191,6 +191,11 @@ bool ati_is_cancelled(ati_context *context) {
     return false;
 }
 
+void ati_pool_count_claimed_unqueued(at_pool *of) {
+    (void)of;
+    model_fail("nothing is refused");
+}
+
 ati_shield *ati_shield_begin(ati_context *outer) {
     (void)outer;
     model_fail("there are no operations");
