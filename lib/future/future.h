@@ -243,6 +243,11 @@ bool ati_future_detach(at_future *source, ati_registration *registration);
  * is pending, and nobody in its list wants it to go on. */
 bool ati_future_leave(at_future *source, ati_registration *registration, bool *unwanted);
 
+/* The same, `*left` being what it gives. False: the source is locked by another, nothing was done.
+ */
+bool ati_future_try_leave(at_future *source, ati_registration *registration, bool *left,
+                          bool *unwanted);
+
 /* A registration is still to be told, but does not want the source to go on: from now on it is
  * fired by `fire`, which is one of those below that say so. True: nobody in the list does now. */
 bool ati_future_lose_interest(at_future *source, ati_registration *registration,
