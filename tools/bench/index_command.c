@@ -141,7 +141,7 @@ static int report_reason(const struct index_options *options, const struct index
                 options->timeout_s);
     else
         fprintf(stderr, "at-bench index: stopped at the first file that was lost, %s\n",
-                result->run.first_lost);
+                result->message);
     return 1;
 }
 
