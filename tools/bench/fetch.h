@@ -2,8 +2,6 @@
 #ifndef BENCH_FETCH_H
 #define BENCH_FETCH_H
 
-#include "fetch_gate.h"
-
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,7 +38,6 @@ enum fetch_outcome {
 };
 
 struct fetch_request {
-    struct fetch_turn turn; /* for the program on the library */
     struct fetch_run *run;
     int64_t began_ns;
     int64_t latency_ns; /* from its begin to its end */
