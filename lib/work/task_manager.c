@@ -293,22 +293,23 @@ static void run_child(ati_worker *worker, ati_place *place) {
     at_task_manager *manager = place->manager;
     ati_child *child = place->child;
     at_future *future = future_of(child);
-    ati_context *context = manager->context;
-    if (child->extra && child->extra->context)
-        context = child->extra->context;
-    bool is_cancelled = ati_is_cancelled(context);
-    ati_task_run run;
-    ati_task_begin(worker, &run, context, child->site, name_of(child));
-    run.frame.identity = future;
-    if (is_cancelled)
+    bool is_cancelled = ati_is_cancelled(manager->context);
+    ati_stop_run run;
+    ati_task_begin(worker, &run.task, manager->context, child->site, name_of(child));
+    run.task.frame.identity = future;
+    if (is_cancelled || (future && !ati_stop_enter(&child->extra->stop, &run)))
         leave_out(child);
     else
-        call_function(place, &run.frame);
+        call_function(place, &run.task.frame);
     ati_completions list = {0};
-    if (future)
+    if (future) {
+        run.task.frame.own_context = NULL;
+        run.task.frame.context = manager->context;
+        ati_stop_leave(&child->extra->stop);
         complete_future(child, future, &list);
+    }
     decide(manager, child);
-    ati_task_end(worker, &run, child->status);
+    ati_task_end(worker, &run.task, child->status);
     if (worker->depth == 0)
         worker->quiet = ATI_QUIET_FIRST;
     if (future)
