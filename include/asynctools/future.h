@@ -88,8 +88,8 @@ AT_API void at_pool_submit_many_at(const char *site, at_pool *pool, at_run_fn ru
  *             long as the future.
  *  Ordering:  the completion happens before the return.
  *  Errors:    the status of the future, its error in the error slot; AT_ERROR_TIMED_OUT;
- *             AT_ERROR_DEADLOCK; AT_ERROR_FORKED in the child of a fork. The last three leave the
- *             future as it is. */
+ *             AT_ERROR_DEADLOCK; AT_ERROR_FORKED in the child of a fork; AT_ERROR_NO_MEMORY where a
+ *             task of a keyed executor cannot lend its place. These leave the future as it is. */
 AT_API AT_NODISCARD at_status at_future_wait(at_future *future, at_deadline deadline, void **value);
 
 /** Says whether the outcome is there.

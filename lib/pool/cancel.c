@@ -172,8 +172,8 @@ at_status ati_cancel_check(const char *call) {
     bool is_own =
         reason == AT_CANCEL_DEADLINE && cause == context && ati_context_owner(cause) == frame;
     const char *name = *cause->name ? cause->name : "scope";
-    return ati_fail(is_own ? AT_ERROR_TIMED_OUT : AT_ERROR_CANCELLED, "%s: %s: %s", call, name,
-                    describe(reason));
+    const char *const words[3] = {call, name, describe(reason)};
+    return ati_fail_in_words(is_own ? AT_ERROR_TIMED_OUT : AT_ERROR_CANCELLED, words);
 }
 
 ati_context *ati_context_own(void) {

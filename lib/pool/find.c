@@ -327,6 +327,11 @@ static bool is_retiring(ati_worker *worker) {
     return is_superfluous(worker) && worker->retires_at <= ati_monotonic_ns();
 }
 
+static bool may_return_stacks(const at_pool *pool) {
+    int64_t from = ati_stacks_return_at(&pool->stacks);
+    return from != AT_FOREVER && from <= ati_coarse_ns();
+}
+
 bool ati_worker_find_work(ati_worker *worker, ati_work *work) {
     at_pool *pool = worker->pool;
     bool searching = false;
@@ -344,7 +349,7 @@ bool ati_worker_find_work(ati_worker *worker, ati_work *work) {
             ati_idle_stop_searching(pool);
             return true;
         }
-        if (ati_stacks_has_spent(&pool->stacks)) {
+        if (may_return_stacks(pool)) {
             ati_stacks_return(&pool->stacks);
             continue;
         }

@@ -11,6 +11,7 @@
 #include "pool/blocking.h"
 #include "pool/executor.h"
 #include "pool/idle.h"
+#include "pool/parts.h"
 #include "pool/search.h"
 #include "pool/stacks.h"
 #include "pool/timers.h"
@@ -91,6 +92,8 @@ struct at_pool {
     uint32_t spare_count;      /* threads of spare workers, parked or not */
     uint32_t max_spare_count;  /* the most there were */
     _Atomic uint32_t surplus;  /* threads at work beyond thread_count; a hint outside the lock */
+
+    ati_parts parts; /* what stands on it */
 
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t next_probe;
     ati_probe probes[ATI_PROBES];

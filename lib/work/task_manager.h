@@ -7,6 +7,7 @@
 #include "base/context.h"
 #include "base/lock.h"
 #include "pool/executor.h"
+#include "pool/parts.h"
 #include "pool/waiter.h"
 
 #include <asynctools/task_manager.h>
@@ -78,6 +79,7 @@ struct at_task_manager {
     at_task_manager_decide_fn decide; /* or NULL */
     void *decide_context;
     uint64_t fork_count; /* of the process that made it */
+    ati_part part;
 
     /* The end of the queue that is written to, and who may write. */
     _Alignas(ATI_CACHE_LINE) ati_lock start_lock; /* guards the following; `lock` nests in it */
@@ -166,5 +168,8 @@ bool ati_children_take(at_task_manager *manager, ati_place *place, ati_child_chu
 /* Under both locks: the child of the place, which has never been one, is not written any more, if
  * it was the last one. */
 bool ati_children_take_back(at_task_manager *manager, const ati_place *place);
+
+/* What a dump says of it (task_manager_dump.c). */
+extern const ati_part_section ati_task_manager_section;
 
 #endif

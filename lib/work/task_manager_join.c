@@ -61,6 +61,7 @@ at_status at_task_manager_create(at_task_manager **created, at_pool *pool,
     manager->decide_context = options.context;
     manager->keeps_outcomes = !options.no_outcomes;
     manager->fork_count = ati_process_fork_count();
+    ati_part_add(pool, &manager->part, &ati_task_manager_section, manager);
     *created = manager;
     return AT_OK;
 }
@@ -374,6 +375,7 @@ void at_task_manager_destroy(at_task_manager *manager) {
         drop_outcomes(manager);
         release_places(manager);
     }
+    ati_part_remove(&manager->part);
     ati_context_release(manager->context);
     ati_pool_release(manager->pool);
     ati_release(manager, sizeof *manager);
