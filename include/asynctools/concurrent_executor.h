@@ -35,7 +35,8 @@ at_concurrent_executor_create(at_concurrent_executor **executor, at_pool *pool,
 
 /** Waits for the maps that are still in progress, and frees the executor. In the child of a fork it
  *  frees the executor and nothing else.
- *  Threads:   any, but not an item of this executor, which is a caller's bug and aborts.
+ *  Threads:   any, but not an item or the on_progress of one of its maps, which is a caller's bug
+ *             and aborts.
  *  Blocks:    until all maps have ended.
  *  Ownership: takes `executor`; NULL is allowed. */
 AT_API void at_concurrent_executor_destroy(at_concurrent_executor *executor);
@@ -71,7 +72,8 @@ typedef struct at_map_options {
  *             Items are begun about in their order.
  *  Errors:    of an item: what it failed with, its task named `run[17]`; AT_ERROR_CANCELLED if it
  *             was not begun. Of the map: AT_OK if all items succeeded; the first item, in their
- *             order, that failed by itself, the others with it (at_error_other);
+ *             order, that failed by itself, under fail_fast the one that has ended the others, with
+ *             those that failed besides (at_error_other);
  *             AT_ERROR_TIMED_OUT or AT_ERROR_CANCELLED when items were not begun because of the
  *             caller's operation; and without any item begun AT_ERROR_INVALID, AT_ERROR_NO_MEMORY,
  *             AT_ERROR_FULL, AT_ERROR_CLOSED, AT_ERROR_FORKED, AT_ERROR_DEADLOCK in an inline

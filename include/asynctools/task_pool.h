@@ -57,10 +57,12 @@ AT_API AT_NODISCARD at_status at_task_pool_create(at_task_pool **workers, at_poo
                                                   const at_task_pool_options *options);
 
 /** Finishes what was accepted, drops the outcomes that were not gathered (their errors are logged
- * as `error.dropped`) and frees the task pool. In the child of a fork it frees what is its own and
- *  runs nothing: the items are the parent's.
+ *  as `error.dropped`) and frees the task pool. In the child of a fork it runs and drops nothing:
+ *  the items are the parent's, and what the child has of their memory stays.
  *  Threads:   any, when nobody else uses it, but not an item of its own, which is a caller's bug
- * and aborts. Blocks:    until all items have ended. Ownership: takes `workers`; NULL is allowed.
+ *             and aborts.
+ *  Blocks:    until all items have ended.
+ *  Ownership: takes `workers`; NULL is allowed.
  *  Ordering:  all items happen before the return. */
 AT_API void at_task_pool_destroy(at_task_pool *workers);
 
@@ -154,7 +156,7 @@ typedef struct at_task_pool_statistics {
     uint64_t reserved[4];
 } at_task_pool_statistics;
 
-/** Counts what became of the items, at one moment.
+/** Counts what became of the items, at one moment. In the child of a fork all is 0.
  *  Threads:   any.      Blocks: never.
  *  Ownership: fills `statistics`. */
 AT_API void at_task_pool_get_statistics(at_task_pool *workers, at_task_pool_statistics *statistics);

@@ -377,13 +377,31 @@ static bool is_unwanted(const at_future *source, uint32_t state, bool listed) {
     return true;
 }
 
-bool ati_future_leave(at_future *source, ati_registration *registration, bool *unwanted) {
-    uint32_t state = ati_future_lock(source);
+/* The source is locked, and unlocked here. */
+static bool leave_locked(at_future *source, uint32_t state, ati_registration *registration,
+                         bool *unwanted) {
     bool linked = registration->previous;
     bool left = linked ? unlink_one(source, registration) : state & ATI_STATE_LISTED;
     *unwanted = is_unwanted(source, state, left);
     unlock(source, left);
     return linked;
+}
+
+bool ati_future_leave(at_future *source, ati_registration *registration, bool *unwanted) {
+    return leave_locked(source, ati_future_lock(source), registration, unwanted);
+}
+
+bool ati_future_try_leave(at_future *source, ati_registration *registration, bool *left,
+                          bool *unwanted) {
+    uint32_t state = atomic_load_explicit(&source->state, memory_order_relaxed);
+    while (!(state & ATI_STATE_LOCKED))
+        if (ati_future_try_lock(source, state)) {
+            *left = leave_locked(source, state, registration, unwanted);
+            return true;
+        } else {
+            state = atomic_load_explicit(&source->state, memory_order_relaxed);
+        }
+    return false;
 }
 
 bool ati_future_lose_interest(at_future *source, ati_registration *registration,

@@ -48,4 +48,14 @@ ati_key *ati_key_table_find(const ati_key_table *table, const void *bytes, size_
 void ati_key_table_add(ati_key_table *table, ati_key *key);
 void ati_key_table_remove(ati_key_table *table, ati_key *key);
 
+/* How many buckets it should have instead, or 0: those that it has do. */
+size_t ati_key_table_wanted_size(const ati_key_table *table);
+
+/* NULL: no memory. */
+ati_key **ati_key_table_make_buckets(size_t bucket_count);
+void ati_key_table_free_buckets(ati_key **buckets, size_t bucket_count); /* NULL is allowed */
+
+/* Gives it these buckets, empty ones, and takes the others out, to be freed. */
+void ati_key_table_swap(ati_key_table *table, ati_key ***buckets, size_t *bucket_count);
+
 #endif

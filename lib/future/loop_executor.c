@@ -7,6 +7,7 @@
 #include "base/lock.h"
 #include "base/memory.h"
 #include "base/process_fork.h"
+#include "base/registry.h"
 #include "pool/executor.h"
 
 #include <asynctools/loop_executor.h>
@@ -21,14 +22,17 @@ struct at_loop_executor {
     _Atomic uint32_t references; /* of the owner and of futures */
     uint64_t fork_count;         /* of the process that made it */
     int fd;
+    ati_registry_entry registry_entry;
 
     ati_task_node *taken; /* to be run next; the dispatching thread's own */
     bool is_dispatching;  /* that thread's own too */
+    ati_counter begun;    /* works; written by that thread */
 
     ati_lock lock; /* guards what follows, and the content of the descriptor; innermost */
     ati_task_node *first;
     ati_task_node *last;
-    bool is_signalled; /* the descriptor is readable */
+    uint64_t ever_queued; /* works */
+    bool is_signalled;    /* the descriptor is readable */
     bool is_closed;
 };
 
@@ -58,7 +62,8 @@ static void set_signal(at_loop_executor *loop, bool wanted) {
     loop->is_signalled = wanted;
 }
 
-static void append(at_loop_executor *loop, ati_task_node *nodes) {
+static void append(at_loop_executor *loop, ati_task_node *nodes, size_t count) {
+    loop->ever_queued += count;
     if (loop->first)
         loop->last->next = nodes;
     else
@@ -80,7 +85,6 @@ static at_status fail_forked(const char *call) {
 
 static at_status start(at_executor *executor, ati_task_node *nodes, size_t count,
                        bool is_continuation) {
-    (void)count;
     (void)is_continuation;
     at_loop_executor *loop = (at_loop_executor *)executor;
     if (is_forked(loop))
@@ -88,7 +92,7 @@ static at_status start(at_executor *executor, ati_task_node *nodes, size_t count
     ati_lock_acquire(&loop->lock);
     bool is_closed = loop->is_closed;
     if (!is_closed)
-        append(loop, nodes);
+        append(loop, nodes, count);
     ati_lock_release(&loop->lock);
     return is_closed ? ati_fail(AT_ERROR_CLOSED, "the loop executor was destroyed") : AT_OK;
 }
@@ -103,8 +107,10 @@ static ati_task_node *take(at_loop_executor *loop) {
         ati_lock_release(&loop->lock);
     }
     ati_task_node *node = loop->taken;
-    if (node)
-        loop->taken = node->next;
+    if (!node)
+        return NULL;
+    loop->taken = node->next;
+    ati_counter_add(&loop->begun, 1);
     return node;
 }
 
@@ -150,6 +156,30 @@ at_status at_loop_executor_dispatch(at_loop_executor *loop, int64_t max_works, a
     return AT_OK;
 }
 
+/* -- The dump -- */
+
+static void write_loop(ati_registry_entry *entry, ati_json *json) {
+    at_loop_executor *loop =
+        (at_loop_executor *)((char *)entry - offsetof(at_loop_executor, registry_entry));
+    if (is_forked(loop)) {
+        ati_json_begin_object(json, NULL);
+        ati_json_text(json, "state", "forked");
+        ati_json_end_object(json);
+        return;
+    }
+    ati_lock_acquire(&loop->lock);
+    bool is_closed = loop->is_closed;
+    uint64_t begun = ati_counter_read(&loop->begun);
+    uint64_t queued = loop->ever_queued - begun;
+    ati_lock_release(&loop->lock);
+    ati_json_begin_object(json, NULL);
+    ati_json_text(json, "state", is_closed ? "closing" : "running");
+    ati_json_integer(json, "fd", loop->fd);
+    ati_json_unsigned(json, "queued", queued);
+    ati_json_unsigned(json, "begun", begun);
+    ati_json_end_object(json);
+}
+
 /* -- Making -- */
 
 at_status at_loop_executor_create(at_loop_executor **loop) {
@@ -167,6 +197,8 @@ at_status at_loop_executor_create(at_loop_executor **loop) {
     made->executor = (at_executor){.start = start, .retain = retain, .release = release};
     atomic_init(&made->references, 1);
     made->fork_count = ati_process_fork_count();
+    made->registry_entry = (ati_registry_entry){.section = "loop_executors", .write = write_loop};
+    ati_registry_add(&made->registry_entry);
     *loop = made;
     return AT_OK;
 }
@@ -192,6 +224,7 @@ void at_loop_executor_destroy(at_loop_executor *loop) {
         ati_lock_release(&loop->lock);
         (void)run_works(loop, AT_UNLIMITED, AT_FOREVER);
     }
+    ati_registry_remove(&loop->registry_entry);
     close(loop->fd);
     release(&loop->executor);
 }

@@ -6,10 +6,13 @@
 #include "base/memory.h"
 #include "base/process_fork.h"
 #include "future/drain.h"
+#include "pool/parts.h"
 
 #include <asynctools/strand.h>
 
 #include <string.h>
+
+static const char kind[] = "strand ";
 
 struct at_strand {
     at_executor executor; /* first: an at_executor of a strand is the strand */
@@ -17,11 +20,14 @@ struct at_strand {
     ati_task_node *taken;        /* by the turn under way, which alone looks at it */
     _Atomic uint32_t references; /* of the owner, of futures, of the turns while they go on */
     uint64_t fork_count;         /* of the process that made it */
+    ati_counter begun;           /* works; written by the turn under way */
+    ati_part part;
 
     ati_lock lock; /* guards what follows; the pool's own nest in it */
     ati_task_node *first;
     ati_task_node *last;
-    bool is_under_way; /* turns are queued or run */
+    bool is_under_way;    /* turns are queued or run */
+    uint64_t ever_queued; /* works */
 
     size_t size; /* of this allocation */
     char name[]; /* with its kind, for errors */
@@ -39,6 +45,7 @@ static void release(at_executor *executor) {
     if (atomic_fetch_sub_explicit(&strand->references, 1, memory_order_acq_rel) != 1)
         return;
     at_pool *pool = strand->executor.pool;
+    ati_part_remove(&strand->part);
     ati_release(strand, strand->size);
     ati_pool_release(pool);
 }
@@ -64,6 +71,7 @@ static bool take(ati_drain *drain, ati_work *work) {
     }
     ati_task_node *node = strand->taken;
     strand->taken = node->next;
+    ati_counter_add(&strand->begun, 1);
     *work = node->work;
     return true;
 }
@@ -80,7 +88,8 @@ static at_status start_turns(at_strand *strand) {
     return status;
 }
 
-static void append(at_strand *strand, ati_task_node *nodes) {
+static void append(at_strand *strand, ati_task_node *nodes, size_t count) {
+    strand->ever_queued += count;
     if (strand->first)
         strand->last->next = nodes;
     else
@@ -92,7 +101,6 @@ static void append(at_strand *strand, ati_task_node *nodes) {
 
 static at_status start(at_executor *executor, ati_task_node *nodes, size_t count,
                        bool is_continuation) {
-    (void)count;
     at_strand *strand = (at_strand *)executor;
     if (strand->fork_count != ati_process_fork_count())
         return ati_fail(AT_ERROR_FORKED, "%s belongs to the parent of this forked process",
@@ -103,17 +111,37 @@ static at_status start(at_executor *executor, ati_task_node *nodes, size_t count
     ati_lock_acquire(&strand->lock);
     status = start_turns(strand);
     if (status == AT_OK)
-        append(strand, nodes);
+        append(strand, nodes, count);
     ati_lock_release(&strand->lock);
     if (status != AT_OK)
         release(executor); /* what start_turns has retained */
     return status;
 }
 
+/* -- The dump -- */
+
+static bool write_strand(const void *it, ati_json *json) {
+    at_strand *strand = (at_strand *)it;
+    ati_lock_acquire(&strand->lock);
+    bool is_under_way = strand->is_under_way;
+    uint64_t begun = ati_counter_read(&strand->begun);
+    uint64_t queued = strand->ever_queued - begun;
+    ati_lock_release(&strand->lock);
+    if (!is_under_way)
+        return false;
+    ati_json_begin_object(json, NULL);
+    ati_json_text(json, "name", strand->name + strlen(kind));
+    ati_json_unsigned(json, "queued", queued);
+    ati_json_unsigned(json, "begun", begun);
+    ati_json_end_object(json);
+    return true;
+}
+
+static const ati_part_section section = {.name = "strands", .write = write_strand};
+
 /* -- Making -- */
 
 static at_strand *allocate(const char *name) {
-    static const char kind[] = "strand ";
     size_t name_size = name && *name ? strlen(name) + 1 : sizeof "without a name";
     size_t size = sizeof(at_strand) + sizeof kind - 1 + name_size;
     at_strand *strand = ati_allocate_zeroed(size);
@@ -142,6 +170,7 @@ at_status at_strand_create(at_strand **strand, at_pool *pool, const at_strand_op
     atomic_init(&made->references, 1);
     made->fork_count = ati_process_fork_count();
     ati_pool_retain(pool);
+    ati_part_add(pool, &made->part, &section, made);
     *strand = made;
     return AT_OK;
 }

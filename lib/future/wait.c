@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/frame.h"
 #include "base/process_fork.h"
+#include "future/keyed_executor.h"
 #include "pool/cancel.h"
 #include "pool/pool.h"
 #include "pool/search.h"
@@ -98,10 +99,17 @@ static bool run_in_place(ati_worker *worker, at_future *future, at_deadline dead
     return false;
 }
 
+static void take_place_back(const ati_future_wait *wait) {
+    if (wait->lender)
+        ati_keyed_take_back(wait->lender);
+}
+
 void ati_fire_wait(ati_registration *registration, at_future *source, ati_completions *list) {
     (void)source;
     (void)list;
-    ati_waiter_wake(&ati_future_wait_of(registration)->waiter);
+    ati_future_wait *wait = ati_future_wait_of(registration);
+    take_place_back(wait); /* before who completes the source takes another task */
+    ati_waiter_wake(&wait->waiter);
 }
 
 /* Counts the waits of this thread, so that two of them can be told from each other. */
@@ -140,15 +148,23 @@ static at_status wait_for_completion(at_future *future, at_deadline deadline) {
         future->kind != ATI_FUTURE_PLAIN && future->kind != ATI_FUTURE_TIMEOUT;
     if (wait.waiter.is_provable)
         ati_search_install(ati_deadlock_search);
+    at_status status = ati_keyed_lend(future, &wait.lender);
+    if (status != AT_OK)
+        return status;
     ati_completions list = {0};
     ati_future_attach(future, &wait.registration, &list);
     if (!ati_waiter_wait_cancellable(&wait.waiter, deadline)) {
         bool is_unwanted;
-        if (ati_future_leave(future, &wait.registration, &is_unwanted))
+        if (ati_future_leave(future, &wait.registration, &is_unwanted)) {
+            take_place_back(&wait);
             return end_unserved(future, is_unwanted);
+        }
         (void)ati_waiter_wait(&wait.waiter, AT_FOREVER); /* it is being fired */
     }
-    return wait.is_deadlock ? fail_deadlock(future) : AT_OK;
+    if (!wait.is_deadlock)
+        return AT_OK;
+    take_place_back(&wait);
+    return fail_deadlock(future);
 }
 
 static at_status check_wait(const at_future *future) {

@@ -6,13 +6,16 @@
 #include "future/future.h"
 #include "pool/worker.h"
 
+#include <asynctools/keyed_executor.h>
+
 /* On the waiting stack. While its registration is in the list of the future, it stays there, and
  * the tasks of `frame` and below it are running. */
 typedef struct ati_future_wait {
     ati_registration registration;
-    const ati_frame *frame; /* the innermost on that stack */
-    uint64_t number;        /* of those that begin with this frame: no two waits look the same */
-    bool is_deadlock;       /* ended because it could not end; written before the wake */
+    const ati_frame *frame;    /* the innermost on that stack */
+    uint64_t number;           /* of those that begin with this frame: no two waits look the same */
+    at_keyed_executor *lender; /* of the place that the task has given up, or NULL */
+    bool is_deadlock;          /* ended because it could not end; written before the wake */
     ati_waiter waiter;
 } ati_future_wait;
 

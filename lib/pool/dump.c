@@ -221,6 +221,7 @@ void ati_pool_write_dump(ati_registry_entry *entry, ati_json *json) {
         write_tasks(&dump);
         write_queues(pool, json);
         write_timers(pool, json);
+        ati_parts_write(pool, json);
         ati_json_begin_object(json, "statistics");
         ati_statistics_write(pool, json, false);
         ati_json_end_object(json);

@@ -11,6 +11,7 @@
 #include "pool/blocking.h"
 #include "pool/executor.h"
 #include "pool/idle.h"
+#include "pool/parts.h"
 #include "pool/search.h"
 #include "pool/stacks.h"
 #include "pool/timers.h"
@@ -65,6 +66,7 @@ struct at_pool {
     _Atomic uint32_t worker_count;                   /* places of `workers` that are filled */
     _Atomic uint64_t bounded_count;     /* tasks queued from outside, if there is a bound */
     _Atomic uint64_t cancelled_outside; /* queued tasks, by whatever thread; they are claimed too */
+    _Atomic uint64_t claimed_unqueued;  /* tasks that were claimed before the pool refused them */
 
     ati_idle idle;
     ati_injector injector;
@@ -90,6 +92,8 @@ struct at_pool {
     uint32_t spare_count;      /* threads of spare workers, parked or not */
     uint32_t max_spare_count;  /* the most there were */
     _Atomic uint32_t surplus;  /* threads at work beyond thread_count; a hint outside the lock */
+
+    ati_parts parts; /* what stands on it */
 
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t next_probe;
     ati_probe probes[ATI_PROBES];
@@ -264,6 +268,10 @@ void ati_pool_ask_to_look(at_pool *pool);
 
 /* A queued task has been cancelled, by any thread; its work is still in the queue. */
 void ati_pool_count_cancelled(at_pool *pool);
+
+/* The pool has refused a task that had been claimed or cancelled by then: it was counted, so it was
+ * accepted, and no work of it will be met in a queue. */
+void ati_pool_count_claimed_unqueued(at_pool *pool);
 
 /* Whether this process is a fork of the one that the pool's threads are in. */
 static inline bool ati_pool_is_forked(const at_pool *pool) {

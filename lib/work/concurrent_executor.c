@@ -3,17 +3,24 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "pool/cancel.h"
+#include "pool/parts.h"
 #include "pool/pool.h"
 #include "work/map.h"
 #include "work/outcomes.h"
 
-enum { worker_limit = 1000000 };
+enum {
+    worker_limit = 1000000,
+    shown_maps = 4, /* in a dump */
+};
 
 static const uint64_t item_limit = UINT64_C(1) << 40;
 
 /* A map in progress, on the stack of its caller. */
 typedef struct current_map {
+    ati_map_call *call;
+    const ati_frame *caller;
     ati_context *context; /* the operation of its items, owned */
+    ati_item_map *items;  /* owned */
     struct current_map *next;
 } current_map;
 
@@ -21,10 +28,63 @@ struct at_concurrent_executor {
     at_pool *pool;
     uint64_t max_workers;
     uint64_t process_fork_count; /* of the process that it was created in */
-    ati_lock lock;               /* guards what follows */
-    current_map *maps;           /* those in progress */
-    ati_waiter *joining;         /* at_concurrent_executor_destroy, or NULL */
+    ati_part part;
+    ati_lock lock;       /* guards what follows */
+    current_map *maps;   /* those in progress */
+    ati_waiter *joining; /* at_concurrent_executor_destroy, or NULL */
 };
+
+/* -- The dump -- */
+
+typedef struct map_view {
+    const char *site;
+    uint64_t items;
+    uint64_t given_out;
+    bool is_cancelled;
+} map_view;
+
+/* Gives how many it has written, of all maps in progress. */
+static size_t view_maps(at_concurrent_executor *executor, map_view *views, uint64_t *total) {
+    size_t count = 0;
+    *total = 0;
+    ati_lock_acquire(&executor->lock);
+    for (const current_map *map = executor->maps; map; map = map->next, ++*total)
+        if (count < shown_maps)
+            views[count++] =
+                (map_view){.site = map->call->site,
+                           .items = map->call->items.count,
+                           .given_out = ati_map_given_out(map->items),
+                           .is_cancelled = ati_context_reason(map->context) != AT_CANCEL_NONE};
+    ati_lock_release(&executor->lock);
+    return count;
+}
+
+static bool write_executor(const void *it, ati_json *json) {
+    at_concurrent_executor *executor = (at_concurrent_executor *)it;
+    map_view views[shown_maps];
+    uint64_t total;
+    size_t count = view_maps(executor, views, &total);
+    ati_json_begin_object(json, NULL);
+    ati_json_unsigned(json, "max_workers", executor->max_workers);
+    ati_json_begin_array(json, "maps");
+    for (size_t i = 0; i < count; i++) {
+        ati_json_begin_object(json, NULL);
+        ati_json_text(json, "function", ati_site_name(views[i].site));
+        ati_json_text(json, "started_at", ati_site_place(views[i].site));
+        ati_json_unsigned(json, "items", views[i].items);
+        ati_json_unsigned(json, "given_out", views[i].given_out);
+        ati_json_bool(json, "cancelled", views[i].is_cancelled);
+        ati_json_end_object(json);
+    }
+    ati_json_end_array(json);
+    ati_json_unsigned(json, "maps_not_shown", total - count);
+    ati_json_end_object(json);
+    return true;
+}
+
+static const ati_part_section section = {.name = "concurrent_executors", .write = write_executor};
+
+/* -- Life -- */
 
 static at_status check_options(const at_concurrent_executor_options *options) {
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
@@ -53,16 +113,24 @@ at_status at_concurrent_executor_create(at_concurrent_executor **executor, at_po
     made->process_fork_count = ati_process_fork_count();
     made->max_workers =
         (uint64_t)(options->max_workers > 0 ? options->max_workers : at_pool_thread_count(pool));
+    ati_part_add(pool, &made->part, &section, made);
     *executor = made;
     return AT_OK;
 }
 
 /* False: no memory. */
-static bool begin_map(at_concurrent_executor *executor, current_map *map, const char *site) {
+static bool begin_map(at_concurrent_executor *executor, current_map *map, ati_map_call *call) {
     ati_context *outer = ati_context_own();
-    map->context = ati_context_create(outer, ati_site_name(site), AT_FOREVER, NULL, 0);
+    *map = (current_map){.call = call, .caller = ati_frame_current()};
+    map->context = ati_context_create(outer, ati_site_name(call->site), AT_FOREVER, NULL, 0);
     if (!map->context)
         return false;
+    call->context = map->context;
+    map->items = ati_map_create(call);
+    if (!map->items) {
+        ati_context_release(map->context);
+        return false;
+    }
     ati_lock_acquire(&executor->lock);
     map->next = executor->maps;
     executor->maps = map;
@@ -78,18 +146,30 @@ static void end_map(at_concurrent_executor *executor, current_map *map) {
     *place = map->next;
     ati_waiter *joining = executor->maps ? NULL : executor->joining;
     ati_lock_release(&executor->lock);
+    ati_map_release(map->items);
     ati_context_release(map->context);
     if (joining)
         ati_waiter_wake(joining);
 }
 
-/* Whether the caller is an item of one of the maps, or was started by one. Under the lock. */
-static bool is_inside(const at_concurrent_executor *executor) {
+/* Whether the running code is an item of this map, or was started by one, or is called by the map
+ * itself, which is at its end then. */
+static bool is_part_of(const current_map *map) {
     for (const ati_context *context = ati_context_current(); context; context = context->parent)
-        for (const current_map *map = executor->maps; map; map = map->next)
-            if (map->context == context)
-                return true;
+        if (context == map->context)
+            return true;
+    for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer)
+        if (frame == map->caller)
+            return true;
     return false;
+}
+
+/* Under the lock. */
+static bool is_inside(const at_concurrent_executor *executor) {
+    const current_map *map = executor->maps;
+    while (map && !is_part_of(map))
+        map = map->next;
+    return map;
 }
 
 static void await_maps(at_concurrent_executor *executor) {
@@ -98,8 +178,8 @@ static void await_maps(at_concurrent_executor *executor) {
     ati_lock_acquire(&executor->lock);
     bool must_wait = executor->maps;
     ATI_CALLER_CHECK(!is_inside(executor), "at_concurrent_executor_destroy",
-                     "called by an item of this executor, which would wait for itself; destroy it "
-                     "where it was created");
+                     "called by an item of this executor, or by on_progress, which would wait for "
+                     "itself; destroy it where it was created");
     executor->joining = &waiter;
     ati_lock_release(&executor->lock);
     if (must_wait)
@@ -111,11 +191,15 @@ void at_concurrent_executor_destroy(at_concurrent_executor *executor) {
         return;
     if (executor->process_fork_count == ati_process_fork_count())
         await_maps(executor);
+    ati_part_remove(&executor->part);
     ati_release(executor, sizeof *executor);
 }
 
-static at_status check_items(at_items items, const at_map_options *options) {
+static at_status check_call(const at_concurrent_executor *executor, at_items items,
+                            const at_map_options *options) {
     const char *call = "at_concurrent_executor_map";
+    if (executor->process_fork_count != ati_process_fork_count())
+        return ati_fail(AT_ERROR_FORKED, "%s: belongs to the parent of this forked process", call);
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         return ati_fail(AT_ERROR_INVALID, "%s: `reserved` is not zero", call);
     if (items.count == 0)
@@ -139,10 +223,9 @@ static void fill(at_outcome *outcomes, size_t count, at_status status) {
 
 static at_status run_map(at_concurrent_executor *executor, ati_map_call *call, bool *ran) {
     current_map map;
-    if (!begin_map(executor, &map, call->site))
+    if (!begin_map(executor, &map, call))
         return ati_fail(AT_ERROR_NO_MEMORY, "at_concurrent_executor_map: out of memory");
-    call->context = map.context;
-    at_status status = ati_map_run(call, ran);
+    at_status status = ati_map_run(map.items, ran);
     end_map(executor, &map);
     return status;
 }
@@ -163,7 +246,7 @@ at_status at_concurrent_executor_map_at(const char *site, at_concurrent_executor
                      "`outcomes` is NULL");
     if (!options)
         options = &defaults;
-    at_status status = check_items(items, options);
+    at_status status = check_call(executor, items, options);
     bool ran = false;
     if (status == AT_OK && items.count > 0) {
         ati_map_call call = {.site = site,

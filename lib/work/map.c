@@ -48,24 +48,25 @@ typedef enum runner_state { RUNNER_QUEUED, RUNNER_BEGUN, RUNNER_GONE } runner_st
 
 typedef struct map_runner {
     _Alignas(ATI_CACHE_LINE) ati_task_node node;
-    struct item_map *map;
+    ati_item_map *map;
     _Atomic uint64_t range;
     _Atomic uint32_t state; /* runner_state */
 } map_runner;
 
-typedef struct item_map {
+struct ati_item_map {
     ati_map_call call;
     ati_context *context; /* the operation of the items, owned */
     ati_map_progress progress;
     _Atomic uint64_t failed_count;
-    ati_waiter waiter; /* of the caller */
+    _Atomic uint64_t cause; /* fail_fast: number of the item that has ended the others, from 1 */
+    ati_waiter waiter;      /* of the caller */
     uint32_t runner_count;
     size_t size;                                    /* of this allocation */
     _Alignas(ATI_CACHE_LINE) _Atomic uint64_t next; /* the first item not given out */
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t left; /* runners that the caller waits for */
     _Atomic uint32_t references;                    /* of the runners, and the caller's */
     map_runner runners[];
-} item_map;
+};
 
 /* -- Items -- */
 
@@ -109,7 +110,7 @@ static bool take_half(map_runner *victim, uint64_t *taken) {
     return true;
 }
 
-static uint64_t limit_run(const item_map *map, uint64_t wanted, uint64_t left) {
+static uint64_t limit_run(const ati_item_map *map, uint64_t wanted, uint64_t left) {
     uint64_t limit = map->runner_count > share_limit ? 1 : left / parts / map->runner_count;
     if (limit > run_limit)
         limit = run_limit;
@@ -118,7 +119,7 @@ static uint64_t limit_run(const item_map *map, uint64_t wanted, uint64_t left) {
     return wanted > 0 ? wanted : 1;
 }
 
-static bool take_run(item_map *map, uint64_t wanted, uint64_t *taken) {
+static bool take_run(ati_item_map *map, uint64_t wanted, uint64_t *taken) {
     uint64_t total = map->call.items.count;
     uint64_t next = atomic_load_explicit(&map->next, memory_order_relaxed);
     uint64_t length;
@@ -133,7 +134,7 @@ static bool take_run(item_map *map, uint64_t wanted, uint64_t *taken) {
 }
 
 /* Finds the runner, which has none, items to go on with. False: all have been begun. */
-static bool find_items(item_map *map, map_runner *finder, uint64_t wanted) {
+static bool find_items(ati_item_map *map, map_runner *finder, uint64_t wanted) {
     uint64_t taken;
     bool found = take_run(map, wanted, &taken);
     uint32_t others = map->runner_count > share_limit ? 0 : map->runner_count;
@@ -147,7 +148,16 @@ static bool find_items(item_map *map, map_runner *finder, uint64_t wanted) {
 
 /* -- Running -- */
 
-static void run_item(item_map *map, uint64_t index) {
+/* The others end on account of the first that fails, so its error comes first. */
+static void fail_others(ati_item_map *map, uint64_t index, at_status status) {
+    uint64_t none = 0;
+    if (status != AT_ERROR_CANCELLED)
+        (void)atomic_compare_exchange_strong_explicit(&map->cause, &none, index + 1,
+                                                      memory_order_relaxed, memory_order_relaxed);
+    (void)ati_cancel(map->context, AT_CANCEL_SIBLING);
+}
+
+static void run_item(ati_item_map *map, uint64_t index) {
     const ati_map_call *call = &map->call;
     ati_task_run run;
     ati_task_begin(NULL, &run, map->context, call->site, NULL);
@@ -164,7 +174,7 @@ static void run_item(item_map *map, uint64_t index) {
         return;
     atomic_fetch_add_explicit(&map->failed_count, 1, memory_order_relaxed);
     if (call->options->fail_fast)
-        (void)ati_cancel(map->context, AT_CANCEL_SIBLING);
+        fail_others(map, index, outcome->status);
 }
 
 static uint64_t next_length(uint64_t length, int64_t elapsed) {
@@ -176,7 +186,7 @@ static uint64_t next_length(uint64_t length, int64_t elapsed) {
 }
 
 /* Runs what is in the runner's range, until the operation is cancelled. Gives how many. */
-static uint64_t run_range(item_map *map, map_runner *runner) {
+static uint64_t run_range(ati_item_map *map, map_runner *runner) {
     uint64_t count = 0;
     uint64_t index;
     while (ati_context_reason(map->context) == AT_CANCEL_NONE && take_item(runner, &index)) {
@@ -186,7 +196,7 @@ static uint64_t run_range(item_map *map, map_runner *runner) {
     return count;
 }
 
-static void run_items(item_map *map, map_runner *runner) {
+static void run_items(ati_item_map *map, map_runner *runner) {
     uint64_t length = 1;
     uint64_t untold = 0;
     at_clock *clock = at_clock_current();
@@ -204,9 +214,9 @@ static void run_items(item_map *map, map_runner *runner) {
     }
 }
 
-static void release_map(item_map *map) {
+void ati_map_release(ati_item_map *map) {
     /* ORDER map.references: acq_rel. Publishes that one has done with it, and sees that all have.
-     * Pairs with: release_map(). If relaxed: the last frees what another still reads. */
+     * Pairs with: ati_map_release(). If relaxed: the last frees what another still reads. */
     if (atomic_fetch_sub_explicit(&map->references, 1, memory_order_acq_rel) > 1)
         return;
     ati_context_release(map->context);
@@ -214,7 +224,7 @@ static void release_map(item_map *map) {
 }
 
 /* The caller need not wait for so many any more. */
-static void leave_map(item_map *map, uint32_t count) {
+static void leave_map(ati_item_map *map, uint32_t count) {
     /* ORDER map.left: acq_rel. Publishes outcomes, and sees those of the others.
      * Pairs with: leave_map(). If relaxed: the caller reads unwritten outcomes. */
     if (atomic_fetch_sub_explicit(&map->left, count, memory_order_acq_rel) == count)
@@ -229,7 +239,7 @@ static bool claim_runner(map_runner *runner, runner_state state) {
 
 static void *run_runner(void *argument) {
     map_runner *runner = argument;
-    item_map *map = runner->map;
+    ati_item_map *map = runner->map;
     ati_worker *worker = ati_worker_current;
     ati_task_run run;
     bool is_begun = claim_runner(runner, RUNNER_BEGUN);
@@ -239,20 +249,23 @@ static void *run_runner(void *argument) {
     ati_task_end(worker, &run, is_begun ? AT_OK : AT_ERROR_CANCELLED);
     if (is_begun)
         leave_map(map, 1);
-    release_map(map);
+    ati_map_release(map);
     return NULL;
 }
 
 /* -- The caller -- */
 
-static item_map *create_map(const ati_map_call *call, uint32_t runner_count) {
-    size_t size = sizeof(item_map) + runner_count * sizeof(map_runner);
-    item_map *made = ati_allocate_aligned(size, _Alignof(item_map));
+ati_item_map *ati_map_create(const ati_map_call *call) {
+    uint64_t count = call->max_workers < call->items.count ? call->max_workers : call->items.count;
+    uint32_t runner_count = (uint32_t)count;
+    size_t size = sizeof(ati_item_map) + runner_count * sizeof(map_runner);
+    ati_item_map *made = ati_allocate_aligned(size, _Alignof(ati_item_map));
     if (!made)
         return NULL;
     ati_context_retain(call->context);
-    *made = (item_map){
+    *made = (ati_item_map){
         .call = *call, .context = call->context, .runner_count = runner_count, .size = size};
+    atomic_init(&made->references, 1);
     ati_waiter_init(&made->waiter, "at_concurrent_executor_map", NULL);
     ati_map_progress_init(&made->progress, call->options, call->items.count);
     void *lane = ati_context_in_lane(NULL, ati_lane_inherited());
@@ -265,7 +278,7 @@ static item_map *create_map(const ati_map_call *call, uint32_t runner_count) {
 }
 
 /* A bounded pool may have room for fewer runners than are allowed. */
-static at_status start_runners(item_map *map) {
+static at_status start_runners(ati_item_map *map) {
     uint32_t count = map->runner_count;
     for (;;) {
         map->runner_count = count;
@@ -284,7 +297,7 @@ static at_status start_runners(item_map *map) {
 }
 
 /* The caller's operation has been cancelled: runners that are still queued are not waited for. */
-static void give_up_queued(item_map *map) {
+static void give_up_queued(ati_item_map *map) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < map->runner_count; i++)
         count += claim_runner(&map->runners[i], RUNNER_GONE);
@@ -292,7 +305,7 @@ static void give_up_queued(item_map *map) {
         leave_map(map, count);
 }
 
-static void await_runners(item_map *map) {
+static void await_runners(ati_item_map *map) {
     if (ati_waiter_wait_cancellable(&map->waiter, AT_FOREVER))
         return;
     (void)ati_is_cancelled(map->context);
@@ -301,13 +314,13 @@ static void await_runners(item_map *map) {
 }
 
 /* Gives so many items from `begin` on the outcome of those that were not begun. */
-static void leave_out(item_map *map, uint64_t begin, uint64_t count) {
+static void leave_out(ati_item_map *map, uint64_t begin, uint64_t count) {
     for (uint64_t i = 0; i < count; i++)
         map->call.outcomes[begin + i] = ati_outcome_failed(AT_ERROR_CANCELLED);
 }
 
 /* Gives how many there were. */
-static uint64_t leave_out_unbegun(item_map *map) {
+static uint64_t leave_out_unbegun(ati_item_map *map) {
     uint64_t next = atomic_load_explicit(&map->next, memory_order_relaxed);
     uint64_t count = map->call.items.count - next;
     leave_out(map, next, count);
@@ -319,31 +332,39 @@ static uint64_t leave_out_unbegun(item_map *map) {
     return count;
 }
 
-/* The first item that failed by itself, and the others with it; else the first that failed. */
-static at_status fail_as_items(const item_map *map) {
-    const at_error *primary = NULL;
-    at_error *error = NULL;
-    for (size_t i = 0; i < map->call.items.count; i++) {
-        const at_outcome *outcome = &map->call.outcomes[i];
-        if (outcome->status == AT_OK)
-            continue;
-        if (outcome->status == AT_ERROR_CANCELLED) {
-            if (!primary)
-                primary = outcome->error;
-        } else if (!error) {
-            error = ati_error_copy(outcome->error);
-        } else {
-            ati_error_add_other(error, at_error_retain(outcome->error));
-        }
+/* Gives the item that has ended the others, else the first that failed by itself, else the first
+ * that failed at all. */
+static size_t find_primary(const ati_item_map *map) {
+    const at_outcome *outcomes = map->call.outcomes;
+    size_t count = map->call.items.count;
+    uint64_t cause = atomic_load_explicit(&((ati_item_map *)map)->cause, memory_order_relaxed);
+    size_t cancelled = count;
+    if (cause > 0)
+        return cause - 1;
+    for (size_t i = 0; i < count; i++) {
+        if (outcomes[i].status != AT_OK && outcomes[i].status != AT_ERROR_CANCELLED)
+            return i;
+        if (outcomes[i].status != AT_OK && cancelled == count)
+            cancelled = i;
     }
-    if (!error)
-        error = at_error_retain(primary);
-    at_status status = at_error_status(error);
+    return cancelled;
+}
+
+/* One error, with those of the others that failed by themselves. */
+static at_status fail_as_items(const ati_item_map *map) {
+    const at_outcome *outcomes = map->call.outcomes;
+    size_t primary = find_primary(map);
+    at_status status = outcomes[primary].status;
+    at_error *error = status == AT_ERROR_CANCELLED ? at_error_retain(outcomes[primary].error)
+                                                   : ati_error_copy(outcomes[primary].error);
+    for (size_t i = 0; i < map->call.items.count; i++)
+        if (i != primary && outcomes[i].status != AT_OK && outcomes[i].status != AT_ERROR_CANCELLED)
+            ati_error_add_other(error, at_error_retain(outcomes[i].error));
     ati_error_slot_put(error, false);
     return status;
 }
 
-static at_status finish(item_map *map) {
+static at_status finish(ati_item_map *map) {
     uint64_t unbegun = leave_out_unbegun(map);
     ati_map_progress_end(&map->progress);
     if (unbegun > 0) {
@@ -356,17 +377,15 @@ static at_status finish(item_map *map) {
     return fail_as_items(map);
 }
 
-at_status ati_map_run(const ati_map_call *call, bool *ran) {
-    uint64_t count = call->max_workers < call->items.count ? call->max_workers : call->items.count;
-    item_map *map = create_map(call, (uint32_t)count);
-    if (!map)
-        return ati_fail(AT_ERROR_NO_MEMORY, "at_concurrent_executor_map: out of memory");
+at_status ati_map_run(ati_item_map *map, bool *ran) {
     at_status status = start_runners(map);
     *ran = status == AT_OK;
-    if (*ran) {
-        await_runners(map);
-        status = finish(map);
-    }
-    release_map(map);
-    return status;
+    if (!*ran)
+        return status;
+    await_runners(map);
+    return finish(map);
+}
+
+uint64_t ati_map_given_out(const ati_item_map *map) {
+    return atomic_load_explicit(&((ati_item_map *)map)->next, memory_order_relaxed);
 }

@@ -22,7 +22,17 @@ typedef struct ati_map_call {
     const at_map_options *options; /* never NULL */
 } ati_map_call;
 
+typedef struct ati_item_map ati_item_map;
+
+/* Prepares it. NULL: out of memory. */
+ati_item_map *ati_map_create(const ati_map_call *call);
+
 /* Makes it. `*ran`: the outcomes are filled; otherwise it could not be begun. */
-at_status ati_map_run(const ati_map_call *call, bool *ran);
+at_status ati_map_run(ati_item_map *map, bool *ran);
+
+/* How many items have been given out to runners. Any thread. */
+uint64_t ati_map_given_out(const ati_item_map *map);
+
+void ati_map_release(ati_item_map *map);
 
 #endif

@@ -69,6 +69,8 @@ static void set_options(at_task_pool *workers, const at_task_pool_options *optio
 static void settle_cancelled(void *context) {
     at_task_pool *workers = context;
     ati_task_pool_changes changes = {0};
+    if (ati_task_pool_is_forked(workers))
+        return;
     ati_lock_acquire(&workers->lock);
     ati_task_pool_settle(workers, &changes);
     ati_lock_release(&workers->lock);
@@ -98,19 +100,32 @@ at_status at_task_pool_create(at_task_pool **workers, at_pool *pool,
     made->context = context;
     set_options(made, options);
     at_cancel_callback_register(&made->on_cancel, (at_token *)context, settle_cancelled, made);
+    ati_part_add(pool, &made->part, &ati_task_pool_section, made);
     *workers = made;
     return AT_OK;
+}
+
+/* In the child of a fork: other threads of the parent may have been in the middle of anything, and
+ * items are the parent's. An operation around it, which may be cancelled still, knows of it. */
+static void abandon(at_task_pool *workers) {
+    if (workers->context->parent)
+        return;
+    ati_context_release(workers->context);
+    ati_release(workers, sizeof *workers);
 }
 
 void at_task_pool_destroy(at_task_pool *workers) {
     if (!workers)
         return;
-    if (!ati_task_pool_is_forked(workers)) {
-        ATI_CALLER_CHECK(!ati_task_pool_is_inside(workers), "at_task_pool_destroy",
-                         "called by an item of this task pool, which would wait for itself; "
-                         "destroy it where it was created");
-        ati_task_pool_await_end(workers);
+    if (ati_task_pool_is_forked(workers)) {
+        abandon(workers);
+        return;
     }
+    ATI_CALLER_CHECK(!ati_task_pool_is_inside(workers), "at_task_pool_destroy",
+                     "called by an item of this task pool, which would wait for itself; destroy it "
+                     "where it was created");
+    ati_task_pool_await_end(workers);
+    ati_part_remove(&workers->part);
     at_cancel_callback_unregister(&workers->on_cancel);
     while (workers->first_kept) {
         ati_task_pool_item *item = workers->first_kept;

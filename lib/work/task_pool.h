@@ -7,6 +7,7 @@
 #include "base/lock.h"
 #include "base/process_fork.h"
 #include "pool/executor.h"
+#include "pool/parts.h"
 #include "pool/waiter.h"
 
 #include <asynctools/cancel.h>
@@ -53,6 +54,7 @@ struct at_task_pool {
     uint64_t process_fork_count; /* of the process that it was created in */
     ati_context *context;        /* the operation of the items, owned */
     at_cancel_callback on_cancel;
+    ati_part part;
     uint64_t pool_size;
     uint64_t capacity; /* pool_size and queue_size */
     uint64_t kept_limit;
@@ -124,5 +126,8 @@ void ati_task_pool_await_end(at_task_pool *workers);
 /* Frees an item whose outcome has gone elsewhere; or that nobody wants. */
 void ati_task_pool_free_item(ati_task_pool_item *item);
 void ati_task_pool_discard_item(ati_task_pool_item *item);
+
+/* What a dump says of it (task_pool_results.c). */
+extern const ati_part_section ati_task_pool_section;
 
 #endif

@@ -70,19 +70,19 @@ at_status at_task_pool_join(at_task_pool *workers, at_deadline deadline) {
 typedef struct gathered {
     ati_task_pool_item *first;
     uint64_t count;
-    at_outcome *outcomes; /* room for them, or NULL */
+    at_outcome *outcomes; /* or NULL */
+    uint64_t room;        /* in `outcomes` */
 } gathered;
 
-/* Takes all items out, if all have ended and there is memory. False: others have come. */
+/* Takes all items out, if all have ended and there is room for just their outcomes. False: others
+ * have come, or there is not; `count` says how many there are. */
 static bool take_kept(at_task_pool *workers, gathered *all) {
     ati_task_pool_changes changes = {0};
     ati_lock_acquire(&workers->lock);
     bool ended = ati_task_pool_has_ended(workers);
-    if (ended) {
-        all->count = workers->statistics.kept;
-        all->outcomes = all->count > 0 ? ati_allocate(all->count * sizeof *all->outcomes) : NULL;
-    }
-    if (all->outcomes) {
+    all->count = workers->statistics.kept;
+    bool taken = ended && all->count == all->room;
+    if (taken) {
         all->first = workers->first_kept;
         workers->first_kept = NULL;
         workers->last_kept = NULL;
@@ -91,7 +91,24 @@ static bool take_kept(at_task_pool *workers, gathered *all) {
     }
     ati_lock_release(&workers->lock);
     ati_task_pool_apply(workers, &changes);
-    return ended;
+    return taken;
+}
+
+static void free_room(gathered *all) {
+    ati_release(all->outcomes, all->room * sizeof *all->outcomes);
+    all->outcomes = NULL;
+    all->room = 0;
+}
+
+/* False: no memory. */
+static bool make_room(gathered *all, uint64_t wanted) {
+    if (wanted == all->room)
+        return true;
+    free_room(all);
+    if (wanted > 0)
+        all->outcomes = ati_allocate(wanted * sizeof *all->outcomes);
+    all->room = all->outcomes ? wanted : 0;
+    return all->room == wanted;
 }
 
 static void hand_over(const gathered *all) {
@@ -111,12 +128,14 @@ at_status at_task_pool_gather_results(at_task_pool *workers, at_outcome **outcom
     gathered all = {0};
     do {
         at_status status = join(workers, call, AT_FOREVER);
-        if (status != AT_OK)
+        if (status == AT_OK && !make_room(&all, all.count))
+            status = ati_fail(AT_ERROR_NO_MEMORY, "%s: no memory for %llu outcomes", call,
+                              (unsigned long long)all.count);
+        if (status != AT_OK) {
+            free_room(&all);
             return status;
+        }
     } while (!take_kept(workers, &all));
-    if (all.count > 0 && !all.outcomes)
-        return ati_fail(AT_ERROR_NO_MEMORY, "%s: no memory for %llu outcomes", call,
-                        (unsigned long long)all.count);
     hand_over(&all);
     *outcomes = all.outcomes;
     *count = all.count;
@@ -130,9 +149,7 @@ void at_task_pool_results_release(at_outcome *outcomes, size_t count) {
 
 /* -- Numbers -- */
 
-void at_task_pool_get_statistics(at_task_pool *workers, at_task_pool_statistics *statistics) {
-    ATI_CALLER_CHECK(workers, "at_task_pool_get_statistics", "`workers` is NULL");
-    ATI_CALLER_CHECK(statistics, "at_task_pool_get_statistics", "`statistics` is NULL");
+static void count(at_task_pool *workers, at_task_pool_statistics *statistics) {
     ati_lock_acquire(&workers->lock);
     *statistics = workers->statistics;
     statistics->queued = workers->queue.count;
@@ -141,3 +158,52 @@ void at_task_pool_get_statistics(at_task_pool *workers, at_task_pool_statistics 
     statistics->running += workers->ending;
     ati_lock_release(&workers->lock);
 }
+
+void at_task_pool_get_statistics(at_task_pool *workers, at_task_pool_statistics *statistics) {
+    ATI_CALLER_CHECK(workers, "at_task_pool_get_statistics", "`workers` is NULL");
+    ATI_CALLER_CHECK(statistics, "at_task_pool_get_statistics", "`statistics` is NULL");
+    *statistics = (at_task_pool_statistics){0};
+    if (!ati_task_pool_is_forked(workers))
+        count(workers, statistics);
+}
+
+/* -- The dump -- */
+
+static const char *name_policy(at_task_pool_policy policy) {
+    static const char *const names[] = {
+        [AT_TASK_POOL_WAIT] = "wait",
+        [AT_TASK_POOL_REFUSE] = "refuse",
+        [AT_TASK_POOL_RUN_IN_CALLER] = "run_in_caller",
+        [AT_TASK_POOL_DROP_NEWEST] = "drop_newest",
+        [AT_TASK_POOL_DROP_OLDEST] = "drop_oldest",
+    };
+    return names[policy];
+}
+
+static bool write_task_pool(const void *it, ati_json *json) {
+    at_task_pool *workers = (at_task_pool *)it;
+    at_task_pool_statistics now;
+    count(workers, &now);
+    ati_json_begin_object(json, NULL);
+    ati_json_unsigned(json, "pool_size", workers->pool_size);
+    ati_json_unsigned(json, "queue_size", workers->capacity - workers->pool_size);
+    ati_json_text(json, "when_full", name_policy(workers->when_full));
+    ati_json_bool(json, "cancelled", ati_context_reason(workers->context) != AT_CANCEL_NONE);
+    ati_json_begin_object(json, "items");
+    ati_json_unsigned(json, "submitted", now.submitted);
+    ati_json_unsigned(json, "succeeded", now.succeeded);
+    ati_json_unsigned(json, "failed", now.failed);
+    ati_json_unsigned(json, "cancelled", now.cancelled);
+    ati_json_unsigned(json, "dropped", now.dropped);
+    ati_json_unsigned(json, "expired", now.expired);
+    ati_json_unsigned(json, "running", now.running);
+    ati_json_unsigned(json, "queued", now.queued);
+    ati_json_end_object(json);
+    ati_json_unsigned(json, "waiting", now.waiting);
+    ati_json_unsigned(json, "kept", now.kept);
+    ati_json_unsigned(json, "refused", now.refused);
+    ati_json_end_object(json);
+    return true;
+}
+
+const ati_part_section ati_task_pool_section = {.name = "task_pools", .write = write_task_pool};

@@ -100,6 +100,34 @@ Test(executor_fault, keyed_executor) {
     check(use_keyed);
 }
 
+static at_keyed_executor *narrow;
+
+static void *wait_for_other_key(void *tally) {
+    at_future *other = at_keyed_executor_submit(narrow, "other", 5, tally_run, tally);
+    at_status status = at_future_wait(other, AT_FOREVER, NULL);
+    at_future_release(other);
+    cr_expect(status == AT_OK || (status == AT_ERROR_NO_MEMORY && fault_count() > 0));
+    return NULL;
+}
+
+/* A place is lent, or the wait fails: it never hangs. */
+static void use_lent_place(at_pool *pool) {
+    struct tally tally = {0};
+    at_keyed_executor_options options = {.max_running = 1};
+    if (at_keyed_executor_create(&narrow, pool, &options) != AT_OK)
+        return;
+    at_future *future = at_keyed_executor_submit(narrow, "one", 3, wait_for_other_key, &tally);
+    at_status status = at_future_wait(future, PATIENCE, NULL);
+    cr_expect(status == AT_OK || (status == AT_ERROR_NO_MEMORY && fault_count() > 0));
+    at_future_release(future);
+    cr_expect_eq(at_pool_shutdown(pool, PATIENCE), AT_OK);
+    at_keyed_executor_destroy(narrow);
+}
+
+Test(executor_fault, lent_place) {
+    check(use_lent_place);
+}
+
 /* No more memory after a hundred times than after the first ten: keys and their table go. */
 Test(executor_fault, nothing_grows) {
     struct fault_usage first = {0};

@@ -8,6 +8,8 @@
 
 /* One look at a locked future before the sleep: leaves the loop. */
 #define ati_cpu_relax() break
+#include <sched.h>
+#define sched_yield() model_yield()
 #include "future/cancel.c"
 #define is_asked is_asked_to_stop
 #include "future/completion.c"

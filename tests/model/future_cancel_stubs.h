@@ -113,11 +113,6 @@ ati_context *ati_context_create(ati_context *parent, const char *name, at_deadli
     return context;
 }
 
-ati_context *ati_context_create_shielded(ati_context *parent, const char *name,
-                                         at_deadline deadline) {
-    return ati_context_create(parent, name, deadline, NULL, 0);
-}
-
 void ati_context_retain(ati_context *context) {
     if (context)
         atomic_fetch_add_explicit(&context->references, 1, memory_order_relaxed);

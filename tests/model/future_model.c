@@ -105,13 +105,6 @@ bool ati_is_cancelled(ati_context *context) {
     return false;
 }
 
-ati_context *ati_context_create_shielded(ati_context *parent, const char *name,
-                                         at_deadline deadline) {
-    (void)name;
-    (void)deadline;
-    return parent;
-}
-
 void ati_frame_exchange_slot(ati_frame_slot slot) {
     (void)slot;
     model_fail("an error");

@@ -95,8 +95,24 @@ at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, a
     return AT_OK;
 }
 
-at_deadline at_after(at_duration duration) {
-    return duration;
+void ati_pool_count_claimed_unqueued(at_pool *of) {
+    (void)of;
+    model_fail("nothing is refused");
+}
+
+ati_shield *ati_shield_begin(ati_context *outer) {
+    (void)outer;
+    model_fail("no operation is cancelled before its task begins");
+    return NULL;
+}
+
+ati_context *ati_shield_context(const ati_shield *shield) {
+    (void)shield;
+    return NULL;
+}
+
+void ati_shield_end(ati_shield *shield) {
+    (void)shield;
 }
 
 const at_error *at_error_last(void) {

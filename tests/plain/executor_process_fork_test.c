@@ -2,12 +2,13 @@
  *
  * Rule Z2: in the child of a process fork, strands, keyed executors and loop executors of the
  * parent refuse every start at once with AT_ERROR_FORKED, idle or busy, and destroying them never
- * waits; the parent goes on. */
+ * waits; the parent goes on. And Z3: a dump of the child lists what is the child's. */
 #include "support/plain.h"
 
 #include <asynctools/asynctools.h>
 
 #include <semaphore.h>
+#include <string.h>
 #include <sys/wait.h>
 
 static sem_t begun;
@@ -46,9 +47,31 @@ static void expect_forked(at_future *future) {
     at_future_release(future);
 }
 
-static int run_child(const struct parent *parent) {
+/* What a dump of the child says of the executors. */
+static bool dump_has(const char *wanted) {
+    char *text;
+    plain_check(at_dump(&text) == AT_OK);
+    bool found = strstr(text, wanted);
+    at_text_release(text);
+    return found;
+}
+
+/* Those of the parent are not listed; those of the child are, on a pool that starts afresh. */
+static void check_dump(at_pool *pool, at_process_fork_policy policy) {
+    bool is_afresh = policy == AT_PROCESS_FORK_START_AFRESH;
+    at_keyed_executor *keyed;
+    plain_check(!dump_has("keyed_executors"));
+    plain_check(at_keyed_executor_create(&keyed, pool, NULL) == AT_OK);
+    plain_check(dump_has("keyed_executors") == is_afresh);
+    at_keyed_executor_destroy(keyed);
+    plain_check(!dump_has("keyed_executors"));
+    plain_check(dump_has("loop_executors"));
+}
+
+static int run_child(const struct parent *parent, at_process_fork_policy policy) {
     int64_t count = 77;
     alarm(30);
+    check_dump(parent->pool, policy);
     expect_forked(at_executor_submit_with(at_strand_executor(parent->busy), &give_options));
     expect_forked(at_executor_submit_with(at_strand_executor(parent->idle), &give_options));
     expect_forked(at_executor_submit_with(at_loop_executor_executor(parent->loop), &give_options));
@@ -87,7 +110,7 @@ static void fork_while_busy(at_process_fork_policy policy) {
     sem_wait(&begun);
     pid_t child = fork();
     if (child == 0)
-        _exit(run_child(&parent));
+        _exit(run_child(&parent, policy));
     plain_check(child > 0 && waitpid(child, &status, 0) == child);
     plain_check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     sem_post(&gate);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Rules G3, G4, H00 and Z2: an item that destroys its own task pool or executor aborts; and task
- * pools and executors in the child of a process fork. */
+ * Rules G3, G4, H00 and Z2: an item that destroys its own task pool or executor aborts, and so
+ * does the last on_progress of a map; and task pools and executors in the child of a process fork.
+ */
 #include "support/apart.h"
 
 #include <asynctools/asynctools.h>
@@ -44,6 +45,24 @@ static int run_executor_bug(void) {
     plain_check(at_concurrent_executor_create(&executor, pool, NULL) == AT_OK);
     (void)!at_concurrent_executor_map(executor, destroy_executor, AT_ITEMS(&executor, 1), &outcome,
                                       NULL);
+    return 0;
+}
+
+static void destroy_at_the_end(size_t completed, size_t total, void *executor) {
+    if (completed == total)
+        at_concurrent_executor_destroy(executor);
+}
+
+static int run_progress_bug(void) {
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    at_pool *pool;
+    at_concurrent_executor *executor;
+    char items[3];
+    at_outcome outcomes[3];
+    plain_check(at_pool_create(&pool, NULL) == AT_OK);
+    plain_check(at_concurrent_executor_create(&executor, pool, NULL) == AT_OK);
+    at_map_options options = {.on_progress = destroy_at_the_end, .context = executor};
+    (void)!at_concurrent_executor_map(executor, give, AT_ITEMS(items, 3), outcomes, &options);
     return 0;
 }
 
@@ -112,9 +131,12 @@ static void check_process_fork(void) {
 
 int main(int count, char **arguments) {
     if (count > 1)
-        return strcmp(arguments[1], "executor") == 0 ? run_executor_bug() : run_bug();
+        return strcmp(arguments[1], "executor") == 0   ? run_executor_bug()
+               : strcmp(arguments[1], "progress") == 0 ? run_progress_bug()
+                                                       : run_bug();
     check_bug("task pool", "at_task_pool_destroy: called by an item of this task pool");
     check_bug("executor", "at_concurrent_executor_destroy: called by an item of this executor");
+    check_bug("progress", "at_concurrent_executor_destroy: called by an item of this executor");
     check_process_fork();
     return 0;
 }

@@ -7,6 +7,8 @@
 
 #include <asynctools/asynctools.h>
 
+#include <stdlib.h>
+
 TestSuite(keyed_executor_stress, .timeout = 110);
 
 enum { key_count = 40, thread_count = 4, rounds = 4000 };
@@ -117,4 +119,60 @@ Test(keyed_executor_stress, from_inside) {
     cr_expect_eq(at_pool_shutdown(pool, PATIENCE), AT_OK);
     at_keyed_executor_destroy(shared);
     cr_expect_eq(destroy_pool(pool).succeeded, 20001);
+}
+
+enum { tree_levels = 7, keys_of_a_level = 3, trees = 30 };
+
+static _Atomic int nodes_run, waits_given_up;
+
+struct node {
+    int level;
+    int number; /* in its level */
+};
+
+static at_future *submit_node(int level, int number);
+
+/* Waits for two of the next level, under keys that only that has; some waits are given up. */
+static void *run_node(void *argument) {
+    struct node node = *(struct node *)argument;
+    free(argument);
+    atomic_fetch_add_explicit(&nodes_run, 1, memory_order_relaxed);
+    for (int i = 0; node.level < tree_levels && i < 2; i++) {
+        at_future *next = submit_node(node.level + 1, 2 * node.number + i);
+        bool is_short = (node.number + i) % 5 == 0;
+        at_deadline deadline = is_short ? at_after(AT_MICROSECONDS(50)) : AT_FOREVER;
+        at_status status = at_future_wait(next, deadline, NULL);
+        if (status == AT_ERROR_TIMED_OUT)
+            atomic_fetch_add_explicit(&waits_given_up, 1, memory_order_relaxed);
+        else
+            cr_expect_eq(status, AT_OK);
+        at_future_release(next);
+    }
+    return NULL;
+}
+
+static at_future *submit_node(int level, int number) {
+    int key[2] = {level, number % keys_of_a_level};
+    struct node *node = malloc(sizeof *node);
+    *node = (struct node){level, number};
+    return at_keyed_executor_submit(shared, key, sizeof key, run_node, node);
+}
+
+/* Trees of tasks that wait for each other across keys, with fewer places than any path is long. */
+Test(keyed_executor_stress, waits_across_keys) {
+    at_pool *pool = create_pool(4);
+    at_keyed_executor_options options = {.max_running = 2};
+    cr_assert_eq(at_keyed_executor_create(&shared, pool, &options), AT_OK);
+    for (int round = 0; round < 5; round++) {
+        at_future *futures[trees];
+        for (int i = 0; i < trees; i++)
+            futures[i] = submit_node(0, i);
+        for (int i = 0; i < trees; i++) {
+            wait_value(futures[i]);
+            at_future_release(futures[i]);
+        }
+    }
+    at_keyed_executor_destroy(shared);
+    destroy_pool(pool);
+    cr_expect_eq(nodes_run, 5 * trees * ((2 << tree_levels) - 1));
 }

@@ -392,6 +392,36 @@ Test(concurrent_executor, g3_fail_fast) {
     unbind_virtual_clock(clock);
 }
 
+static void *fail_the_second_first(void *item) {
+    if (*(int *)item == 1)
+        return at_fail(AT_ERROR_IO, "the cause");
+    (void)at_sleep(AT_SECONDS(1));
+    return at_fail(AT_ERROR_NOT_FOUND, "what follows from it");
+}
+
+/* The failure that has ended the others comes first, whatever they make of that. */
+Test(concurrent_executor, g3_fail_fast_names_the_cause) {
+    int items[3] = {0, 1, 2};
+    at_outcome outcomes[3];
+    at_clock *clock = bind_virtual_clock();
+    at_pool *pool = create_pool(1);
+    at_concurrent_executor *executor = create_executor(pool, 3);
+    cr_expect_eq(at_concurrent_executor_map(executor, fail_the_second_first, AT_ITEMS(items, 3),
+                                            outcomes, &(at_map_options){.fail_fast = true}),
+                 AT_ERROR_IO);
+    const at_error *error = at_error_last();
+    cr_expect_not_null(strstr(at_error_message(error), "the cause"));
+    cr_expect_eq(outcomes[0].status, AT_ERROR_NOT_FOUND);
+    for (size_t i = 0; i < at_error_other_count(error); i++)
+        cr_expect_eq(at_error_status(at_error_other(error, i)), AT_ERROR_NOT_FOUND);
+    cr_expect_geq(at_error_other_count(error), 1);
+    at_outcomes_release(outcomes, 3);
+    at_error_clear();
+    at_concurrent_executor_destroy(executor);
+    destroy_pool(pool);
+    unbind_virtual_clock(clock);
+}
+
 struct timed_map {
     at_concurrent_executor *executor;
     at_outcome outcomes[20];
