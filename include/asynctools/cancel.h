@@ -27,8 +27,8 @@ typedef struct at_scope_options {
     at_duration timeout;  /* from now on the current clock; default 0: none */
     at_deadline deadline; /* default 0: none; the earliest of this, `timeout` and those around it
                              counts */
-    at_token *token;      /* retained: the scope is cancelled with this one too, and has its
-                             deadline; default NULL */
+    at_token *token;      /* retained: the scope is cancelled with this one too, also when the
+                             deadline of that has passed; default NULL */
     bool is_shielded;     /* the cancellation and the deadlines around it do not count; for cleaning
                              up; the default for `timeout` is then 5 s */
     uint64_t reserved[4];
@@ -133,13 +133,14 @@ typedef void (*at_cancel_fn)(void *context);
 
 /* A callback in the caller's storage; its members are private. */
 typedef struct at_cancel_callback {
-    uint64_t members[30];
+    uint64_t members[8];
 } at_cancel_callback;
 
 /** Has `run(context)` called when `token` is cancelled, on the thread that cancels; if it is
  *  cancelled already, here, before the return. For a token with a deadline a pool must be there to
- *  keep the time: the one of the task that adds the callback; in a plain thread the callback is
- *  called when somebody looks (see at_token_reason).
+ *  keep the time: the one of the task that adds the callback, until it is shut down. In a plain
+ *  thread, and without memory for it, the callback is called when somebody looks (see
+ *  at_token_reason).
  *  Threads:   any.      Blocks: never.
  *  Ownership: borrows `callback` and `context` until at_cancel_callback_unregister, and keeps the
  *             token; a zeroed `callback` may be removed too. */
@@ -149,8 +150,7 @@ AT_API void at_cancel_callback_register(at_cancel_callback *callback, at_token *
 /** Removes a callback. When this has returned it is not running and never will be; called from the
  *  callback itself it returns at once.
  *  Threads:   any.
- *  Blocks:    while another thread runs the callback, or the deadline of the token, which has just
- *             passed, has callbacks called.
+ *  Blocks:    while another thread runs the callback.
  *  Ownership: `callback` is the caller's again. */
 AT_API void at_cancel_callback_unregister(at_cancel_callback *callback);
 

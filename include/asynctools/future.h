@@ -128,7 +128,7 @@ AT_API void at_future_release(at_future *future);
  *  depends on others takes its interest in them away, and those in which nobody is interested any
  *  more are cancelled too: each continuation, combinator and wait in progress is an interest, a
  *  reference that is merely held is not. A `finally` runs in any case: it passes the cancellation
- *  on to its source.
+ *  on to its source. One that runs is not asked, nor is a `recover` with `on_cancelled`.
  *  Threads:   any.      Blocks: never.
  *  Ownership: borrows `future` for the call. Drops the arguments of what will not run. */
 AT_API void at_future_cancel(at_future *future);
@@ -169,7 +169,8 @@ typedef struct at_continuation_options {
     at_drop_fn drop;       /* releases `context`, once, after the function has run or when it is
                               certain that it will not; default: nothing to release */
     const char *name;      /* copied; default: the name of the function at the call */
-    bool on_cancelled; /* recover: also when the source was cancelled; default: on errors only */
+    bool on_cancelled; /* recover: also when the source was cancelled, and shielded like a finally;
+                          default: on errors only */
     uint64_t reserved[4];
 } at_continuation_options;
 
@@ -216,7 +217,9 @@ AT_API AT_NODISCARD at_future *at_future_recover_with_at(const char *site, at_fu
                                                          at_recover_fn run,
                                                          const at_continuation_options *options);
 
-/** Runs `run(outcome, context)` however `source` ends, then passes its outcome on.
+/** Runs `run(outcome, context)` however `source` ends, then passes its outcome on. It is shielded:
+ *  once the scope that it was attached in is cancelled, or its deadline has passed, it goes on for
+ *  5 s before its waits end too.
  *  Threads:   any, also inside tasks.      Blocks: never.
  *  Ownership: takes one reference of `source`; borrows `context`; returns owned.
  *  Ordering:  the completion of `source` happens before `run`, and `run` before what follows.

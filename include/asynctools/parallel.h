@@ -22,8 +22,11 @@ AT_DECLARATIONS_BEGIN
  *
  * When a turn returns AT_FAILED, no further ones are begun; those in progress end. The error of the
  * first that failed is then in the caller's slot, and the loop gives its status; a loop that does
- * not fail leaves the slot alone. The same holds when the operation is cancelled or its deadline
- * passes, which is looked at every few microseconds. */
+ * not fail leaves the slot alone. The same holds when the operation of the caller is cancelled, its
+ * deadline passes, or its task is cancelled alone: each worker looks at that before each grain, or
+ * where none is given every few microseconds. The loop then gives what a wait of the caller would:
+ * AT_ERROR_TIMED_OUT in the scope whose deadline it was, else AT_ERROR_CANCELLED. A loop without
+ * turns looks at nothing. */
 
 /* How a loop is to be run. */
 typedef struct at_parallel_options {
@@ -44,8 +47,9 @@ typedef void *(*at_range_fn)(int64_t begin, int64_t end, void *context);
  *  Threads:   any, also inside tasks.      Blocks: until all calls have ended.
  *  Ownership: borrows `context`.
  *  Ordering:  what the caller did before happens before the calls, and they before the return.
- *  Errors:    that of a call; AT_ERROR_INVALID: `end` is less than `begin`, an option out of range;
- *             from outside the pool those of at_pool_start_task, and AT_ERROR_DEADLOCK in an inline
+ *  Errors:    that of a call; AT_ERROR_CANCELLED, AT_ERROR_TIMED_OUT: some calls were not made;
+ *             AT_ERROR_INVALID: `end` is less than `begin`, an option out of range; from outside
+ *             the pool those of at_pool_start_task, and AT_ERROR_DEADLOCK in an inline
  *             continuation. */
 AT_API AT_NODISCARD at_status at_parallel_for(at_pool *pool, int64_t begin, int64_t end,
                                               at_index_fn run, void *context,

@@ -117,7 +117,8 @@ AT_API AT_NODISCARD at_future *at_task_manager_submit_with_at(const char *site,
 
 /** Cancels the children: those that are queued never run, waits in those that run end.
  *  Threads:   any, also the children.      Blocks: never.
- *  Errors:    AT_ERROR_ALREADY when they are cancelled already. The error slot is left alone. */
+ *  Errors:    AT_ERROR_ALREADY when they are cancelled already, AT_ERROR_FORKED. The error slot is
+ *             left alone. */
 AT_API at_status at_task_manager_cancel(at_task_manager *manager);
 
 /** Waits until every child has ended; then no further one can be started. When the scope of the
@@ -150,7 +151,7 @@ AT_API AT_NODISCARD at_status at_task_manager_gather(at_task_manager *manager, a
  *  error line `task_manager.unjoined` is logged: a join comes before this. Outcomes that nobody has
  *  got are dropped. In the child of a process fork it frees the manager and nothing else.
  *  Threads:   any but the children; a child, or what one has started, that destroys its manager is
- *             a caller's bug and aborts.
+ *             a caller's bug and aborts; so does an inline continuation while children are left.
  *  Blocks:    until every child has ended.
  *  Ownership: takes `manager`; NULL is allowed. */
 AT_API void at_task_manager_destroy(at_task_manager *manager);
@@ -165,9 +166,8 @@ typedef struct at_task_manager_counts {
     uint64_t cancelled;
 } at_task_manager_counts;
 
-/** Counts the children: started = queued + running + succeeded + failed + cancelled.
- *  Threads:   any.      Blocks: never.
- *  Ownership: fills `counts`. */
+/** Counts the children: started = queued + running + succeeded + failed + cancelled. In the child
+ * of a process fork all are zero. Threads:   any.      Blocks: never. Ownership: fills `counts`. */
 AT_API void at_task_manager_count(at_task_manager *manager, at_task_manager_counts *counts);
 
 AT_DECLARATIONS_END

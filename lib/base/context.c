@@ -9,7 +9,7 @@
  * Invariants
  *   1. A child is put into the list under the parent's lock, where it sees `cancelled` of the
  *      parent or is seen by the one who has cancelled it: no child of a cancelled operation is left
- *      out, whenever it was made.
+ *      out, whenever it was made. The same holds for one whose shield ends.
  *   2. A wait is noted under the same lock, with the same argument. It is ended, and then taken out
  *      of the ring, under the lock. The waiting code takes the lock too before it leaves, unless it
  *      sees that the wait is in no ring, which is the last thing that is done to it.
@@ -38,7 +38,7 @@ static void enter_tree(ati_context *child) {
     if (parent->children)
         parent->children->newer_sibling = child;
     parent->children = child;
-    if (!child->is_shielded && ati_context_reason(parent) != AT_CANCEL_NONE)
+    if (!ati_context_is_shielded(child) && ati_context_reason(parent) != AT_CANCEL_NONE)
         atomic_init(&child->cancelled, AT_CANCEL_PARENT);
     ati_lock_release(&parent->lock);
 }
@@ -56,7 +56,8 @@ static void leave_tree(ati_context *child) {
 }
 
 static ati_context *create(ati_context *parent, const char *name, at_deadline deadline,
-                           const char *log_fields, size_t log_fields_length, bool is_shielded) {
+                           const char *log_fields, size_t log_fields_length, uint32_t bits) {
+    bool is_shielded = bits & ATI_CONTEXT_SHIELDED;
     size_t name_size = strlen(name) + 1;
     size_t size = sizeof(ati_context) + name_size + log_fields_length;
     ati_context *context = ati_allocate_zeroed(size);
@@ -66,9 +67,10 @@ static ati_context *create(ati_context *parent, const char *name, at_deadline de
     atomic_init(&context->references, 1);
     ati_context_retain(parent);
     context->parent = parent;
-    context->is_shielded = is_shielded;
-    context->deadline =
-        parent && !is_shielded && parent->deadline < deadline ? parent->deadline : deadline;
+    atomic_init(&context->is_shielded, is_shielded);
+    bool inherits = parent && !is_shielded && parent->deadline <= deadline;
+    context->deadline = inherits ? parent->deadline : deadline;
+    context->has_foreign_deadline = !inherits && (bits & ATI_CONTEXT_FOREIGN);
     do
         context->id = ati_random_next();
     while (context->id == 0);
@@ -91,12 +93,22 @@ static ati_context *create(ati_context *parent, const char *name, at_deadline de
 
 ati_context *ati_context_create(ati_context *parent, const char *name, at_deadline deadline,
                                 const char *log_fields, size_t log_fields_length) {
-    return create(parent, name, deadline, log_fields, log_fields_length, false);
+    return create(parent, name, deadline, log_fields, log_fields_length, 0);
 }
 
-ati_context *ati_context_create_shielded(ati_context *parent, const char *name,
-                                         at_deadline deadline) {
-    return create(parent, name, deadline, NULL, 0, true);
+ati_context *ati_context_create_scope(ati_context *parent, const char *name, at_deadline deadline,
+                                      uint32_t bits) {
+    return create(parent, name, deadline, NULL, 0, bits);
+}
+
+bool ati_context_end_shield(ati_context *context) {
+    ati_context *parent = context->parent;
+    ati_lock_acquire(&parent->lock);
+    bool ends = ati_context_reason(parent) == AT_CANCEL_NONE;
+    if (ends)
+        atomic_store_explicit(&context->is_shielded, false, memory_order_relaxed);
+    ati_lock_release(&parent->lock);
+    return ends;
 }
 
 bool ati_context_share(ati_context *context, bool is_detached, ati_context **shared) {
@@ -229,11 +241,19 @@ static bool set_reason(ati_context *context, at_cancel_reason reason) {
                                                    memory_order_relaxed, memory_order_relaxed);
 }
 
+/* Why a child is cancelled with its parent, where every deadline before `passed` has passed. */
+static at_cancel_reason reason_of(const ati_context *child, const ati_context *parent,
+                                  at_deadline passed) {
+    bool is_late = child->deadline < passed && child->deadline < parent->deadline;
+    return is_late && !child->has_foreign_deadline ? AT_CANCEL_DEADLINE : AT_CANCEL_PARENT;
+}
+
 /* Appends the children that it cancels to the list that ends at `last`. Gives its new end. */
-static ati_context *cancel_children(ati_context *context, ati_context *last) {
+static ati_context *cancel_children(ati_context *context, ati_context *last, at_deadline passed) {
     ati_lock_acquire(&context->lock);
     for (ati_context *child = context->children; child; child = child->older_sibling) {
-        if (child->is_shielded || !set_reason(child, AT_CANCEL_PARENT) || !retain_if_alive(child))
+        if (ati_context_is_shielded(child) ||
+            !set_reason(child, reason_of(child, context, passed)) || !retain_if_alive(child))
             continue;
         child->next_cancelled = NULL;
         last->next_cancelled = child;
@@ -248,9 +268,10 @@ ati_context *ati_context_cancel(ati_context *context, at_cancel_reason reason) {
         return NULL;
     ati_context_retain(context);
     context->next_cancelled = NULL;
+    at_deadline passed = reason == AT_CANCEL_DEADLINE ? context->deadline : INT64_MIN;
     ati_context *last = context;
     for (ati_context *walked = context; walked; walked = walked->next_cancelled) {
-        last = cancel_children(walked, last);
+        last = cancel_children(walked, last, passed);
         end_waits(walked);
     }
     return context;

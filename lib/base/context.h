@@ -38,7 +38,9 @@ typedef struct ati_context {
     _Atomic uint32_t cancelled; /* the first reason, at_cancel_reason; 0: no */
     struct ati_context *parent; /* kept by a reference of its own, or NULL */
     at_deadline deadline;       /* effective: the minimum over the parents */
-    bool is_shielded;           /* neither cancellation nor deadline of the parent count */
+    _Atomic bool is_shielded;   /* neither cancellation nor deadline of the parent count; written
+                                   under the parent's lock */
+    bool has_foreign_deadline;  /* that of a token, of which this is no child */
     bool is_own;            /* of one task, to cancel it alone; what it starts is not under it */
     uint64_t id;            /* of the operation, never 0 */
     uint64_t trace_id[2];   /* inherited from the parent, else new */
@@ -65,9 +67,27 @@ typedef struct ati_context {
 ati_context *ati_context_create(ati_context *parent, const char *name, at_deadline deadline,
                                 const char *log_fields, size_t log_fields_length);
 
-/* The same, but neither cancellation nor deadline of the parent count for it. */
-ati_context *ati_context_create_shielded(ati_context *parent, const char *name,
-                                         at_deadline deadline);
+/* Makes the operation of a scope, by these bits. */
+enum {
+    ATI_CONTEXT_SHIELDED = 1, /* neither cancellation nor deadline of the parent count for it */
+    ATI_CONTEXT_FOREIGN = 2,  /* if `deadline` counts, it is that of a token, which passes it on */
+};
+ati_context *ati_context_create_scope(ati_context *parent, const char *name, at_deadline deadline,
+                                      uint32_t bits);
+
+static inline bool ati_context_is_shielded(const ati_context *context) {
+    return atomic_load_explicit(&((ati_context *)context)->is_shielded, memory_order_relaxed);
+}
+
+/* From now on the cancellation of the parent counts. False: the parent is cancelled already, and
+ * nothing was changed. */
+bool ati_context_end_shield(ati_context *context);
+
+/* Whether it has more references than these, of the caller: if not, nobody else will get one. */
+static inline bool ati_context_has_others(const ati_context *context, uint32_t references) {
+    return atomic_load_explicit(&((ati_context *)context)->references, memory_order_relaxed) >
+           references;
+}
 
 /* Gives the context for a task that is started under `context` (NULL is allowed), retained. False:
  * it is detached, and there is no memory for a context of its own. */
@@ -123,8 +143,9 @@ static inline at_cancel_reason ati_context_reason(const ati_context *context) {
                                                   memory_order_relaxed);
 }
 
-/* Cancels an operation and all below it, those that are shielded excepted; ends their waits. The
- * caller keeps it. Gives the list (by next_cancelled, each retained for the caller) of those that
+/* Cancels an operation and all below it, those that are shielded excepted; ends their waits. By a
+ * deadline, those below that had an earlier one of their own have ended by that. The caller keeps
+ * it. Gives the list (by next_cancelled, each retained for the caller) of those that
  * this call has cancelled: their callbacks are to be called. */
 ati_context *ati_context_cancel(ati_context *context, at_cancel_reason reason);
 

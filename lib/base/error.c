@@ -61,15 +61,10 @@ const char *ati_site_name(const char *site) {
     return *site ? site + strlen(site) + 1 : site;
 }
 
-static at_error *create(const char *site, at_error *cause, at_status status, const char *format,
-                        va_list arguments) {
+/* With room for a text of this size, which is empty. */
+static at_error *allocate(const char *site, at_error *cause, at_status status, size_t text_size) {
     if (!in_table(status))
         status = AT_ERROR_FAILED;
-    va_list again;
-    va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, again);
-    va_end(again);
-    size_t text_size = length < 0 ? 1 : (size_t)length + 1;
     size_t size = sizeof(at_error) + text_size;
     at_error *error = ati_allocate(size);
     if (!error) {
@@ -84,7 +79,18 @@ static at_error *create(const char *site, at_error *cause, at_status status, con
     error->item = AT_NONE;
     error->size = size;
     error->text[0] = '\0';
-    if (length > 0)
+    return error;
+}
+
+static at_error *create(const char *site, at_error *cause, at_status status, const char *format,
+                        va_list arguments) {
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    size_t text_size = length < 0 ? 1 : (size_t)length + 1;
+    at_error *error = allocate(site, cause, status, text_size);
+    if (length > 0 && error->size != 0)
         vsnprintf(error->text, text_size, format, arguments);
     return error;
 }
@@ -130,6 +136,21 @@ at_status ati_fail_at(const char *site, at_status status, const char *format, ..
     va_start(arguments, format);
     ati_error_slot_put(create(site, NULL, status, format, arguments), false);
     va_end(arguments);
+    return status;
+}
+
+at_status ati_fail_in_words_at(const char *site, at_status status, const char *const words[3]) {
+    static const char between[] = ": ";
+    size_t text_size = 2 * strlen(between) + 1;
+    for (int i = 0; i < 3; i++)
+        text_size += strlen(words[i]);
+    at_error *error = allocate(site, NULL, status, text_size);
+    char *end = error->text;
+    for (int i = 0; i < 3 && error->size != 0; i++) {
+        end = i > 0 ? stpcpy(end, between) : end;
+        end = stpcpy(end, words[i]);
+    }
+    ati_error_slot_put(error, false);
     return status;
 }
 

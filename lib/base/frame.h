@@ -21,13 +21,14 @@ typedef struct ati_frame {
      * frame's, if it `is_needed` or the task is asked to stop. NULL: it has one, or nobody can
      * cancel it alone. */
     void (*own_context)(struct ati_frame *frame, bool is_needed);
-    const void *identity;     /* of the task: its future, or NULL */
-    const char *site;         /* where the task was started, or NULL */
-    const char *name;         /* that the program gave it, or "" or NULL */
-    at_error *error;          /* the error slot, owned */
-    bool is_forked_call;      /* a part of the task, made on another stack than the rest */
-    bool in_flight;           /* a failure is on its way out of the task */
-    bool may_not_wait;        /* runs inline, on a thread that has other things to do */
+    const void *identity;            /* of the task: its future, or NULL */
+    const char *site;                /* where the task was started, or NULL */
+    const char *name;                /* that the program gave it, or "" or NULL */
+    at_error *error;                 /* the error slot, owned */
+    const struct ati_frame *part_of; /* a part of the task of this frame, made on another stack
+                                        than the rest; only to compare */
+    bool in_flight;                  /* a failure is on its way out of the task */
+    bool may_not_wait;               /* runs inline, on a thread that has other things to do */
     bool keeps_thread;        /* a wait holds the thread: below it the library is in the middle of
                                  something */
     uint32_t blocking_depth;  /* sections by at_blocking_begin that the task has not ended */
@@ -62,7 +63,7 @@ static inline void ati_frame_enter(ati_frame *frame, struct ati_context *context
     frame->site = site;
     frame->name = name;
     frame->error = NULL;
-    frame->is_forked_call = false;
+    frame->part_of = NULL;
     frame->in_flight = false;
     frame->may_not_wait = outer->may_not_wait;
     frame->keeps_thread = outer->keeps_thread;
@@ -79,6 +80,11 @@ static inline void ati_frame_leave(ati_frame *frame) {
     ati_frame_top = frame->outer;
     if (frame->error)
         at_error_release(frame->error);
+}
+
+/* Whether `frame` is that of a task, or of a part of it. */
+static inline bool ati_frame_is_of(const ati_frame *frame, const ati_frame *task) {
+    return frame == task || frame->part_of == task;
 }
 
 /* Sets the chain of frames of this thread, when it goes over to another stack; gives the one that

@@ -29,12 +29,15 @@
  * The registration of a claimed continuation may stay in the list of its source, or be on its way:
  * who fires it finds it gone (ati_future_leave_waiting), and gives back what belonged to it.
  *
- * Checked by: tests/unit/future_cancel_test.c, tests/stress/future_cancel_test.c. */
+ * Checked by: tests/model/future_cancel_model.c, tests/unit/future_cancel_test.c,
+ * tests/stress/future_cancel_test.c. */
 #include "pool/cancel.h"
 #include "base/check.h"
 #include "base/error.h"
 #include "future/future.h"
 #include "pool/pool.h"
+
+#include <sched.h>
 
 /* The caller has claimed it. */
 static void complete_cancelled(at_future *future, ati_unwanted *list) {
@@ -111,13 +114,18 @@ static void complete_unrun(at_future *future, ati_unwanted *list) {
 /* -- The source -- */
 
 /* A source whose consumer is locked, and which therefore is there: keeps it by a reference held
- * inside. False: it is done, or it is ALONE and runs, and has been asked. */
-static bool keep_source(at_future *source) {
+ * inside. False: it is done, or it is ALONE and runs, and has been asked. Or it is locked, if
+ * `is_busy` is given, and that is set. */
+static bool keep_source(at_future *source, bool *is_busy) {
     uint32_t state = atomic_load_explicit(&source->state, memory_order_relaxed);
     for (;;) {
         uint32_t phase = state & ATI_PHASE_MASK;
         if (ati_phase_is_done(phase))
             return false;
+        if (is_busy && (state & ATI_STATE_LOCKED)) {
+            *is_busy = true;
+            return false;
+        }
         if (!(state & ATI_STATE_ALONE) || (state & (ATI_STATE_OWN | ATI_STATE_FORWARD))) {
             ati_future_retain_inside(source);
             return true;
@@ -147,12 +155,27 @@ typedef struct parting {
     bool is_unwanted; /* by anybody, now */
 } parting;
 
-static parting part(at_future *future, ati_registration *registration) {
+static parting part(at_future *future) {
     parting made = {.source = future->source};
-    made.is_kept = keep_source(made.source);
+    made.is_kept = keep_source(made.source, NULL);
     if (made.is_kept)
-        made.is_taken = ati_future_leave(made.source, registration, &made.is_unwanted);
+        made.is_taken = ati_future_leave(made.source, &future->registration, &made.is_unwanted);
     return made;
+}
+
+/* The same for one that goes on with another, which may go on with this one: a mistake of the
+ * program's, but where each is locked on behalf of the other, one has to give way. False: the other
+ * one is locked, and nothing was done. */
+static bool try_part_forward(at_future *future, parting *made) {
+    bool is_busy = false;
+    *made = (parting){.source = future->source};
+    made->is_kept = keep_source(made->source, &is_busy);
+    if (made->is_kept && !ati_future_try_leave(made->source, &future->forward, &made->is_taken,
+                                               &made->is_unwanted)) {
+        is_busy = true;
+        ati_future_release_inside(made->source);
+    }
+    return !is_busy;
 }
 
 /* The future is unlocked. */
@@ -171,7 +194,7 @@ static void end_parting(at_future *future, const parting *made, ati_unwanted *li
 
 /* Claimed, it may still be fired. */
 static void cancel_continuation(at_future *future, ati_unwanted *list) {
-    parting made = part(future, &future->registration);
+    parting made = part(future);
     ati_future_unlock(future, 0, ATI_PHASE_RUNNING);
     ati_future_drop_argument(future);
     complete_cancelled(future, list);
@@ -179,11 +202,15 @@ static void cancel_continuation(at_future *future, ati_unwanted *list) {
 }
 
 /* One that goes on with another. Where it is not in the list of that, it is about to be completed,
- * or to be put there by who then sees that it is asked. */
-static void cancel_forward(at_future *future, ati_unwanted *list) {
+ * or to be put there by who then sees that it is asked. False: to be tried again. */
+static bool cancel_forward(at_future *future, ati_unwanted *list) {
     /* Before the look at the list: who puts it there looks at this afterwards. */
     atomic_fetch_or_explicit(&future->state, ATI_STATE_ASKED, memory_order_relaxed);
-    parting made = part(future, &future->forward);
+    parting made;
+    if (!try_part_forward(future, &made)) {
+        ati_future_unlock(future, 0, 0);
+        return false;
+    }
     if (!made.is_taken) {
         made.is_unwanted = false;
         ati_future_unlock(future, 0, ATI_STATE_ASKED);
@@ -192,11 +219,12 @@ static void cancel_forward(at_future *future, ati_unwanted *list) {
         complete_cancelled(future, list);
     }
     end_parting(future, &made, list);
+    return true;
 }
 
 static void cancel_before_finally(at_future *future, ati_unwanted *list) {
     at_future *source = future->source;
-    bool is_kept = keep_source(source);
+    bool is_kept = keep_source(source, NULL);
     bool is_unwanted = is_kept && ati_future_lose_interest(source, &future->registration,
                                                            ati_fire_indifferent_continuation);
     ati_future_unlock(future, 0, 0);
@@ -229,11 +257,12 @@ static void cancel_waiting(at_future *future, ati_unwanted *list) {
     }
 }
 
-static void cancel_running(at_future *future, uint32_t state, ati_unwanted *list) {
+/* False: to be tried again. */
+static bool cancel_running(at_future *future, uint32_t state, ati_unwanted *list) {
     if (state & ATI_STATE_FORWARD)
-        cancel_forward(future, list);
-    else
-        ask(future, state);
+        return cancel_forward(future, list);
+    ask(future, state);
+    return true;
 }
 
 static void cancel_one(at_future *future, ati_unwanted *list) {
@@ -250,7 +279,10 @@ static void cancel_one(at_future *future, ati_unwanted *list) {
         } else if (phase == ATI_PHASE_WAITING) {
             cancel_waiting(future, list);
         } else if (phase == ATI_PHASE_RUNNING) {
-            cancel_running(future, state, list);
+            if (!cancel_running(future, state, list)) {
+                sched_yield();
+                continue;
+            }
         } else {
             ati_future_unlock(future, 0, 0);
         }

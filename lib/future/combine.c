@@ -9,6 +9,7 @@
  * Decisions are made under `lock`, completions outside it. When the outcome is decided, those that
  * can make no difference any more lose our interest, which may cancel them: that is noted in the
  * list of completions and done once what is being fired has been fired, so that nothing recurses.
+ * The same is noted when the result is cancelled; both may be, by two threads.
  */
 #include "base/check.h"
 #include "base/error.h"
@@ -25,6 +26,12 @@ typedef enum combine_kind {
 
 typedef struct ati_combination combination;
 
+/* That sources are to lose our interest, noted in a list of completions. */
+typedef struct ati_stop_plan {
+    struct ati_stop_plan *next;
+    combination *combine;
+} stop_plan;
+
 typedef struct entry {
     ati_registration registration;
     combination *combine;
@@ -34,17 +41,18 @@ typedef struct entry {
 struct ati_combination {
     combine_kind kind;
     size_t count;
-    at_future *result;              /* retained until it is complete */
-    _Atomic uint32_t users;         /* see above */
-    _Atomic uint32_t owners;        /* of the memory: the users together, and the value */
-    ati_lock lock;                  /* guards the following; inside no other lock */
-    size_t remaining;               /* sources that are not complete, and the building call */
-    size_t first_failed;            /* index of the first failure in time, or count */
-    bool decided;                   /* any, first: there is a winner; or it was cancelled */
-    _Atomic bool is_cancelled;      /* read outside, too */
-    bool is_stopping;               /* all: one has failed, what is left makes no difference */
-    at_winner winner;               /* the value of any and first */
-    combination *next_stopping;     /* in a list of completions */
+    at_future *result;         /* retained until it is complete */
+    _Atomic uint32_t users;    /* see above */
+    _Atomic uint32_t owners;   /* of the memory: the users together, and the value */
+    ati_lock lock;             /* guards the following; inside no other lock */
+    size_t remaining;          /* sources that are not complete, and the building call */
+    size_t first_failed;       /* index of the first failure in time, or count */
+    bool decided;              /* any, first: there is a winner; or it was cancelled */
+    _Atomic bool is_cancelled; /* read outside, too */
+    bool is_stopping;          /* all: one has failed, what is left makes no difference */
+    at_winner winner;          /* the value of any and first */
+    stop_plan failure_stop;    /* one may be noted while the other is */
+    stop_plan cancel_stop;
     struct outcome_array *outcomes; /* the value of all and all_settled: behind the entries */
     entry entries[];
 };
@@ -154,11 +162,12 @@ static void finish(combination *combine, ati_completions *list) {
     complete_with_value(combine, combine->outcomes->outcomes, drop_outcomes, list);
 }
 
-/* To be done once what is being fired has been fired. */
-static void plan_stop(combination *combine, ati_completions *list) {
+/* To be done once what is being fired has been fired, and under nothing else: a source may be a
+ * combination, too. */
+static void plan_stop(combination *combine, stop_plan *plan, ati_completions *list) {
     atomic_fetch_add_explicit(&combine->users, 1, memory_order_relaxed);
-    combine->next_stopping = list->stopping;
-    list->stopping = combine;
+    *plan = (stop_plan){.next = list->stopping, .combine = combine};
+    list->stopping = plan;
 }
 
 static void detach_losers(combination *combine) {
@@ -208,9 +217,9 @@ static void stop(combination *combine, ati_unwanted *list) {
 void ati_completions_stop(ati_completions *list) {
     ati_unwanted unwanted = {.completions = list};
     while (list->stopping) {
-        combination *combine = list->stopping;
-        list->stopping = combine->next_stopping;
-        stop(combine, &unwanted);
+        stop_plan *plan = list->stopping;
+        list->stopping = plan->next;
+        stop(plan->combine, &unwanted);
     }
     ati_unwanted_cancel(&unwanted);
 }
@@ -243,7 +252,7 @@ static void settle(combination *combine, size_t index, at_future *source, ati_co
     if (wins)
         win(combine, source, list);
     if (stops)
-        plan_stop(combine, list);
+        plan_stop(combine, &combine->failure_stop, list);
     if (finishes)
         finish(combine, list);
 }
@@ -308,13 +317,12 @@ void ati_combination_cancel(at_future *result, ati_unwanted *list) {
         combine->winner.index = combine->count;
     }
     ati_lock_release(&combine->lock);
-    if (is_late) {
-        release_user(combine);
-        return;
+    if (!is_late) {
+        complete(combine, &(ati_result){.error = ati_error_static(AT_ERROR_CANCELLED)},
+                 list->completions);
+        plan_stop(combine, &combine->cancel_stop, list->completions);
     }
-    complete(combine, &(ati_result){.error = ati_error_static(AT_ERROR_CANCELLED)},
-             list->completions);
-    stop(combine, list);
+    release_user(combine);
 }
 
 /* -- Building -- */

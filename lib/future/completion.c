@@ -362,28 +362,51 @@ static bool is_interested(const ati_registration *registration) {
            registration->fire != ati_fire_stop;
 }
 
-/* Whether a pending source is wanted by nobody; under the lock, with its state and whether there
- * are registrations. */
-static bool is_unwanted(const at_future *source, uint32_t state, bool listed) {
-    if (ati_phase_is_done(state & ATI_PHASE_MASK) || (state & ATI_STATE_NEEDED))
-        return false;
-    const ati_registration *registration = source->last;
-    if (listed)
-        do {
-            registration = registration->next;
-            if (is_interested(registration))
-                return false;
-        } while (registration != source->last);
+/* Looks from both ends: many lose their interest in the order of the list, or against it. */
+static bool is_anybody_interested(const at_future *source) {
+    const ati_registration *last = source->last;
+    const ati_registration *first = last->next;
+    while (!is_interested(first) && !is_interested(last)) {
+        if (first == last || first->next == last)
+            return false;
+        first = first->next;
+        last = last->previous;
+    }
     return true;
 }
 
-bool ati_future_leave(at_future *source, ati_registration *registration, bool *unwanted) {
-    uint32_t state = ati_future_lock(source);
+/* Whether a pending source is wanted by nobody; under the lock, with its state and whether there
+ * are registrations. */
+static bool is_unwanted(const at_future *source, uint32_t state, bool listed) {
+    bool may_be = !ati_phase_is_done(state & ATI_PHASE_MASK) && !(state & ATI_STATE_NEEDED);
+    return may_be && !(listed && is_anybody_interested(source));
+}
+
+/* The source is locked, and unlocked here. */
+static bool leave_locked(at_future *source, uint32_t state, ati_registration *registration,
+                         bool *unwanted) {
     bool linked = registration->previous;
     bool left = linked ? unlink_one(source, registration) : state & ATI_STATE_LISTED;
     *unwanted = is_unwanted(source, state, left);
     unlock(source, left);
     return linked;
+}
+
+bool ati_future_leave(at_future *source, ati_registration *registration, bool *unwanted) {
+    return leave_locked(source, ati_future_lock(source), registration, unwanted);
+}
+
+bool ati_future_try_leave(at_future *source, ati_registration *registration, bool *left,
+                          bool *unwanted) {
+    uint32_t state = atomic_load_explicit(&source->state, memory_order_relaxed);
+    while (!(state & ATI_STATE_LOCKED))
+        if (ati_future_try_lock(source, state)) {
+            *left = leave_locked(source, state, registration, unwanted);
+            return true;
+        } else {
+            state = atomic_load_explicit(&source->state, memory_order_relaxed);
+        }
+    return false;
 }
 
 bool ati_future_lose_interest(at_future *source, ati_registration *registration,

@@ -193,7 +193,7 @@ struct ati_completions {
     at_future *last;
     ati_task_node *start_first;
     ati_task_node *start_last;
-    struct ati_combination *stopping; /* combinators whose sources are to lose their interest */
+    struct ati_stop_plan *stopping; /* combinators whose sources are to lose their interest */
 };
 
 /* How a future ends: a value with its drop, the value of another future, or an error. */
@@ -242,6 +242,11 @@ bool ati_future_detach(at_future *source, ati_registration *registration);
 /* Takes a registration out of the list of its source. True: it was there. `*unwanted`: the source
  * is pending, and nobody in its list wants it to go on. */
 bool ati_future_leave(at_future *source, ati_registration *registration, bool *unwanted);
+
+/* The same, `*left` being what it gives. False: the source is locked by another, nothing was done.
+ */
+bool ati_future_try_leave(at_future *source, ati_registration *registration, bool *left,
+                          bool *unwanted);
 
 /* A registration is still to be told, but does not want the source to go on: from now on it is
  * fired by `fire`, which is one of those below that say so. True: nobody in the list does now. */
@@ -354,9 +359,7 @@ size_t ati_future_list_followers(at_future *source, at_future *(*follower_of)(at
 enum { ATI_LOOK_LIMIT = 64 }; /* for one wait */
 bool ati_future_waits_for(const at_future *future, at_future *target, int *looks_left);
 
-/* Cancels `context`, which it retains, when the future is cancelled: whoever is to complete it runs
- * under that. The future is pending, and will be completed. False: no memory (stop.c). */
-bool ati_future_stop(at_future *future, ati_context *context);
+/* Of a registration that only wants to know whether the future is cancelled (stop.c). */
 void ati_fire_stop(ati_registration *registration, at_future *source, ati_completions *list);
 
 /* -- Running (task.c) -- */

@@ -7,10 +7,9 @@
 #include "pool/cancel.h"
 #include "pool/exception.h"
 #include "pool/pool.h"
+#include "pool/shield.h"
 
 enum { next_limit = 3 }; /* continuations run one after the other without a way through the deque */
-
-static const at_duration cleanup_grace = AT_SECONDS(5);
 
 const char *ati_future_task_name(const at_future *future) {
     return *future->name ? future->name : ati_site_name(future->site);
@@ -112,7 +111,9 @@ static at_error *start_nodes(at_executor *executor, ati_task_node *nodes, size_t
 
 /* The future will not run: it fails. */
 static void fail_start(at_future *future, at_error *error, ati_completions *list) {
-    if (!ati_future_claim(future, 0)) { /* a waiter was faster, and runs it */
+    if (!ati_future_claim(future, 0)) { /* a waiter was faster, and runs it, or it is cancelled */
+        if (is_in_pool(future))
+            ati_pool_count_claimed_unqueued(future->executor->pool);
         at_error_release(error);
         ati_future_release_inside(future);
         return;
@@ -318,16 +319,27 @@ static void continue_with(at_future *future, at_future *next) {
     ati_future_release_inside(future);
 }
 
-/* A function that cleans up, or is there for cancellations, runs also when its operation is
- * cancelled, and then shielded. */
-static bool runs_on_cancelled(const at_future *future) {
+/* A function that cleans up, or is there for cancellations: it runs also when its operation is
+ * cancelled, and is shielded then and from then on. It is not cancelled alone. */
+static bool cleans_up(const at_future *future) {
     return future->kind == ATI_FUTURE_FINALLY || future->runs_on_cancelled;
 }
 
-/* The operation of such a function; without memory, the cancelled one. */
-static ati_context *shield(const at_future *future) {
-    return ati_context_create_shielded(future->context, future->context->name,
-                                       at_after(cleanup_grace));
+/* Puts such a function under an operation of its own; without memory, it stays under the other. */
+static ati_shield *begin_shield(const at_future *future, ati_frame *frame) {
+    if (!future->context || !cleans_up(future))
+        return NULL;
+    ati_shield *shield = ati_shield_begin(future->context);
+    if (shield)
+        frame->context = ati_shield_context(shield);
+    return shield;
+}
+
+static void end_shield(const at_future *future, ati_frame *frame, ati_shield *shield) {
+    if (!shield)
+        return;
+    frame->context = future->context;
+    ati_shield_end(shield);
 }
 
 /* Its operation is cancelled: it does not run. */
@@ -342,22 +354,19 @@ static void leave_out(at_future *future, ati_worker *worker, ati_task_run *run,
  * result is there. */
 static at_future *run_function(at_future *future, ati_worker *worker, ati_result *result) {
     ati_context *context = future->context;
-    ati_context *shielded = NULL;
     ati_task_run run;
     ati_task_begin(worker, &run, context, future->site, future->name);
     run.frame.identity = future;
     run.frame.may_not_wait |= !worker;
-    if (context && ati_is_cancelled(context)) {
-        if (!runs_on_cancelled(future)) {
+    ati_shield *shield = begin_shield(future, &run.frame);
+    if (!cleans_up(future)) {
+        if (context && ati_is_cancelled(context)) {
             leave_out(future, worker, &run, result);
             return NULL;
         }
-        shielded = shield(future);
-        if (shielded)
-            run.frame.context = shielded;
+        if (worker)
+            ati_future_prepare_cancel(&run.frame);
     }
-    if (worker && future->kind != ATI_FUTURE_FINALLY)
-        ati_future_prepare_cancel(&run.frame);
     if (future->kind == ATI_FUTURE_THEN)
         run.frame.taken_from = future->source;
     void *returned = call_function(future);
@@ -373,10 +382,10 @@ static at_future *run_function(at_future *future, ati_worker *worker, ati_result
     } else {
         status = take_result(future, &run.frame, returned, result);
     }
+    end_shield(future, &run.frame, shield);
     ati_task_end(worker, &run, status);
     if (worker && worker->depth == 0)
         worker->quiet = ATI_QUIET_FIRST;
-    ati_context_release(shielded);
     return next;
 }
 

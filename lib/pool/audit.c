@@ -41,6 +41,10 @@ static uint64_t read_accepted(const ati_worker *worker) {
     return ati_counter_read(&worker->counts.accepted);
 }
 
+static uint64_t read_claimed_unqueued(at_pool *pool) {
+    return atomic_load_explicit(&pool->claimed_unqueued, memory_order_relaxed);
+}
+
 static uint64_t sum(at_pool *pool, read_fn *read) {
     uint32_t count = ati_pool_worker_count(pool);
     uint64_t total = 0;
@@ -71,6 +75,10 @@ void ati_pool_count_cancelled(at_pool *pool) {
     atomic_fetch_add_explicit(&pool->cancelled_outside, 1, memory_order_release);
 }
 
+void ati_pool_count_claimed_unqueued(at_pool *pool) {
+    atomic_fetch_add_explicit(&pool->claimed_unqueued, 1, memory_order_relaxed);
+}
+
 void at_pool_audit(at_pool *pool, at_pool_audit_result *result) {
     ATI_CALLER_CHECK(pool && result, "at_pool_audit", "`pool` or `result` is NULL");
     *result = (at_pool_audit_result){0};
@@ -79,11 +87,13 @@ void at_pool_audit(at_pool *pool, at_pool_audit_result *result) {
     result->cancelled = sum(pool, read_cancelled) + count_cancelled_outside(pool);
     uint64_t begun = sum(pool, read_begun) + count_cancelled_outside(pool);
     result->running = begun - result->succeeded - result->failed - result->cancelled;
-    result->pending = count_pending(pool, sum(pool, read_tombstones));
+    uint64_t tombstones = sum(pool, read_tombstones) + read_claimed_unqueued(pool);
+    result->pending = count_pending(pool, tombstones);
     result->accepted = sum(pool, read_accepted) + ati_injector_pushed(&pool->injector) +
                        ati_injector_pushed(&pool->high.injector) +
                        ati_injector_pushed(&pool->low.injector) +
-                       atomic_load_explicit(&pool->overflow.pushed, memory_order_relaxed);
+                       atomic_load_explicit(&pool->overflow.pushed, memory_order_relaxed) +
+                       read_claimed_unqueued(pool);
     result->balanced = result->accepted == begun + result->pending;
     if (result->pending > result->accepted - begun)
         result->pending = result->accepted - begun;

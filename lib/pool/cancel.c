@@ -8,8 +8,8 @@
  * goes. No user code runs under a lock.
  *
  * A deadline. Nobody keeps a timer for a scope: each wait in it has its own. Whoever finds that the
- * deadline has passed cancels the outermost operation that has it. Only callbacks, which nobody
- * else would think of, have a timer.
+ * deadline has passed cancels the outermost operation that has it, however late it is. Only
+ * callbacks, which nobody else would think of, have a timer.
  *
  * Checked by: tests/unit/cancel_test.c, tests/stress/cancel_test.c. */
 #include "pool/cancel.h"
@@ -18,8 +18,7 @@
 #include "base/error.h"
 #include "pool/pool.h"
 #include "pool/waiter.h"
-
-#include <asynctools/timer.h>
+#include "pool/watch.h"
 
 /* What at_cancel_callback is. */
 typedef struct callback {
@@ -27,8 +26,7 @@ typedef struct callback {
     ati_context *context; /* retained; NULL: it was never added */
     at_cancel_fn run;
     void *argument;
-    at_pool *pool; /* that keeps the time, retained, or NULL */
-    at_timer timer;
+    ati_watch *watch; /* that keeps the time, or NULL */
 } callback;
 
 _Static_assert(sizeof(callback) <= sizeof(at_cancel_callback), "at_cancel_callback is too small");
@@ -114,11 +112,18 @@ bool ati_cancel(ati_context *context, at_cancel_reason reason) {
 
 /* -- Looking -- */
 
-/* The outermost operation whose deadline has passed. */
-static ati_context *find_late(ati_context *context, int64_t now) {
-    while (!context->is_shielded && context->parent && context->parent->deadline <= now)
+/* The outermost operation that has the same deadline. */
+static ati_context *find_late(ati_context *context) {
+    while (!ati_context_is_shielded(context) && context->parent &&
+           context->parent->deadline <= context->deadline)
         context = context->parent;
     return context;
+}
+
+/* It ends by its own deadline, and what is below it with it, whoever was the first to look; a
+ * foreign deadline ends the token, too, but somebody else may be the one to find that. */
+static void cancel_late(ati_context *late) {
+    (void)ati_cancel(late, late->has_foreign_deadline ? AT_CANCEL_PARENT : AT_CANCEL_DEADLINE);
 }
 
 bool ati_is_cancelled(ati_context *context) {
@@ -128,10 +133,9 @@ bool ati_is_cancelled(ati_context *context) {
         return true;
     if (context->deadline == AT_FOREVER)
         return false;
-    int64_t now = at_clock_now(at_clock_current());
-    if (now < context->deadline)
+    if (at_clock_now(at_clock_current()) < context->deadline)
         return false;
-    (void)ati_cancel(find_late(context, now), AT_CANCEL_DEADLINE);
+    cancel_late(find_late(context));
     return true;
 }
 
@@ -168,8 +172,8 @@ at_status ati_cancel_check(const char *call) {
     bool is_own =
         reason == AT_CANCEL_DEADLINE && cause == context && ati_context_owner(cause) == frame;
     const char *name = *cause->name ? cause->name : "scope";
-    return ati_fail(is_own ? AT_ERROR_TIMED_OUT : AT_ERROR_CANCELLED, "%s: %s: %s", call, name,
-                    describe(reason));
+    const char *const words[3] = {call, name, describe(reason)};
+    return ati_fail_in_words(is_own ? AT_ERROR_TIMED_OUT : AT_ERROR_CANCELLED, words);
 }
 
 ati_context *ati_context_own(void) {
@@ -185,29 +189,20 @@ static callback *callback_of(at_cancel_callback *given) {
     return (callback *)given;
 }
 
-static void *look(void *context) {
+static void look(ati_context *context) {
     (void)ati_is_cancelled(context);
-    return NULL;
 }
 
-/* Without a pool nobody keeps the time, and where the pool refuses, it is ending. The task that
- * looks belongs to no operation: it is to look even if the current one is cancelled. */
-static void set_timer(callback *added) {
+/* Without a pool, or memory, nobody keeps the time. The task that looks belongs to no operation: it
+ * is to look even if the current one is cancelled. */
+static void set_watch(callback *added) {
     at_pool *pool = at_pool_current();
     at_deadline deadline = added->context->deadline;
     if (!pool || deadline == AT_FOREVER)
         return;
-    at_timer_init_at(AT_SITE("the deadline of a callback"), &added->timer, pool, look,
-                     added->context);
-    added->pool = pool;
-    ati_pool_retain(pool);
-    ati_worker_hand_out_forks();
-    ati_context *current = ati_context_exchange(NULL);
-    ati_frame_slot slot = ati_frame_put_slot_aside();
-    if (at_timer_start(&added->timer, deadline) != AT_OK)
-        at_error_clear();
-    ati_frame_put_slot_back(slot);
-    (void)ati_context_exchange(current);
+    added->watch = ati_watch_create(pool, added->context, look);
+    if (added->watch)
+        ati_watch_set(added->watch, deadline);
 }
 
 static void init(at_cancel_callback *given, ati_context *context, at_cancel_fn run,
@@ -244,16 +239,13 @@ void at_cancel_callback_register(at_cancel_callback *given, at_token *token, at_
     init(given, context, run, argument);
     bool is_cancelled = ati_is_cancelled(context);
     if (!is_cancelled)
-        set_timer(callback_of(given));
+        set_watch(callback_of(given));
     add(callback_of(given), is_cancelled);
 }
 
-static void cancel_other(void *context) {
-    (void)ati_cancel(context, AT_CANCEL_PARENT);
-}
-
-void ati_cancel_with(at_cancel_callback *given, ati_context *token, ati_context *context) {
-    init(given, token, cancel_other, context);
+void ati_cancel_call(at_cancel_callback *given, ati_context *context, at_cancel_fn run,
+                     void *argument) {
+    init(given, context, run, argument);
     add(callback_of(given), false);
 }
 
@@ -295,10 +287,7 @@ void at_cancel_callback_unregister(at_cancel_callback *given) {
     ati_lock_release(&context->lock);
     if (must_wait)
         (void)ati_waiter_wait(&wait.waiter, AT_FOREVER);
-    if (removed->pool) {
-        at_timer_unregister(&removed->timer);
-        ati_pool_release(removed->pool);
-    }
+    ati_watch_end(removed->watch);
     removed->context = NULL;
     ati_context_release(context);
 }

@@ -23,8 +23,8 @@ at_status ati_cancel_check(const char *call);
  * that belongs to it; gives the current operation. */
 ati_context *ati_context_own(void);
 
-/* A callback that cancels `context` when `token` is cancelled; `token` is kept, but not `context`.
- * The deadline of `token` is left to others. Ended by at_cancel_callback_unregister. */
-void ati_cancel_with(at_cancel_callback *callback, ati_context *token, ati_context *context);
+/* As at_cancel_callback_register, but the deadline of `context` is left to others. */
+void ati_cancel_call(at_cancel_callback *callback, ati_context *context, at_cancel_fn run,
+                     void *argument);
 
 #endif

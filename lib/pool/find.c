@@ -5,16 +5,14 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/yield.h"
 #include "pool/pool.h"
 #include "pool/search.h"
 #include "pool/suspend.h"
 
-#include <sched.h>
-
 enum {
     search_rounds = 16, /* looks at every queue before a worker sleeps: some 10 microseconds */
     nap_rounds = 1,     /* the same after a nap, see fork_watch.c */
-    gather_yields = 3,  /* some 1 or 2 microseconds */
 };
 
 /* -- Its own deque and what comes from outside -- */
@@ -65,21 +63,30 @@ static bool take_injected(ati_worker *worker, ati_work *work, size_t limit) {
         ATI_ASSERT(pushed); /* there was room */
         (void)pushed;
     }
-    ati_injector_end_take(shard, batch.count);
+    bool more = ati_injector_end_take(shard, batch.count);
     ati_pool_uncount_bounded(pool, 1);
-    worker->took_few = batch.count > 1 && batch.count < ATI_BATCH_LIMIT;
+    worker->took_few = batch.count > 1 && !more;
     return true;
 }
 
-/* The last batch was short: works come one after the other, hardly faster than this worker runs
- * them. If it looked for each single one, it would take the cache lines of the queue away from the
- * producer each time, which costs that several times what a start costs. So it lets some gather. */
+bool ati_worker_linger(ati_worker *worker) {
+    if (ati_ticks() - worker->crowded_at < ATI_TICKS_LONG)
+        return false;
+    if (ati_yield_briefly())
+        return true;
+    worker->crowded_at = ati_ticks();
+    return false;
+}
+
+/* The last batch was all there was: works come one after the other, hardly faster than this worker
+ * runs them. If it looked for each single one, it would take the cache lines of the queue away from
+ * the producer each time, which costs that several times what a start costs. So it lets some
+ * gather. */
 static void let_gather(ati_worker *worker) {
-    int yields = worker->took_few ? gather_yields : 0;
+    int times = worker->took_few ? ATI_LINGER_TIMES : 0;
     worker->took_few = false;
-    for (int i = 0; i < yields; i++) {
-        sched_yield();
-    }
+    while (times > 0 && ati_worker_linger(worker))
+        times--;
 }
 
 /* -- Priorities -- */
@@ -289,11 +296,11 @@ static bool pick(ati_worker *worker, ati_work *work) {
     return take_ready(worker, work) || take_high(worker, work);
 }
 
-/* Looks everywhere for a bounded moment: some rounds, and while another worker has been asked for a
- * forked call and may still answer. */
+/* Looks everywhere for a bounded moment: some rounds, fewer if others want this CPU, and while
+ * another worker has been asked for a forked call and may still answer. */
 static bool search(ati_worker *worker, ati_work *work) {
     int rounds = worker->forks.watch_began != 0 ? nap_rounds : search_rounds;
-    for (int round = 0; round < rounds || worker->forks.awaits_answer; round++) {
+    for (; rounds > 0 || worker->forks.awaits_answer; rounds--) {
         worker->forks.awaits_answer = false;
         if (ati_worker_fire_timers(worker, false) && take_newest(worker, work))
             return true;
@@ -301,7 +308,8 @@ static bool search(ati_worker *worker, ati_work *work) {
             take_injected(worker, work, ATI_BATCH_LIMIT) || ati_overflow_take(worker->pool, work) ||
             steal(worker, work) || take_low(worker, work))
             return true;
-        sched_yield();
+        if (!ati_yield_briefly())
+            rounds = 1;
     }
     return false;
 }
@@ -317,6 +325,11 @@ static bool is_superfluous(ati_worker *worker) {
 /* The same, and has slept for so long that it is to park. */
 static bool is_retiring(ati_worker *worker) {
     return is_superfluous(worker) && worker->retires_at <= ati_monotonic_ns();
+}
+
+static bool may_return_stacks(const at_pool *pool) {
+    int64_t from = ati_stacks_return_at(&pool->stacks);
+    return from != AT_FOREVER && from <= ati_coarse_ns();
 }
 
 bool ati_worker_find_work(ati_worker *worker, ati_work *work) {
@@ -336,7 +349,7 @@ bool ati_worker_find_work(ati_worker *worker, ati_work *work) {
             ati_idle_stop_searching(pool);
             return true;
         }
-        if (ati_stacks_has_spent(&pool->stacks)) {
+        if (may_return_stacks(pool)) {
             ati_stacks_return(&pool->stacks);
             continue;
         }

@@ -100,7 +100,7 @@ static ati_frame *begin_call(ati_worker *worker, ati_task_run *run, const ati_fo
     run->frame.identity = task->identity;
     run->frame.may_not_wait = task->may_not_wait;
     run->frame.outer = task->outer;
-    run->frame.is_forked_call = true;
+    run->frame.part_of = task->part_of ? task->part_of : task;
     ati_view_show_named(worker, &run->frame);
     return below;
 }

@@ -41,6 +41,9 @@
 
 static const at_duration retirement = AT_SECONDS(1);
 
+/* What ati_coarse_ns() may be behind. */
+static const at_duration coarse_step = AT_MILLISECONDS(10);
+
 /* -- The stack of sleepers; all under the lock -- */
 
 static void push_top(ati_idle *idle, ati_worker *worker) {
@@ -330,7 +333,12 @@ bool ati_idle_sleep(ati_worker *worker, bool searching) {
         (void)get_up_alone(worker);
         return false;
     }
-    wait_for_signal(worker, worker->retires_at < nap ? worker->retires_at : nap);
+    if (worker->retires_at < nap)
+        nap = worker->retires_at;
+    int64_t return_at = ati_stacks_return_at(&pool->stacks);
+    if (return_at < nap)
+        nap = return_at + coarse_step;
+    wait_for_signal(worker, nap);
     ati_fork_end_watch(worker);
     return !atomic_load_explicit(&pool->ending, memory_order_relaxed);
 }

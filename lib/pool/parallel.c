@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/frame.h"
 #include "base/memory.h"
+#include "pool/cancel.h"
 #include "pool/exception.h"
 #include "pool/pool.h"
 
@@ -215,6 +216,7 @@ static void *run_span(void *argument) {
 struct outside_loop {
     at_task task;
     struct span whole;
+    ati_context *context; /* the caller's operation, or NULL */
     ati_waiter waiter;
 };
 
@@ -230,9 +232,22 @@ static at_status start_here(const struct span *whole) {
 
 static void *run_outside_loop(void *argument) {
     struct outside_loop *outside = argument;
+    ati_context *before = ati_context_exchange(outside->context);
     (void)start_here(&outside->whole);
+    (void)ati_context_exchange(before);
     ati_waiter_wake(&outside->waiter);
     return NULL;
+}
+
+/* The task is under no operation until it runs: one that is cancelled in the queue never runs, and
+ * the caller waits for it. */
+static at_status start_task(at_pool *pool, struct outside_loop *outside) {
+    outside->context = ati_context_own();
+    ati_worker_hand_out_forks();
+    (void)ati_context_exchange(NULL);
+    at_status status = at_pool_start_task(pool, &outside->task);
+    (void)ati_context_exchange(outside->context);
+    return status;
 }
 
 static at_status start_outside(at_pool *pool, const struct span *whole) {
@@ -242,7 +257,7 @@ static at_status start_outside(at_pool *pool, const struct span *whole) {
     struct outside_loop outside = {.whole = *whole};
     ati_waiter_init(&outside.waiter, call, NULL);
     at_task_init(&outside.task, run_outside_loop, &outside);
-    at_status status = at_pool_start_task(pool, &outside.task);
+    at_status status = start_task(pool, &outside);
     if (status == AT_OK)
         (void)ati_waiter_wait(&outside.waiter, AT_FOREVER);
     return status;
@@ -271,13 +286,18 @@ static void set_grain(at_pool *pool, struct loop *loop, uint64_t count, int64_t 
         loop->chunk_max = 1;
 }
 
-/* Gives the status of the loop, its error in the slot. */
+/* Gives the status of the loop, its error in the slot. What has cancelled the turns may be the
+ * caller's: then its scope has more to say about it. */
 static at_status finish(struct loop *loop) {
     if (!loop->error)
         return AT_OK;
     at_status status = at_error_status(loop->error);
-    ati_error_slot_put(loop->error, false);
-    return status;
+    at_status cancelled = status == AT_ERROR_CANCELLED ? ati_cancel_check(loop->call) : AT_OK;
+    if (cancelled == AT_OK)
+        ati_error_slot_put(loop->error, false);
+    else
+        at_error_release(loop->error);
+    return cancelled == AT_OK ? status : cancelled;
 }
 
 static at_status run_loop(at_pool *pool, struct loop *loop, int64_t begin, int64_t end,
@@ -294,10 +314,13 @@ static at_status run_loop(at_pool *pool, struct loop *loop, int64_t begin, int64
                          .chunk = grain > 0 ? (uint64_t)grain : 1,
                          .value = value};
     const ati_worker *worker = ati_worker_current;
-    if (begin != end && !(worker && worker->pool == pool))
+    if (begin != end && !(worker && worker->pool == pool)) {
         status = start_outside(pool, &whole);
-    else
+    } else {
+        if (!loop->may_not_fork && count_turns(begin, end) >= divisible_count(&whole))
+            (void)ati_context_own(); /* so that other workers see that this task is cancelled */
         status = start_here(&whole);
+    }
     return status == AT_OK ? finish(loop) : status;
 }
 

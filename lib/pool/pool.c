@@ -400,6 +400,7 @@ void at_pool_destroy(at_pool *pool) {
         } while (!ati_idle_is_at_rest(pool));
         end_threads(pool);
         ati_timers_close(&pool->timers); /* whoever has cancelled the last timer is done with it */
+        ati_timers_end(&pool->timers);
         ati_report_pool_stopped(pool);
     }
     ati_registry_remove(&pool->registry_entry);

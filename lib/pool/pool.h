@@ -66,6 +66,7 @@ struct at_pool {
     _Atomic uint32_t worker_count;                   /* places of `workers` that are filled */
     _Atomic uint64_t bounded_count;     /* tasks queued from outside, if there is a bound */
     _Atomic uint64_t cancelled_outside; /* queued tasks, by whatever thread; they are claimed too */
+    _Atomic uint64_t claimed_unqueued;  /* tasks that were claimed before the pool refused them */
 
     ati_idle idle;
     ati_injector injector;
@@ -267,6 +268,10 @@ void ati_pool_ask_to_look(at_pool *pool);
 
 /* A queued task has been cancelled, by any thread; its work is still in the queue. */
 void ati_pool_count_cancelled(at_pool *pool);
+
+/* The pool has refused a task that had been claimed or cancelled by then: it was counted, so it was
+ * accepted, and no work of it will be met in a queue. */
+void ati_pool_count_claimed_unqueued(at_pool *pool);
 
 /* Whether this process is a fork of the one that the pool's threads are in. */
 static inline bool ati_pool_is_forked(const at_pool *pool) {

@@ -40,7 +40,7 @@ static bool is_under(const ati_context *context, const ati_context *other) {
     if (!other)
         return true;
     while (context && context != other)
-        context = context->is_shielded ? NULL : context->parent;
+        context = ati_context_is_shielded(context) ? NULL : context->parent;
     return context;
 }
 
@@ -51,12 +51,16 @@ static ati_context *find_inner(ati_context *outer, ati_context *token) {
     return is_under(token, outer) ? token : NULL;
 }
 
+static void cancel_scope(void *context) {
+    (void)ati_cancel(context, AT_CANCEL_PARENT);
+}
+
 /* The scope is cancelled with an operation that is not around it, too. False: there is no memory.
  */
 static bool join_token(at_scope *scope, ati_context *token) {
     scope->link = ati_allocate(sizeof(at_cancel_callback));
     if (scope->link)
-        ati_cancel_with(scope->link, token, scope->context);
+        ati_cancel_call(scope->link, token, cancel_scope, scope->context);
     return scope->link;
 }
 
@@ -72,13 +76,14 @@ static void create_context(at_scope *scope, const at_scope_options *options) {
     ati_context *outer = scope->outer;
     ati_context *token = context_of(options->token);
     at_deadline deadline = deadline_of(options);
-    if (token && token->deadline < deadline)
+    bool is_foreign = token && token->deadline <= deadline && token->deadline != AT_FOREVER;
+    if (is_foreign)
         deadline = token->deadline;
     ati_context *inner = options->is_shielded ? NULL : find_inner(outer, token);
     ati_context *parent = inner ? inner : outer;
-    const char *name = parent ? parent->name : "";
-    scope->context = options->is_shielded ? ati_context_create_shielded(parent, name, deadline)
-                                          : ati_context_create(parent, name, deadline, NULL, 0);
+    scope->context = ati_context_create_scope(parent, parent ? parent->name : "", deadline,
+                                              (options->is_shielded ? ATI_CONTEXT_SHIELDED : 0) |
+                                                  (is_foreign ? ATI_CONTEXT_FOREIGN : 0));
     if (scope->context && token && !inner && !join_token(scope, token)) {
         ati_context_release(scope->context);
         scope->context = NULL;

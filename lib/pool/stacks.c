@@ -9,8 +9,10 @@
  *                                                              spent -return_memory-> cold
  *
  * To return memory interrupts every CPU that the process runs on, because each has to forget the
- * addresses. So it is done for half a slab at once, or when nothing of a slab is in use, or when a
- * worker has nothing else to do.
+ * addresses. So it is done when there is more of it than is in use, for half a slab in one call or
+ * for a slab of which nothing is in use; and for the rest when a worker has nothing else to do, and
+ * none was given back for some time: between two of many tasks that end there is a moment's
+ * idleness again and again.
  *
  * Stacks that lie evenly would compete for few places in each cache, since what is in use of each
  * is the same few lines near the top. So the distance between two is an odd number of pages, and
@@ -21,6 +23,7 @@
 #include "pool/stacks.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <sys/mman.h>
@@ -37,9 +40,11 @@ enum {
     checked_bytes = 4096,          /* of the page below a stack without a guard page */
     record_bytes = ATI_CACHE_LINE, /* for the ati_stack at the top */
     shift_count = 16,              /* places for it in the highest page */
-    return_count = 32,             /* stacks of a slab whose memory is returned together */
+    return_least = 32,             /* stacks whose memory is returned by one call, if others work */
     claim_limit = 32,              /* slabs whose memory is returned between two looks */
 };
+
+static const at_duration return_delay = AT_MILLISECONDS(20);
 
 struct ati_stack_slab {
     ati_stacks *stacks;
@@ -110,11 +115,11 @@ static ati_stack_slab *create_slab(ati_stacks *stacks) {
     return NULL;
 }
 
-static void destroy_slab(ati_stacks *stacks, ati_stack_slab *slab) {
+/* One that is in no list any more; without the lock. */
+static void unmap_slab(ati_stack_slab *slab) {
     munmap(slab->mapping, slab->mapping_bytes);
     atomic_fetch_sub_explicit(&protected_count, slab->protected_count, memory_order_relaxed);
     ati_release(slab, sizeof *slab);
-    stacks->slab_count--;
 }
 
 /* A slab with a cold or spent stack, in no list. */
@@ -305,69 +310,110 @@ static void return_claim(const claim *claimed) {
     }
 }
 
-/* Under the lock; the slab is in no list. */
-static void keep_unused(ati_stacks *stacks, ati_stack_slab *slab) {
-    if (stacks->unused)
-        destroy_slab(stacks, slab);
-    else
-        stacks->unused = slab;
-}
-
 /* Under the lock: the memory has been returned. */
 static void end_claim(ati_stacks *stacks, const claim *claimed) {
     ati_stack_slab *slab = claimed->slab;
     unlink_slab(stacks, slab);
     slab->cold |= claimed->stacks;
-    if (slab->cold == slab->all)
-        keep_unused(stacks, slab);
-    else
+    if (slab->cold == slab->all && !stacks->unused) {
+        slab->next = NULL;
+        stacks->unused = slab;
+    } else {
         link_slab(stacks, slab);
+    }
 }
 
-/* Under the lock: whether the memory of the slab's spent stacks is to be returned now. */
-static bool is_ripe(const ati_stack_slab *slab) {
-    return __builtin_popcountll(slab->spent) >= return_count ||
-           (slab->spent | slab->cold) == slab->all;
+static bool is_unused(const ati_stack_slab *slab) {
+    return (slab->spent | slab->cold) == slab->all;
+}
+
+/* Under the lock. */
+static void withdraw_slab(ati_stacks *stacks, ati_stack_slab *slab) {
+    unlink_slab(stacks, slab);
+    add_spent(stacks, -(uint32_t)__builtin_popcountll(slab->spent));
+    stacks->slab_count--;
+}
+
+/* Under the lock: whether the memory of the slab's spent stacks is to be returned although others
+ * work: when there is more of it than is in use, in few calls. */
+static bool is_ripe(const ati_stacks *stacks, const ati_stack_slab *slab) {
+    int calls = __builtin_popcountll(slab->spent & ~(slab->spent << 1));
+    return atomic_load_explicit(&((ati_stacks *)stacks)->spent_count, memory_order_relaxed) >
+               stacks->taken_count + stacks->warm_limit &&
+           (__builtin_popcountll(slab->spent) >= return_least * calls || is_unused(slab));
+}
+
+/* Returns what was claimed, and the whole of `withdrawn` if there is one. */
+static void return_all(ati_stacks *stacks, const claim *claims, uint32_t count,
+                       ati_stack_slab *withdrawn) {
+    while (withdrawn) {
+        ati_stack_slab *next = withdrawn->next;
+        unmap_slab(withdrawn);
+        withdrawn = next;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        return_claim(&claims[i]);
+    if (count == 0)
+        return;
+    ati_lock_acquire(&stacks->lock);
+    for (uint32_t i = 0; i < count; i++)
+        end_claim(stacks, &claims[i]);
+    ati_lock_release(&stacks->lock);
 }
 
 static void let_go(ati_stacks *stacks, ati_stack *stack) {
     ati_stack_slab *slab = stack->slab;
     uint64_t bit = (uint64_t)1 << stack_index(stack);
     claim claimed = {0};
+    ati_stack_slab *withdrawn = NULL;
     ati_lock_acquire(&stacks->lock);
     stacks->taken_count--;
     unlink_slab(stacks, slab);
     slab->spent |= bit;
     add_spent(stacks, 1);
+    atomic_store_explicit(&stacks->spent_at, ati_coarse_ns(), memory_order_relaxed);
     link_slab(stacks, slab);
-    if (is_ripe(slab))
+    bool is_due = is_ripe(stacks, slab);
+    if (is_due && stacks->unused && is_unused(slab)) {
+        withdraw_slab(stacks, slab);
+        withdrawn = slab;
+        withdrawn->next = NULL;
+    } else if (is_due) {
         claimed = claim_spent(stacks, slab);
+    }
     ati_lock_release(&stacks->lock);
-    if (!claimed.slab)
-        return;
-    return_claim(&claimed);
-    ati_lock_acquire(&stacks->lock);
-    end_claim(stacks, &claimed);
-    ati_lock_release(&stacks->lock);
+    return_all(stacks, &claimed, claimed.slab != NULL, withdrawn);
+}
+
+int64_t ati_stacks_return_at(const ati_stacks *stacks) {
+    if (!ati_stacks_has_spent(stacks))
+        return AT_FOREVER;
+    return atomic_load_explicit(&((ati_stacks *)stacks)->spent_at, memory_order_relaxed) +
+           return_delay;
 }
 
 void ati_stacks_return(ati_stacks *stacks) {
     claim claims[claim_limit];
     uint32_t count = 0;
+    uint32_t looks = 0;
+    ati_stack_slab *withdrawn = NULL;
     ati_lock_acquire(&stacks->lock);
     ati_stack_slab *next;
-    for (ati_stack_slab *slab = stacks->partial; slab && count < claim_limit; slab = next) {
+    for (ati_stack_slab *slab = stacks->partial; slab && looks < claim_limit; slab = next) {
         next = slab->next;
-        if (slab->spent)
+        if (!slab->spent && !is_unused(slab))
+            continue;
+        looks++;
+        if (stacks->unused && is_unused(slab)) {
+            withdraw_slab(stacks, slab);
+            slab->next = withdrawn;
+            withdrawn = slab;
+        } else if (slab->spent) {
             claims[count++] = claim_spent(stacks, slab);
+        }
     }
     ati_lock_release(&stacks->lock);
-    for (uint32_t i = 0; i < count; i++)
-        return_claim(&claims[i]);
-    ati_lock_acquire(&stacks->lock);
-    for (uint32_t i = 0; i < count; i++)
-        end_claim(stacks, &claims[i]);
-    ati_lock_release(&stacks->lock);
+    return_all(stacks, claims, count, withdrawn);
 }
 
 void ati_stacks_give(ati_stacks *stacks, ati_stack *list) {
@@ -404,7 +450,8 @@ static void destroy_slabs(ati_stacks *stacks, ati_stack_slab *slab) {
     while (slab) {
         ati_stack_slab *next = slab->next;
         if (here < slab->mapping || here >= slab->mapping + slab->mapping_bytes)
-            destroy_slab(stacks, slab);
+            unmap_slab(slab);
+        stacks->slab_count--;
         slab = next;
     }
 }
@@ -412,8 +459,6 @@ static void destroy_slabs(ati_stacks *stacks, ati_stack_slab *slab) {
 void ati_stacks_abandon(ati_stacks *stacks) {
     destroy_slabs(stacks, stacks->partial);
     destroy_slabs(stacks, stacks->full);
-    if (stacks->unused)
-        stacks->unused->next = NULL;
     destroy_slabs(stacks, stacks->unused);
     *stacks = (ati_stacks){
         .stride = stacks->stride,
@@ -427,9 +472,8 @@ void ati_stacks_deinit(ati_stacks *stacks) {
     ati_stack *list = take_warm(stacks, UINT32_MAX);
     stacks->warm_limit = 0;
     ati_stacks_give(stacks, list);
-    while (ati_stacks_has_spent(stacks))
-        ati_stacks_return(stacks);
-    if (stacks->unused)
-        destroy_slab(stacks, stacks->unused);
-    ATI_ASSERT(stacks->taken_count == 0 && stacks->slab_count == 0);
+    ATI_ASSERT(stacks->taken_count == 0 && !stacks->full);
+    destroy_slabs(stacks, stacks->partial);
+    destroy_slabs(stacks, stacks->unused);
+    ATI_ASSERT(stacks->slab_count == 0);
 }

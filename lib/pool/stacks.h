@@ -45,6 +45,7 @@ typedef struct ati_stacks {
     uint32_t taken_count;         /* held by users */
     uint32_t slab_count;          /* mapped */
     _Atomic uint32_t spent_count; /* given back, their memory to be returned; written under lock */
+    _Atomic int64_t spent_at;     /* ati_coarse_ns() when the last of them was; the same */
     ati_stack_slab *partial;      /* slabs with some cold or spent stacks and some others */
     ati_stack_slab *full;         /* slabs without */
     ati_stack_slab *unused;       /* one slab with cold stacks only, or NULL */
@@ -69,8 +70,11 @@ ati_stack *ati_stacks_take(ati_stacks *stacks, uint32_t count);
 /* Gives back all of a list. Any thread; nobody runs on them. */
 void ati_stacks_give(ati_stacks *stacks, ati_stack *list);
 
-/* Returns some of the memory that is still to be returned, for up to a millisecond: for when there
- * is nothing better to do. */
+/* When the memory that is still to be returned may be: once none has been added for some time;
+ * AT_FOREVER: there is none. Of ati_coarse_ns(). */
+int64_t ati_stacks_return_at(const ati_stacks *stacks);
+
+/* Returns some of it, for up to a millisecond: for when there is nothing better to do. */
 void ati_stacks_return(ati_stacks *stacks);
 
 static inline bool ati_stacks_has_spent(const ati_stacks *stacks) {

@@ -136,6 +136,14 @@ at_status ati_task_timer_start(at_pool *pool, ati_task_timer *timer, int64_t mom
     return AT_OK;
 }
 
+void ati_pool_timer_start(at_pool *pool, ati_pool_timer *timer, int64_t moment) {
+    at_clock *clock = pool->options.clock;
+    ati_clock_enter(clock); /* else a virtual one might run on */
+    if (ati_timers_add(&pool->timers, timer, moment))
+        ati_idle_keep_time(pool);
+    ati_clock_leave(clock);
+}
+
 static void init(task_timer *timer, const char *site, at_pool *pool, at_run_fn run,
                  void *argument) {
     *timer = (task_timer){.timer.node.work = {.run = run_timer, .argument = timer},
@@ -328,12 +336,12 @@ bool at_timer_cancel(at_timer *timer) {
     return cancelled;
 }
 
-/* Under the timer's lock. The tasks of the timer that run below on this very stack are not waited
- * for: they do not touch it any more. */
+/* Under the timer's lock. The tasks of the timer that run below on this very stack, or that a
+ * forked call is part of, are not waited for: they do not touch it any more. */
 static void release_own_runs(task_timer *timer) {
     for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer)
         for (timer_run **place = &timer->runs; *place; place = &(*place)->next)
-            if (&(*place)->run.frame == frame) {
+            if (ati_frame_is_of(frame, &(*place)->run.frame)) {
                 (*place)->is_released = true;
                 *place = (*place)->next;
                 break;

@@ -133,6 +133,12 @@ void ati_timers_close(ati_timers *timers) {
     ati_lock_release(&timers->lock);
 }
 
+void ati_timers_end(ati_timers *timers) {
+    ati_expired expired;
+    while (ati_timers_next(timers) != AT_FOREVER)
+        (void)ati_timers_run(timers, AT_FOREVER - 1, &expired);
+}
+
 int64_t ati_timers_settle(ati_timers *timers) {
     ati_lock_acquire(&timers->lock);
     int64_t next = ati_timer_wheel_earliest(&timers->wheel);

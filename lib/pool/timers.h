@@ -64,6 +64,10 @@ bool ati_timers_remove(ati_timers *timers, ati_pool_timer *timer);
  * the number of tasks that the caller is to start; only if that is not 0, `expired` is written. */
 size_t ati_timers_run(ati_timers *timers, int64_t now, ati_expired *expired);
 
+/* Sets a timer that is not set, from any thread, and tells who keeps the time. The pool cannot end
+ * meanwhile. */
+void ati_pool_timer_start(at_pool *pool, ati_pool_timer *timer, int64_t moment);
+
 /* Sets a timer that is not set and is to start a task of `pool`; as at_timer_start.
  * AT_ERROR_CLOSED: nothing may be set from outside any more. */
 at_status ati_task_timer_start(at_pool *pool, ati_task_timer *timer, int64_t moment);
@@ -73,6 +77,9 @@ bool ati_task_timer_remove(at_pool *pool, ati_task_timer *timer);
 
 /* From now on no task is set from outside; none that began before is still in progress. */
 void ati_timers_close(ati_timers *timers);
+
+/* Fires all that are left, when no task is to be started by them any more and nobody else fires. */
+void ati_timers_end(ati_timers *timers);
 
 /* Makes ati_timers_next() exact, where it may be too early, and gives it. */
 int64_t ati_timers_settle(ati_timers *timers);

@@ -33,7 +33,7 @@ void ati_view_show_named(ati_worker *worker, const ati_frame *frame) {
 void ati_view_hide_named(ati_worker *worker, const ati_frame *frame) {
     do
         frame = frame->outer;
-    while (frame && !frame->is_forked_call && (!frame->name || !*frame->name));
+    while (frame && !frame->part_of && (!frame->name || !*frame->name));
     ati_view_show_named(worker, frame);
 }
 
@@ -59,7 +59,7 @@ bool ati_view_running(ati_worker *worker, ati_task_view *view) {
     const ati_frame *named = worker->named;
     bool is_own = named && named->site == site;
     copy_name(&view->tasks[0], is_own ? named->name : NULL, site);
-    view->is_forked_call = is_own && named->is_forked_call;
+    view->is_forked_call = is_own && named->part_of;
     ati_worker_unlock_suspended(worker);
     view->age = ati_coarse_ns() - atomic_load_explicit(&worker->clock, memory_order_relaxed);
     return site;
@@ -72,7 +72,7 @@ static void view_stack(ati_task_view *view, const ati_frame *frame) {
             continue;
         uint32_t index = view->task_count++;
         if (index == 0)
-            view->is_forked_call = frame->is_forked_call;
+            view->is_forked_call = frame->part_of;
         if (index >= ATI_VIEW_CHAIN)
             continue;
         copy_name(&view->tasks[index], frame->name, frame->site);

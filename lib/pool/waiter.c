@@ -24,11 +24,10 @@
 #include "pool/waiter.h"
 
 #include "base/clock.h"
+#include "base/yield.h"
 #include "pool/pool.h"
 #include "pool/suspend.h"
 #include "pool/virtual_clock.h"
-
-#include <sched.h>
 
 enum { look_limit = 8 }; /* before a plain thread sleeps: some 4 microseconds */
 
@@ -52,10 +51,11 @@ bool ati_waiter_is_woken(const ati_waiter *waiter) {
 }
 
 /* Looks for some microseconds, giving the CPU away in between: a short task is then done without a
- * sleep, whether its worker shares this CPU or not. */
+ * sleep, whether its worker shares this CPU or not. Fewer looks if others want the CPU, too. */
 static bool look_until_woken(const ati_waiter *waiter) {
-    for (int i = 0; i < look_limit; i++) {
-        sched_yield();
+    bool is_free = true;
+    for (int i = 0; i < look_limit && is_free; i++) {
+        is_free = ati_yield_briefly();
         if (ati_waiter_is_woken(waiter))
             return true;
     }

@@ -132,7 +132,9 @@ static inline void go_on_below(ati_worker *worker, const ati_task_run *run) {
     if (frame->name && *frame->name)
         ati_view_hide_named(worker, frame);
     at_inline_worker_current = run->outer_line;
-    worker->forks.owner = run->outer_owner;
+    /* Where it has stayed there may be private calls, and thieves that read it. */
+    if (worker->forks.owner != run->outer_owner)
+        worker->forks.owner = run->outer_owner;
 }
 
 static _Noreturn void abort_open_section(const ati_frame *frame) {

@@ -55,6 +55,7 @@ typedef enum ati_turn {
 enum {
     ATI_TURN_INTERVAL = 30, /* every so many picks it is the turn of one of the two */
     ATI_BATCH_LIMIT = 64,   /* works taken from the injector at once */
+    ATI_LINGER_TIMES = 3,   /* some 1 or 2 microseconds */
 };
 
 typedef struct ati_worker {
@@ -65,7 +66,8 @@ typedef struct ati_worker {
     uint32_t picks_left;         /* until one of another kind is due */
     uint32_t turn_count;         /* such picks that were due */
     uint32_t owes;               /* ati_turn bits: those that are */
-    bool took_few;               /* its last batch from outside was short, but no single work */
+    bool took_few;               /* its last batch from outside was all there was */
+    uint64_t crowded_at;         /* ati_ticks() when others had taken its CPU */
     bool puts_off;               /* a task of low priority that is ready was passed by */
     ati_lane lane;               /* of the running stack: of the task that began it */
     const ati_lane *nested_lane; /* of the task that a wait runs in place there; NULL: none */
@@ -221,6 +223,10 @@ static inline void ati_worker_note_clock(ati_worker *worker, int64_t now) {
 bool ati_worker_may_nest(const ati_worker *worker);
 
 /* -- Finding work (find.c) -- */
+
+/* Gives the CPU away for a moment, in which more of what it takes may gather; at most
+ * ATI_LINGER_TIMES in a row. False: not now, others want this CPU. */
+bool ati_worker_linger(ati_worker *worker);
 
 /* Finds the next work, sleeping until there is one. One without a function stands for the task that
  * is ready to go on. False: the thread is to end. */

@@ -255,6 +255,7 @@ static bool find_works(ati_injector_shard *shard, size_t limit, ati_works *works
         count = here;
     if (has_series && !in_series)
         count = find_mark(place, count);
+    shard->queued = queued;
     *works = (ati_works){place, count, in_series ? shard->series_step : 0};
     return true;
 }
@@ -288,7 +289,8 @@ static void pass_works(ati_injector_shard *shard, size_t count) {
     next->argument = (char *)next->argument + count * shard->series_step;
 }
 
-void ati_injector_end_take(ati_injector_shard *shard, size_t count) {
+bool ati_injector_end_take(ati_injector_shard *shard, size_t count) {
+    bool more = shard->queued > count;
     pass_works(shard, count);
     uint64_t taken = atomic_load_explicit(&shard->taken, memory_order_relaxed) + count;
     /* ORDER injector.taken: release. Comes after the load of `pushed` that allowed it, and after
@@ -296,6 +298,7 @@ void ati_injector_end_take(ati_injector_shard *shard, size_t count) {
      * more is taken than pushed, or a work is seen nowhere. */
     atomic_store_explicit(&shard->taken, taken, memory_order_release);
     ati_try_lock_release(&shard->take_lock);
+    return more;
 }
 
 uint64_t ati_injector_shard_size(const ati_injector_shard *shard) {

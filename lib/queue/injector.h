@@ -27,6 +27,7 @@ typedef struct ati_injector_shard {
     ati_injector_block *head;
     size_t series_left; /* works of the series in that place; 0: a work or the mark of a series */
     size_t series_step;
+    uint64_t queued;        /* works, when the last taker looked */
     uint64_t series_taken;  /* series ever begun to be taken */
     _Atomic uint64_t taken; /* works ever taken; written under take_lock */
     /* Handed from consumers to producers. */
@@ -62,10 +63,11 @@ bool ati_injector_publish(ati_injector_shard *shard, size_t count);
 /* Finds up to `limit` works, all in one shard, oldest first, without taking them yet; looks at the
  * shards from number `first` on and passes over one that another consumer is taking from. NULL:
  * none. Otherwise `works` are borrowed until ati_injector_end_take, which is to be called once they
- * can be found elsewhere, so that whoever looks for work sees each in one place or the other. */
+ * can be found elsewhere, so that whoever looks for work sees each in one place or the other. True:
+ * there were more in that shard. */
 ati_injector_shard *ati_injector_begin_take(ati_injector *injector, uint32_t first, size_t limit,
                                             ati_works *works);
-void ati_injector_end_take(ati_injector_shard *shard, size_t count);
+bool ati_injector_end_take(ati_injector_shard *shard, size_t count);
 
 /* A snapshot of how many works are queued, and of how many were ever pushed. Exact while nobody
  * else uses the injector. */

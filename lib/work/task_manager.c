@@ -2,24 +2,26 @@
 /* Purpose: tasks that belong together. How they are started and run, and what becomes of the others
  * when one has ended; how they are waited for is in task_manager_join.c.
  *
- * A child is QUEUED -> TAKEN -> ENDED, or TAKEN -> REFUSED by the pool; `running` counts those that
- * are TAKEN: each has a place, which is in a queue of the pool, or run. There are max_concurrent
- * places at most, and 48 bytes for each child that is not TAKEN.
+ * A child is QUEUED -> TAKEN -> ENDED, or TAKEN -> REFUSED by the pool; a TAKEN one has a place,
+ * which is in a queue of the pool, or run. There are max_concurrent places at most, and 48 bytes
+ * for each child that is not TAKEN.
  *
- *   1. Children are written one after the other into the last chunk, and taken in this order. A
- *      start gives its child a place if there is one, else leaves it queued. A child that ends
- *      passes its place on to the first that is queued, in the same section: so while one is queued
- *      all places are taken, and each queued child has one before it that will take it.
+ *   1. Children are written and taken in one order (children.c). A start gives its child a place if
+ *      one is free, else leaves it queued. A child that ends passes its place on to the first that
+ *      is queued; the place becomes free only under start_lock, where none can be queued meanwhile.
+ *      So while one is queued all places are taken, and each queued child has one before it that
+ *      will take it.
  *   2. The next child runs on the worker that has run the one before, at once or through the
  *      worker's deque: no other thread is woken for it. It goes through the deque at every fourth,
  *      which lets others have their turn.
  *   3. What a child was (run, argument) and what it has become (error, value) share their places:
- *      written by who runs it, and read by others after the section in which it ends.
- *   4. The section in which the last child ends is the last access to the manager by a child; what
- *      its outcome needs to be dropped, if it is not kept, was done before.
- *   5. A chunk goes when none of its children is needed: ended, or, if outcomes are kept, gathered.
- *      The last one stays, and begins again. So a manager that keeps up with its starts lives in
- *      one chunk, and its places, which are kept for the next start.
+ *      written by who runs it, and read by others after all have ended.
+ *   4. The section in which the last place becomes free is the last access to the manager by a
+ *      child; what its outcome needs to be dropped, if it is not kept, was done before.
+ *   5. Starts and ends have a lock each, and lines of their own: a start that queues its child
+ *      touches nothing that workers write, and they read `pushed` once for all that they see there.
+ *      A place that finds none queued, after a few that were, lets some gather before it is free:
+ *      else it would take that line from the producer for each.
  *
  * Nobody keeps a reference of the manager or of its operation for a child: whoever destroys the
  * manager has waited for all.
@@ -36,7 +38,10 @@
 #include "pool/exception.h"
 #include "pool/pool.h"
 
-enum { next_limit = 3 }; /* children run one after the other without a way through the deque */
+enum {
+    next_limit = 3,   /* children run one after the other without a way through the deque */
+    linger_least = 4, /* children that a place was that of before it lingers */
+};
 
 static void *run_place(void *argument);
 
@@ -64,16 +69,16 @@ static at_error *note_error(at_task_manager *manager, at_error *error) {
     return error;
 }
 
-static void count_ended(at_task_manager_counts *counts, at_status status) {
-    if (status == AT_OK)
-        counts->succeeded++;
-    else if (status == AT_ERROR_CANCELLED)
-        counts->cancelled++;
-    else
-        counts->failed++;
+/* Under `lock`. Those that succeed are not counted: they are the rest. */
+static void count_ended(at_task_manager *manager, at_status status) {
+    if (status == AT_ERROR_CANCELLED)
+        manager->cancelled++;
+    else if (status != AT_OK)
+        manager->failed++;
 }
 
-/* The last child has ended: nobody can start a further one from now on, if somebody waits. */
+/* The last child has ended: nobody can start a further one from now on, if somebody waits. Under
+ * start_lock. */
 static ati_join_wait *take_joins(at_task_manager *manager) {
     ati_join_wait *joins = manager->joins;
     manager->joins = NULL;
@@ -91,20 +96,84 @@ static void wake_all(ati_join_wait *joins) {
 }
 
 /* A submitted child gives its outcome to its future; one that was cancelled meanwhile has dropped
- * the value. */
-static void complete_future(ati_child *child, at_future *future) {
+ * the value. The caller runs what `list` has then. */
+static void complete_future(ati_child *child, at_future *future, ati_completions *list) {
     ati_result result = {
         .value = child->value, .drop = child->drop, .error = at_error_retain(child->error)};
     child->drop = NULL;
     ati_future_mark_passed(future); /* the manager has the error too */
-    ati_completions list = {0};
-    bool was_first = ati_future_try_complete(future, &result, &list);
-    ati_completions_run(&list);
-    if (was_first || child->error)
+    if (ati_future_try_complete(future, &result, list) || child->error)
         return;
     child->value = NULL;
     child->status = AT_ERROR_CANCELLED;
     child->error = ati_error_static(AT_ERROR_CANCELLED);
+}
+
+/* Under start_lock, when none is queued: the place waits for a start. Gives who waits for this. */
+static ati_join_wait *free_place(ati_place *place) {
+    at_task_manager *manager = place->manager;
+    place->node.next = manager->free_places;
+    manager->free_places = &place->node;
+    manager->running--;
+    return manager->running == 0 ? take_joins(manager) : NULL;
+}
+
+/* The place is that of the next child from now on, and was in `chunk` until now. */
+static void arrive(ati_place *place, ati_child_chunk *chunk, ati_child_chunk *passed) {
+    ati_chunk_let_go(place->manager, passed, 1);
+    if (place->chunk != chunk && place->ended_here > 0) {
+        ati_chunk_let_go(place->manager, chunk, place->ended_here);
+        place->ended_here = 0;
+    }
+    place->in_a_row++;
+}
+
+/* False: none is queued. */
+static bool take_next(ati_place *place, at_status ended_as) {
+    at_task_manager *manager = place->manager;
+    if (manager->max_concurrent == AT_UNLIMITED)
+        return false;
+    ati_child_chunk *chunk = place->chunk;
+    ati_child_chunk *passed = NULL;
+    ati_lock_acquire(&manager->lock);
+    bool found = ati_children_take(manager, place, &passed);
+    if (found)
+        count_ended(manager, ended_as);
+    ati_lock_release(&manager->lock);
+    if (found)
+        arrive(place, chunk, passed);
+    return found;
+}
+
+/* False: one is queued. */
+static bool leave_place(ati_place *place, at_status ended_as) {
+    at_task_manager *manager = place->manager;
+    ati_place_let_go(place);
+    ati_lock_acquire(&manager->start_lock);
+    bool none_queued = ati_children_none_queued(manager);
+    ati_join_wait *joins = NULL;
+    if (none_queued) {
+        if (ended_as != AT_OK) {
+            ati_lock_acquire(&manager->lock);
+            count_ended(manager, ended_as);
+            ati_lock_release(&manager->lock);
+        }
+        joins = free_place(place);
+    }
+    ati_lock_release(&manager->start_lock);
+    wake_all(joins);
+    return none_queued;
+}
+
+/* The child of the place has ended. True: the place is that of the next one. */
+static bool move_on(ati_place *place, at_status ended_as) {
+    int looks = place->in_a_row >= linger_least ? ATI_LINGER_TIMES : 0;
+    do {
+        if (take_next(place, ended_as))
+            return true;
+    } while ((looks-- > 0 && ati_worker_linger(ati_worker_current)) ||
+             !leave_place(place, ended_as));
+    return false;
 }
 
 /* The child of the place has ended, and its outcome is in it. True: the place is that of the next
@@ -112,33 +181,25 @@ static void complete_future(ati_child *child, at_future *future) {
 static bool end_child(ati_place *place) {
     at_task_manager *manager = place->manager;
     ati_child *child = place->child;
-    if (future_of(child))
-        complete_future(child, future_of(child));
     at_status status = child->status;
     bool is_failure = status != AT_OK && status != AT_ERROR_CANCELLED;
-    bool is_kept = manager->keeps_outcomes;
-    bool is_noted = child->is_noted;
-    at_error *error = is_failure ? at_error_retain(child->error) : NULL;
-    if (!is_kept)
-        ati_child_drop(child);
-    ati_lock_acquire(&manager->lock);
-    if (is_failure && !is_noted)
+    if (is_failure && !child->is_noted) {
+        at_error *error = at_error_retain(child->error);
+        ati_lock_acquire(&manager->lock);
         error = note_error(manager, error);
-    count_ended(&manager->counts, status);
-    ati_child_chunk *chunk = is_kept ? NULL : ati_child_let_go(manager, place->chunk);
-    bool goes_on = ati_place_pass_on(manager, place);
-    ati_join_wait *joins = manager->counts.running == 0 ? take_joins(manager) : NULL;
-    ati_lock_release(&manager->lock);
-    ati_release(chunk, sizeof *chunk);
-    at_error_release(error);
-    wake_all(joins);
-    return goes_on;
+        ati_lock_release(&manager->lock);
+        at_error_release(error);
+    }
+    if (!manager->keeps_outcomes)
+        ati_child_drop(child);
+    place->ended_here++;
+    return move_on(place, status);
 }
 
 /* -- Running -- */
 
 /* The child goes on with another future, whose value becomes its own. */
-static void *take_next(ati_frame *frame) {
+static void *await_next(ati_frame *frame) {
     at_future *next = frame->next_future;
     frame->next_future = NULL;
     void *value = AT_FAILED;
@@ -170,7 +231,7 @@ static void call_function(ati_place *place, ati_frame *frame) {
     ATI_STOP_EXCEPTIONS;
     void *returned = child->run(child->argument);
     if (returned == ATI_CONTINUED)
-        returned = take_next(frame);
+        returned = await_next(frame);
     at_error *error = NULL;
     if (returned == AT_FAILED && name_of(child) && frame->error)
         ati_error_set_task(frame->error, name_of(child), true, child->site);
@@ -231,21 +292,28 @@ static void decide(at_task_manager *manager, ati_child *child) {
 static void run_child(ati_worker *worker, ati_place *place) {
     at_task_manager *manager = place->manager;
     ati_child *child = place->child;
-    ati_context *context = manager->context;
-    if (child->extra && child->extra->context)
-        context = child->extra->context;
-    bool is_cancelled = ati_is_cancelled(context);
-    ati_task_run run;
-    ati_task_begin(worker, &run, context, child->site, name_of(child));
-    run.frame.identity = future_of(child);
-    if (is_cancelled)
+    at_future *future = future_of(child);
+    bool is_cancelled = ati_is_cancelled(manager->context);
+    ati_stop_run run;
+    ati_task_begin(worker, &run.task, manager->context, child->site, name_of(child));
+    run.task.frame.identity = future;
+    if (is_cancelled || (future && !ati_stop_enter(&child->extra->stop, &run)))
         leave_out(child);
     else
-        call_function(place, &run.frame);
+        call_function(place, &run.task.frame);
+    ati_completions list = {0};
+    if (future) {
+        run.task.frame.own_context = NULL;
+        run.task.frame.context = manager->context;
+        ati_stop_leave(&child->extra->stop);
+        complete_future(child, future, &list);
+    }
     decide(manager, child);
-    ati_task_end(worker, &run, child->status);
+    ati_task_end(worker, &run.task, child->status);
     if (worker->depth == 0)
         worker->quiet = ATI_QUIET_FIRST;
+    if (future)
+        ati_completions_run(&list);
 }
 
 /* The pool takes no child any more: it has ended while they were queued. */
@@ -257,6 +325,11 @@ static bool end_unrun(ati_place *place) {
     child->error = error;
     child->value = NULL;
     child->drop = NULL;
+    ati_completions list = {0};
+    if (future_of(child))
+        complete_future(child, future_of(child), &list);
+    decide(place->manager, child);
+    ati_completions_run(&list);
     return end_child(place);
 }
 
@@ -288,46 +361,55 @@ static void *run_place(void *argument) {
 /* The pool has not taken the child of this place. */
 static void take_back(ati_place *place) {
     at_task_manager *manager = place->manager;
-    ati_child_chunk *chunk = NULL;
+    ati_child_chunk *chunk = place->chunk;
+    ati_child_chunk *passed = NULL;
+    ati_join_wait *joins = NULL;
     ati_child_extra_release(place->child->extra);
+    ati_lock_acquire(&manager->start_lock);
     ati_lock_acquire(&manager->lock);
-    place->child->was_refused = true;
-    manager->counts.started--;
-    if (manager->keeps_outcomes)
-        manager->kept--;
-    else
-        chunk = ati_child_let_go(manager, place->chunk);
-    bool goes_on = ati_place_pass_on(manager, place);
-    ati_join_wait *joins = manager->counts.running == 0 ? take_joins(manager) : NULL;
-    ati_lock_release(&manager->lock);
-    ati_release(chunk, sizeof *chunk);
-    wake_all(joins);
-    if (goes_on) {
-        ati_frame_slot slot = ati_frame_put_slot_aside();
-        start_taken(place);
-        ati_frame_put_slot_back(slot);
+    if (!ati_children_take_back(manager, place)) {
+        place->child->was_refused = true;
+        place->ended_here++;
+        manager->refused++;
     }
+    bool goes_on = ati_children_take(manager, place, &passed);
+    ati_lock_release(&manager->lock);
+    if (!goes_on) {
+        ati_place_let_go(place);
+        joins = free_place(place);
+    }
+    ati_lock_release(&manager->start_lock);
+    wake_all(joins);
+    if (!goes_on)
+        return;
+    arrive(place, chunk, passed);
+    ati_frame_slot slot = ati_frame_put_slot_aside();
+    start_taken(place);
+    ati_frame_put_slot_back(slot);
 }
 
-/* What a start has allocated, because it may need it. */
+/* What a start has allocated, because it may need it; and what it has to let go. */
 typedef struct reserve {
     ati_child_chunk *chunk;
     ati_place *place;
+    ati_child_chunk *passed[2];
 } reserve;
 
-/* Takes the lock, with what the start needs in it or in `has`. Other than AT_OK: not taken. */
+/* Takes start_lock, with what the start needs in it or in `has`. Other than AT_OK: not taken. */
 static at_status begin_start(at_task_manager *manager, reserve *has) {
     for (;;) {
-        ati_lock_acquire(&manager->lock);
-        bool needs_chunk = !has->chunk && !ati_chunks_have_room(manager);
-        bool needs_place = !has->place && !manager->free_places &&
-                           manager->counts.running < manager->max_concurrent;
+        ati_lock_acquire(&manager->start_lock);
+        bool needs_chunk = !has->chunk && !ati_children_have_room(manager);
+        bool needs_place =
+            !has->place && !manager->free_places && manager->running < manager->max_concurrent;
         if (!manager->is_closed && !needs_chunk && !needs_place)
             return AT_OK;
-        ati_lock_release(&manager->lock);
+        ati_lock_release(&manager->start_lock);
         if (!needs_chunk && !needs_place)
             return AT_ERROR_CLOSED;
-        if (needs_chunk && !(has->chunk = ati_allocate(sizeof *has->chunk)))
+        if (needs_chunk)
+            has->chunk = ati_chunk_take_spare(manager);
+        if (needs_chunk && !has->chunk && !(has->chunk = ati_allocate(sizeof *has->chunk)))
             return AT_ERROR_NO_MEMORY;
         if (needs_place) {
             has->place = ati_block_allocate();
@@ -339,25 +421,41 @@ static at_status begin_start(at_task_manager *manager, reserve *has) {
     }
 }
 
-/* Under the lock. Gives the place that the child has taken, or NULL: it is queued. */
+static ati_place *take_free_place(at_task_manager *manager, reserve *has) {
+    ati_task_node *node = manager->free_places;
+    if (node) {
+        manager->free_places = node->next;
+        return (ati_place *)((char *)node - offsetof(ati_place, node));
+    }
+    ati_place *place = has->place;
+    has->place = NULL;
+    return place;
+}
+
+/* Under start_lock. Gives the place that the child has taken, or NULL: it is queued. */
 static ati_place *queue_child(at_task_manager *manager, const ati_child *child, reserve *has) {
-    if (!ati_chunks_have_room(manager)) {
-        ati_chunks_add(manager, has->chunk);
+    if (!ati_children_have_room(manager)) {
+        has->passed[0] = ati_children_add_chunk(manager, has->chunk);
         has->chunk = NULL;
     }
-    manager->counts.started++;
-    manager->kept += manager->keeps_outcomes;
-    ati_child_queue(manager, child);
-    if (manager->counts.running == manager->max_concurrent)
+    if (manager->running == manager->max_concurrent) {
+        ati_children_push(manager, child);
         return NULL;
-    manager->counts.running++;
-    ati_place *place = ati_place_take_free(manager);
-    if (!place) {
-        place = has->place;
-        has->place = NULL;
     }
-    ati_place_take_queued(manager, place);
+    manager->running++;
+    ati_place *place = take_free_place(manager, has);
+    place->in_a_row = 0;
+    has->passed[1] = ati_children_push_taken(manager, child, place);
     return place;
+}
+
+/* Gives back what was not needed. */
+static void end_start(at_task_manager *manager, const reserve *has) {
+    for (int i = 0; i < 2; i++)
+        ati_chunk_let_go(manager, has->passed[i], 1);
+    if (has->place)
+        ati_block_release(has->place);
+    ati_release(has->chunk, sizeof *has->chunk);
 }
 
 static at_status refuse(const at_task_manager *manager, at_status status, const char *call) {
@@ -374,14 +472,12 @@ at_status ati_child_start(at_task_manager *manager, const ati_child *child, cons
                                                                        : AT_ERROR_FORKED;
     if (status == AT_OK) {
         place = queue_child(manager, child, &has);
-        ati_lock_release(&manager->lock);
+        ati_lock_release(&manager->start_lock);
     } else {
         ati_child_extra_release(child->extra);
         (void)refuse(manager, status, call);
     }
-    if (has.place)
-        ati_block_release(has.place);
-    ati_release(has.chunk, sizeof *has.chunk);
+    end_start(manager, &has);
     if (!place)
         return status;
     status = ati_pool_start_nodes(manager->pool, &place->node, 1, false);

@@ -6,19 +6,23 @@
 #include "base/block_cache.h"
 #include "base/context.h"
 #include "base/lock.h"
+#include "future/stop.h"
 #include "pool/executor.h"
 #include "pool/parts.h"
 #include "pool/waiter.h"
 
 #include <asynctools/task_manager.h>
 
-/* What only some children have. */
+/* What only some children have: one block of the cache in base/block_cache.h. */
 typedef struct ati_child_extra {
-    char *name;           /* owned, or NULL: that of its function */
-    at_future *future;    /* of a submitted one, which owns the value: kept inside, or NULL */
-    ati_context *context; /* of its own: owned, or NULL */
+    ati_stop stop;                /* first; if it is a submitted one */
+    _Atomic uint32_t references;  /* the child's, and that of the future's list */
+    char *name;                   /* owned, or NULL: that of its function */
+    at_future *future;            /* of a submitted one, which owns the value: kept inside */
     struct ati_child_extra *next; /* of those that the manager keeps for who has gathered them */
 } ati_child_extra;
+
+_Static_assert(sizeof(ati_child_extra) <= ATI_BLOCK_SIZE, "what a child has beside is one block");
 
 /* What is known of a child. */
 typedef struct ati_child {
@@ -44,10 +48,8 @@ enum { ATI_CHUNK_CHILDREN = 84 }; /* 4 KiB */
 /* Children, in the order in which they were started. */
 typedef struct ati_child_chunk {
     struct ati_child_chunk *next;
-    struct ati_child_chunk *previous;
-    uint64_t first_index; /* of its first child */
-    uint32_t written;
-    uint32_t left; /* of these, so many are still needed */
+    uint64_t first_index;  /* of its first child */
+    _Atomic uint32_t left; /* children not let go, and the ends of the queue that are here */
     ati_child children[ATI_CHUNK_CHILDREN];
 } ati_child_chunk;
 
@@ -58,6 +60,8 @@ typedef struct ati_place {
     at_task_manager *manager;
     ati_child_chunk *chunk;
     ati_child *child;
+    uint32_t ended_here; /* children of `chunk` that ended here and are not let go yet */
+    uint32_t in_a_row;   /* children that it was that of since it was free */
 } ati_place;
 
 _Static_assert(sizeof(ati_place) <= ATI_BLOCK_SIZE, "a place is one block");
@@ -81,24 +85,37 @@ struct at_task_manager {
     uint64_t fork_count; /* of the process that made it */
     ati_part part;
 
-    ati_lock lock;  /* guards what follows; nothing nests in it */
-    bool is_closed; /* a join has ended: no further start */
-    ati_child_chunk *first_chunk;
+    /* The end of the queue that is written to, and who may write. */
+    _Alignas(ATI_CACHE_LINE) ati_lock start_lock; /* guards the following; `lock` nests in it */
+    bool is_closed;                               /* a join has ended: no further start */
+    uint32_t written;                             /* children in the last chunk */
     ati_child_chunk *last_chunk;
-    ati_child_chunk *cursor_chunk; /* where the next child that is queued is, or will be */
-    uint32_t cursor;
-    uint32_t gathered; /* children at the beginning of the first chunk */
-    uint64_t kept;     /* children whose outcomes nobody has got */
+    _Atomic uint64_t pushed; /* children ever written; read by takers */
+    uint64_t running;        /* places that are not free */
     ati_task_node *free_places;
-    ati_child_extra *lent; /* of those that were gathered, and whose values are in their futures */
     ati_join_wait *joins;
+
+    /* The end that is taken from. While nobody is queued and a place is free, `cursor`,
+     * `cursor_chunk` and `taken` belong to the holder of start_lock. */
+    _Alignas(ATI_CACHE_LINE) ati_lock lock; /* guards the following; nothing nests in it */
+    uint32_t cursor;
+    ati_child_chunk *cursor_chunk; /* where the next child is that is queued, or will be */
+    uint64_t seen;                 /* what `pushed` was at the last look */
+    _Atomic uint64_t taken;        /* children that ever got a place */
+    uint64_t refused;              /* of these, not taken by the pool: they are none */
+    uint64_t failed;
+    uint64_t cancelled;
+
+    _Alignas(ATI_CACHE_LINE) ati_child_chunk *first_chunk; /* if outcomes are kept */
+    uint32_t gathered;                 /* children at the beginning of the first chunk */
+    uint64_t given;                    /* outcomes that somebody has got */
+    ati_child_extra *lent;             /* of those, with values that are in their futures */
     at_task_manager_decision decision; /* the first that is not to go on */
-    at_task_manager_counts counts;
     at_error *first_error;             /* in time; owned */
     at_error *others[ATI_OTHER_LIMIT]; /* owned */
     size_t other_count;
     uint64_t others_dropped;
-    uint64_t next_index; /* of a child */
+    _Atomic(ati_child_chunk *) spare; /* an empty chunk, or NULL */
 };
 
 /* Whether the running code belongs to a child. */
@@ -118,25 +135,43 @@ ati_child ati_child_of(const char *site, const at_task_options *options);
 /* Drops its outcome. */
 void ati_child_drop(ati_child *child);
 
-/* -- Under the lock -- */
+/* -- Chunks: without a lock -- */
 
-/* Whether there is room for one more child. */
-bool ati_chunks_have_room(const at_task_manager *manager);
-void ati_chunks_add(at_task_manager *manager, ati_child_chunk *chunk);
+/* An empty one that the manager has kept, or NULL. */
+ati_child_chunk *ati_chunk_take_spare(at_task_manager *manager);
+
+/* So many children of a chunk, or ends of the queue, need it no more. NULL is allowed. */
+void ati_chunk_let_go(at_task_manager *manager, ati_child_chunk *chunk, uint32_t count);
+
+/* The same for the children that have ended in this place. */
+void ati_place_let_go(ati_place *place);
+
+/* -- Under start_lock -- */
+
+bool ati_children_have_room(const at_task_manager *manager);
+
+/* Gives the chunk that was the last one, for which one is to be let go; or NULL. */
+ati_child_chunk *ati_children_add_chunk(at_task_manager *manager, ati_child_chunk *chunk);
 
 /* Writes a child behind the others; there is room. */
-void ati_child_queue(at_task_manager *manager, const ati_child *child);
+void ati_children_push(at_task_manager *manager, const ati_child *child);
 
-/* A child is not needed any more. Gives the chunk to be released, or NULL. */
-ati_child_chunk *ati_child_let_go(at_task_manager *manager, ati_child_chunk *chunk);
+/* The same while none is queued and a place is free: it is this child's. Gives the chunk that the
+ * cursor has left, for which one is to be let go; or NULL. */
+ati_child_chunk *ati_children_push_taken(at_task_manager *manager, const ati_child *child,
+                                         ati_place *place);
 
-/* The place is that of the first child that is queued. */
-void ati_place_take_queued(at_task_manager *manager, ati_place *place);
+bool ati_children_none_queued(const at_task_manager *manager);
 
-/* The child of this place is through with it: it is that of the next. False: there is none, and the
- * place is free. */
-bool ati_place_pass_on(at_task_manager *manager, ati_place *place);
-ati_place *ati_place_take_free(at_task_manager *manager); /* or NULL */
+/* -- Under `lock` -- */
+
+/* The place is that of the first child that is queued; `passed` as in ati_children_push_taken().
+ * False: none is. */
+bool ati_children_take(at_task_manager *manager, ati_place *place, ati_child_chunk **passed);
+
+/* Under both locks: the child of the place, which has never been one, is not written any more, if
+ * it was the last one. */
+bool ati_children_take_back(at_task_manager *manager, const ati_place *place);
 
 /* What a dump says of it (task_manager_dump.c). */
 extern const ati_part_section ati_task_manager_section;

@@ -14,6 +14,7 @@
 #include <asynctools/log.h>
 
 #include <inttypes.h>
+#include <string.h>
 
 /* -- Making -- */
 
@@ -43,7 +44,7 @@ at_status at_task_manager_create(at_task_manager **created, at_pool *pool,
     at_status status = complete_options(&options, call);
     if (status != AT_OK)
         return status;
-    at_task_manager *manager = ati_allocate_zeroed(sizeof *manager);
+    at_task_manager *manager = ati_allocate_aligned(sizeof *manager, ATI_CACHE_LINE);
     ati_context *context =
         manager ? ati_context_create(ati_context_own(), options.name, AT_FOREVER, NULL, 0) : NULL;
     if (!context) {
@@ -51,6 +52,7 @@ at_status at_task_manager_create(at_task_manager **created, at_pool *pool,
         return ati_fail(AT_ERROR_NO_MEMORY, "%s: out of memory", call);
     }
     ati_pool_retain(pool);
+    memset(manager, 0, sizeof *manager);
     manager->pool = pool;
     manager->context = context;
     manager->max_concurrent = (uint64_t)options.max_concurrent;
@@ -66,14 +68,34 @@ at_status at_task_manager_create(at_task_manager **created, at_pool *pool,
 
 at_status at_task_manager_cancel(at_task_manager *manager) {
     ATI_CALLER_CHECK(manager, "at_task_manager_cancel", "`manager` is NULL");
+    if (manager->fork_count != ati_process_fork_count())
+        return AT_ERROR_FORKED;
     return ati_cancel(manager->context, AT_CANCEL_EXPLICIT) ? AT_OK : AT_ERROR_ALREADY;
+}
+
+/* Under both locks nobody moves on. */
+static void count(at_task_manager *manager, at_task_manager_counts *counts) {
+    uint64_t pushed = atomic_load_explicit(&manager->pushed, memory_order_relaxed);
+    uint64_t taken = atomic_load_explicit(&manager->taken, memory_order_relaxed);
+    uint64_t ended = taken - manager->refused - manager->running;
+    *counts = (at_task_manager_counts){.started = pushed - manager->refused,
+                                       .queued = pushed - taken,
+                                       .running = manager->running,
+                                       .succeeded = ended - manager->failed - manager->cancelled,
+                                       .failed = manager->failed,
+                                       .cancelled = manager->cancelled};
 }
 
 void at_task_manager_count(at_task_manager *manager, at_task_manager_counts *counts) {
     ATI_CALLER_CHECK(manager && counts, "at_task_manager_count", "`manager` or `counts` is NULL");
+    *counts = (at_task_manager_counts){0};
+    if (manager->fork_count != ati_process_fork_count())
+        return;
+    ati_lock_acquire(&manager->start_lock);
     ati_lock_acquire(&manager->lock);
-    *counts = manager->counts;
+    count(manager, counts);
     ati_lock_release(&manager->lock);
+    ati_lock_release(&manager->start_lock);
 }
 
 bool ati_task_manager_is_inside(const at_task_manager *manager) {
@@ -87,28 +109,28 @@ bool ati_task_manager_is_inside(const at_task_manager *manager) {
 
 /* False: every child has ended, there is nothing to wait for. */
 static bool begin_join(at_task_manager *manager, ati_join_wait *wait) {
-    ati_lock_acquire(&manager->lock);
-    bool some_are_left = manager->counts.running > 0;
+    ati_lock_acquire(&manager->start_lock);
+    bool some_are_left = manager->running > 0;
     if (some_are_left) {
         wait->next = manager->joins;
         manager->joins = wait;
     } else {
         manager->is_closed = true;
     }
-    ati_lock_release(&manager->lock);
+    ati_lock_release(&manager->start_lock);
     return some_are_left;
 }
 
 /* True: the wait was still to be woken, and will not be. */
 static bool leave_join(at_task_manager *manager, ati_join_wait *wait) {
-    ati_lock_acquire(&manager->lock);
+    ati_lock_acquire(&manager->start_lock);
     ati_join_wait **place = &manager->joins;
     while (*place && *place != wait)
         place = &(*place)->next;
     bool is_found = *place;
     if (is_found)
         *place = wait->next;
-    ati_lock_release(&manager->lock);
+    ati_lock_release(&manager->start_lock);
     return is_found;
 }
 
@@ -158,7 +180,7 @@ static at_error *collect_errors(const at_task_manager *manager) {
 }
 
 /* How the children have ended. */
-static at_status give_result(const at_task_manager *manager, const char *call) {
+static at_status give_result(at_task_manager *manager, const char *call) {
     if (manager->decision == AT_TASK_MANAGER_SUCCEED)
         return AT_OK;
     at_error *error = collect_errors(manager);
@@ -169,13 +191,15 @@ static at_status give_result(const at_task_manager *manager, const char *call) {
     }
     if (manager->decision == AT_TASK_MANAGER_FAIL)
         return ati_fail(AT_ERROR_FAILED, "%s: %s: `decide` says so", call, manager->context->name);
-    if (manager->counts.cancelled == 0)
+    at_task_manager_counts counts;
+    at_task_manager_count(manager, &counts);
+    if (counts.cancelled == 0)
         return AT_OK;
     at_status status = ati_cancel_check(call);
     if (status != AT_OK)
         return status;
     return ati_fail(AT_ERROR_CANCELLED, "%s: %s: %" PRIu64 " of %" PRIu64 " were cancelled", call,
-                    manager->context->name, manager->counts.cancelled, manager->counts.started);
+                    manager->context->name, counts.cancelled, counts.started);
 }
 
 at_status at_task_manager_join(at_task_manager *manager, at_deadline deadline) {
@@ -206,23 +230,25 @@ static void put_extra_away(at_task_manager *manager, ati_child_extra *extra, lef
 
 /* Hands over the next `n` outcomes, which are there; under the lock. */
 static void hand_over(at_task_manager *manager, at_outcome *outcomes, size_t n, leftovers *left) {
-    manager->kept -= n;
+    manager->given += n;
     while (n > 0) {
         ati_child_chunk *chunk = manager->first_chunk;
-        const ati_child *child = &chunk->children[manager->gathered++];
-        if (!child->was_refused) {
-            *outcomes++ = (at_outcome){.status = child->status,
-                                       .value = child->value,
-                                       .error = child->error,
-                                       .drop = child->drop};
-            put_extra_away(manager, child->extra, left);
-            n--;
-        }
-        chunk = ati_child_let_go(manager, chunk);
-        if (chunk) {
+        if (manager->gathered == ATI_CHUNK_CHILDREN) {
+            manager->first_chunk = chunk->next;
+            manager->gathered = 0;
             chunk->next = left->chunks;
             left->chunks = chunk;
+            continue;
         }
+        const ati_child *child = &chunk->children[manager->gathered++];
+        if (child->was_refused)
+            continue;
+        *outcomes++ = (at_outcome){.status = child->status,
+                                   .value = child->value,
+                                   .error = child->error,
+                                   .drop = child->drop};
+        put_extra_away(manager, child->extra, left);
+        n--;
     }
 }
 
@@ -261,7 +287,8 @@ at_status at_task_manager_gather(at_task_manager *manager, at_outcome *outcomes,
     (void)await_children(manager, AT_FOREVER, call);
     leftovers left = {0};
     ati_lock_acquire(&manager->lock);
-    uint64_t kept = manager->kept;
+    uint64_t kept = atomic_load_explicit(&manager->pushed, memory_order_relaxed) -
+                    manager->refused - manager->given;
     if (kept >= n)
         hand_over(manager, outcomes, n, &left);
     ati_lock_release(&manager->lock);
@@ -277,11 +304,21 @@ at_status at_task_manager_gather(at_task_manager *manager, at_outcome *outcomes,
 
 /* -- Ending -- */
 
+static bool is_joined(at_task_manager *manager) {
+    ati_lock_acquire(&manager->start_lock);
+    bool is_closed = manager->is_closed;
+    ati_lock_release(&manager->start_lock);
+    return is_closed;
+}
+
 static void join_abandoned(at_task_manager *manager) {
     at_task_manager_counts counts;
     at_task_manager_count(manager, &counts);
-    if (manager->is_closed || counts.started == 0)
+    if (is_joined(manager) || counts.started == 0)
         return;
+    ATI_CALLER_CHECK(counts.running == 0 || !ati_frame_current()->may_not_wait,
+                     "at_task_manager_destroy",
+                     "children are left, and an inline continuation may not wait for them");
     at_log_error(at_logger_default(), "task_manager.unjoined",
                  at_kv("task_manager", manager->context->name), at_kv("started", counts.started),
                  at_kv("queued", counts.queued), at_kv("running", counts.running),
@@ -296,15 +333,23 @@ static void join_abandoned(at_task_manager *manager) {
         ati_report_dropped_error(error);
 }
 
-static void drop_outcomes(at_task_manager *manager) {
+static void drop_children(at_task_manager *manager) {
+    uint64_t pushed = atomic_load_explicit(&manager->pushed, memory_order_relaxed);
     uint32_t first = manager->gathered;
     for (ati_child_chunk *chunk = manager->first_chunk; chunk; chunk = chunk->next) {
-        for (uint32_t i = first; manager->keeps_outcomes && i < chunk->written; i++)
+        uint64_t left = pushed - chunk->first_index;
+        for (uint32_t i = first; i < ATI_CHUNK_CHILDREN && i < left; i++)
             if (!chunk->children[i].was_refused)
                 ati_child_drop(&chunk->children[i]);
         first = 0;
     }
-    release_chunks(manager->first_chunk);
+}
+
+static void drop_outcomes(at_task_manager *manager) {
+    if (manager->keeps_outcomes)
+        drop_children(manager);
+    release_chunks(manager->keeps_outcomes ? manager->first_chunk : manager->cursor_chunk);
+    release_chunks(ati_chunk_take_spare(manager));
     release_extras(manager->lent);
     at_error_release(manager->first_error);
     for (size_t i = 0; i < manager->other_count; i++)

@@ -88,6 +88,50 @@ static void *sleep_long(void *unused) {
     return unused;
 }
 
+struct cleaning {
+    struct gate began;
+    struct tally tally;
+};
+
+static void clean_up(const at_outcome *outcome, void *argument) {
+    (void)outcome;
+    struct cleaning *cleaning = argument;
+    gate_pass(&cleaning->began);
+    tally_run(&cleaning->tally);
+}
+
+/* Without memory for a shield it runs all the same. */
+static void cancel_while_it_cleans_up(void) {
+    struct cleaning cleaning = {.began = GATE_CLOSED};
+    at_token *token = NULL;
+    at_future *source = NULL;
+    at_promise *promise = NULL;
+    at_status created = at_promise_create(&promise, at_pool_executor(pool));
+    if (created == AT_OK)
+        created = at_token_create(&token, NULL);
+    cr_assert(is_expected(created, AT_OK));
+    if (created == AT_OK) {
+        source = at_promise_future(promise);
+        AT_SCOPE(scope, .token = token)
+        source = at_future_finally(source, clean_up, &cleaning);
+        bool is_attached = !at_future_is_done(source);
+        cr_assert_eq(at_promise_set(promise, NULL, NULL), AT_OK);
+        if (is_attached)
+            gate_await(&cleaning.began, 1);
+        cr_assert_eq(at_token_cancel(token), AT_OK);
+        gate_open(&cleaning.began);
+        cr_assert(is_expected(at_future_wait(source, PATIENCE, NULL), AT_OK));
+        cr_assert_eq(tally_runs(&cleaning.tally), is_attached);
+        at_future_release(source);
+    }
+    at_token_release(token);
+    at_promise_destroy(promise);
+}
+
+Test(cancel_fault, a_clean_up) {
+    cr_expect_geq(each_fault(cancel_while_it_cleans_up), 6);
+}
+
 static void time_out(void) {
     at_future *future = at_future_with_timeout(
         at_future_then(at_pool_submit(pool, sleep_long, NULL), pass_on, NULL),

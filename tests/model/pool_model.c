@@ -5,13 +5,8 @@
  * returns when all have run. */
 #include "model.h"
 
-#include <sched.h>
-
-/* One look at a held lock before the sleep, and one round of a search: leaves the loop. */
+/* One look at a held lock before the sleep: leaves the loop. */
 #define ati_cpu_relax() break
-#define sched_yield()                                                                              \
-    model_yield();                                                                                 \
-    break
 #include "waiter_stub.h"
 
 #include "base/lock.c"

@@ -177,6 +177,11 @@ void ati_stacks_abandon(ati_stacks *stacks) {
     (void)stacks;
 }
 
+int64_t ati_stacks_return_at(const ati_stacks *stacks) {
+    (void)stacks;
+    return AT_FOREVER;
+}
+
 void ati_stacks_return(ati_stacks *stacks) {
     (void)stacks;
 }

@@ -90,12 +90,36 @@ static void check_benchmarks(void) {
     plain_check(at_bench_run("idle", "--seconds", "1", "--library", NULL) == 0);
 }
 
+/* What the task manager costs can be read off: the row of each subject has its ratio. */
+static void check_reference(void) {
+    plain_check(at_bench_run("run", "manager", "--quick", "--repeat", "1", "--json",
+                             at_bench_path("json"), NULL) == 0);
+    char *text = at_bench_read("out");
+    plain_check(strstr(text, "to start"));
+    char *row = strstr(text, "asynctools start, no limit");
+    plain_check(row);
+    row[strcspn(row, "\n")] = '\0';
+    plain_check(strstr(row, " 1.00"));
+    free(text);
+    json_t *root = at_bench_read_json("json");
+    size_t index, found = 0;
+    json_t *entry;
+    json_array_foreach(json_object_get(root, "benchmarks"), index, entry) {
+        const char *name = json_string_value(json_object_get(entry, "name"));
+        found += strcmp(name, "manager/task manager, no outcomes_median") == 0;
+        found += strcmp(name, "manager_sleep/task manager, no outcomes/all ended_median") == 0;
+    }
+    plain_check(found == 2);
+    json_decref(root);
+}
+
 int main(void) {
     at_bench_begin();
     check_wrong_arguments();
     check_help();
     check_forks();
     check_benchmarks();
+    check_reference();
     at_bench_end();
     return 0;
 }

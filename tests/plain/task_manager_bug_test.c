@@ -21,6 +21,11 @@ static void *destroy_own(void *manager) {
 
 static at_task_manager *own;
 
+static void *wait_for(void *future) {
+    (void)!at_future_wait(future, AT_FOREVER, NULL);
+    return NULL;
+}
+
 static at_task_manager_decision destroy_decided(const at_outcome *outcome, void *context) {
     (void)outcome;
     (void)context;
@@ -36,6 +41,29 @@ static void run_bug(at_run_fn run, at_task_manager_decide_fn decide) {
     plain_check(at_task_manager_create(&own, pool, &options) == AT_OK);
     plain_check(at_task_manager_start(own, run, own) == AT_OK);
     (void)!at_task_manager_join(own, AT_FOREVER);
+    _exit(0);
+}
+
+static void *end_inline(void *value, void *unused) {
+    (void)unused;
+    at_task_manager_destroy(own);
+    return value;
+}
+
+/* The continuation runs on the thread of the child that it is to wait for. */
+static void run_inline_bug(void) {
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    at_pool *pool;
+    at_promise *promise;
+    at_continuation_options options = {.executor = at_executor_inline()};
+    plain_check(at_pool_create(&pool, NULL) == AT_OK);
+    plain_check(at_task_manager_create(&own, pool, NULL) == AT_OK);
+    plain_check(at_promise_create(&promise, at_pool_executor(pool)) == AT_OK);
+    at_future *wanted = at_promise_future(promise);
+    at_future *child = at_task_manager_submit(own, wait_for, wanted);
+    at_future *end = at_future_then_with(child, end_inline, &options);
+    plain_check(at_promise_set(promise, NULL, NULL) == AT_OK);
+    (void)!at_future_wait(end, AT_FOREVER, NULL);
     _exit(0);
 }
 
@@ -58,6 +86,13 @@ static void use_in_forked_process(at_task_manager *manager) {
     at_outcome outcome;
     plain_check(at_task_manager_start(manager, give_back, NULL) == AT_ERROR_FORKED);
     plain_check(at_task_manager_join(manager, AT_FOREVER) == AT_ERROR_FORKED);
+    plain_check(at_task_manager_cancel(manager) == AT_ERROR_FORKED);
+    at_future *future = at_task_manager_submit(manager, give_back, NULL);
+    plain_check(at_future_wait(future, AT_FOREVER, NULL) == AT_ERROR_FORKED);
+    at_future_release(future);
+    at_task_manager_counts counts;
+    at_task_manager_count(manager, &counts);
+    plain_check(counts.started == 0);
     plain_check(at_task_manager_gather(manager, &outcome, 1) == AT_ERROR_FORKED);
     plain_check(outcome.status == AT_ERROR_FORKED);
     at_outcomes_release(&outcome, 1);
@@ -88,10 +123,13 @@ static void check_process_fork(void) {
 int main(int count, char **arguments) {
     if (count == 2 && strcmp(arguments[1], "a child destroys its manager") == 0)
         run_bug(destroy_own, NULL);
-    if (count == 2)
+    if (count == 2 && strcmp(arguments[1], "a callback destroys its manager") == 0)
         run_bug(give_back, destroy_decided);
+    if (count == 2)
+        run_inline_bug();
     check_bug("a child destroys its manager", "may not destroy its own task manager");
     check_bug("a callback destroys its manager", "may not destroy its own task manager");
+    check_bug("an inline continuation destroys a manager", "an inline continuation may not wait");
     check_process_fork();
     return 0;
 }

@@ -168,3 +168,35 @@ Test(fork_stress, owners_that_spin) {
     }
     destroy_pool(pool);
 }
+
+/* -- Drops beside forks -- */
+
+static void drop_nothing(void *value) {
+    (void)value;
+}
+
+/* Values are dropped in a frame of their own, in the middle of a task with a private call. */
+static void *drop_until_entered(void *unused) {
+    _Atomic bool entered = false;
+    at_executor *executor = at_pool_executor(at_pool_current());
+    at_fork fork;
+    at_fork_start(&fork, enter, &entered);
+    while (!atomic_load(&entered)) {
+        at_promise *promise;
+        if (at_promise_create(&promise, executor) != AT_OK)
+            break;
+        (void)at_promise_set(promise, unused, drop_nothing);
+        at_promise_destroy(promise);
+    }
+    return at_fork_join(&fork, enter);
+}
+
+Test(fork_stress, drops_beside_private_forks) {
+    at_pool *pool = create_pool(2);
+    for (int i = 0; i < 200; i++) {
+        at_future *future = at_pool_submit(pool, drop_until_entered, &i);
+        wait_value(future);
+        at_future_release(future);
+    }
+    destroy_pool(pool);
+}

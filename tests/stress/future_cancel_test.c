@@ -194,3 +194,84 @@ Test(future_cancel_stress, two_workers) {
 Test(future_cancel_stress, sixteen_workers) {
     race_on(16);
 }
+
+/* -- Circles ------------------------------------------------------------------------------------
+ */
+
+/* Two futures that go on with each other: a mistake that is not seen where the first has so many
+ * followers. */
+enum { follower_count = 16, circle_count = round_count / 2 };
+
+struct circle {
+    struct race sources[2]; /* only their futures */
+    at_promise *promises[2];
+    at_future *followers[follower_count];
+};
+static struct circle circle;
+static _Atomic int at_once; /* how many have come to the line; both leave it together */
+
+static void *go_on_with_other(void *value, void *index) {
+    (void)value;
+    return at_return_future(at_future_retain(circle.sources[1 - (intptr_t)index].future));
+}
+
+/* Each is a continuation of a promise; the second has gone on when the first does. */
+static void make_circle(at_pool *pool) {
+    for (intptr_t i = 0; i < 2; i++) {
+        at_future *source;
+        circle.promises[i] = create_promise(pool, &source);
+        circle.sources[i].future = at_future_then(source, go_on_with_other, (void *)i);
+    }
+    for (int i = 0; i < follower_count; i++)
+        circle.followers[i] =
+            at_future_then(at_future_retain(circle.sources[0].future), pass_on, NULL);
+    for (int i = 1; i >= 0; i--) {
+        cr_assert_eq(at_promise_set(circle.promises[i], NULL, NULL), AT_OK);
+        at_future *passed = at_pool_submit(pool, give, &circle.sources[i]);
+        wait_value(passed); /* the only worker has done what was before */
+        at_future_release(passed);
+    }
+}
+
+static void *cancel_half(void *index) {
+    for (int round = 0; round < circle_count; round++) {
+        pthread_barrier_wait(&begin);
+        atomic_fetch_add(&at_once, 1);
+        while (atomic_load(&at_once) < 2 * (round + 1))
+            continue;
+        at_future_cancel(circle.sources[(intptr_t)index].future);
+        pthread_barrier_wait(&end);
+    }
+    return NULL;
+}
+
+/* They take the locks of both in opposite order. */
+Test(future_cancel_stress, circles) {
+    struct fault_usage before = fault_usage();
+    at_pool *pool = create_pool(1);
+    pthread_t threads[2];
+    pthread_barrier_init(&begin, NULL, 3);
+    pthread_barrier_init(&end, NULL, 3);
+    for (intptr_t i = 0; i < 2; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, cancel_half, (void *)i), 0);
+    for (int round = 0; round < circle_count; round++) {
+        make_circle(pool);
+        pthread_barrier_wait(&begin);
+        pthread_barrier_wait(&end);
+        for (int i = 0; i < follower_count; i++) {
+            expect_outcome(circle.followers[i], AT_ERROR_CANCELLED);
+            at_future_release(circle.followers[i]);
+        }
+        for (int i = 0; i < 2; i++) {
+            expect_outcome(circle.sources[i].future, AT_ERROR_CANCELLED);
+            at_future_release(circle.sources[i].future);
+            at_promise_destroy(circle.promises[i]);
+        }
+    }
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&begin);
+    pthread_barrier_destroy(&end);
+    destroy_pool(pool);
+    fault_check_leaks(before);
+}

@@ -9,6 +9,7 @@
 #include <asynctools/task_manager.h>
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 TestSuite(task_manager_stress, .timeout = 100);
@@ -61,6 +62,76 @@ Test(task_manager_stress, g1_starts_race_a_join) {
         at_task_manager_destroy(manager);
         cr_assert_eq(tally_runs(&tally) + atomic_load(&refused), producers * per_round);
         cr_assert_eq(tally_drops(&tally), tally_runs(&tally));
+    }
+    destroy_pool(pool);
+}
+
+struct counting {
+    at_task_manager *manager;
+    _Atomic bool is_over;
+    _Atomic int wrong;
+};
+
+static void *count_all_the_time(void *context) {
+    struct counting *counting = context;
+    at_task_manager_counts counts;
+    uint64_t ended = 0;
+    while (!atomic_load(&counting->is_over)) {
+        at_task_manager_count(counting->manager, &counts);
+        uint64_t ended_now = counts.succeeded + counts.failed + counts.cancelled;
+        if (counts.started != counts.queued + counts.running + ended_now || ended_now < ended ||
+            counts.running > 3)
+            atomic_fetch_add(&counting->wrong, 1);
+        ended = ended_now;
+    }
+    return NULL;
+}
+
+static void *end_somehow(void *number) {
+    switch ((intptr_t)number % 4) {
+    case 0:
+        return at_fail(AT_ERROR_IO, "on purpose");
+    case 1:
+        return at_fail(AT_ERROR_CANCELLED, "on purpose");
+    default:
+        return number;
+    }
+}
+
+static void *start_some(void *context) {
+    struct counting *counting = context;
+    for (intptr_t i = 0; i < 20 * per_round; i++)
+        if (at_task_manager_start(counting->manager, end_somehow, (void *)i) != AT_OK)
+            atomic_fetch_add(&counting->wrong, 1);
+    return NULL;
+}
+
+/* Each child is counted in one place, at every moment; chunks go while others are written. */
+Test(task_manager_stress, g1_counts_add_up_at_every_moment) {
+    at_pool *pool = create_pool(workers);
+    for (int keeps = 0; keeps < 2; keeps++) {
+        struct counting counting = {0};
+        at_task_manager_options options = {
+            .max_concurrent = 3, .policy = AT_TASK_MANAGER_COLLECT, .no_outcomes = !keeps};
+        cr_assert_eq(at_task_manager_create(&counting.manager, pool, &options), AT_OK);
+        pthread_t threads[producers];
+        pthread_t counter;
+        cr_assert_eq(pthread_create(&counter, NULL, count_all_the_time, &counting), 0);
+        for (int i = 0; i < producers; i++)
+            cr_assert_eq(pthread_create(&threads[i], NULL, start_some, &counting), 0);
+        for (int i = 0; i < producers; i++)
+            pthread_join(threads[i], NULL);
+        cr_assert_eq(at_task_manager_join(counting.manager, PATIENCE), AT_ERROR_IO);
+        atomic_store(&counting.is_over, true);
+        pthread_join(counter, NULL);
+        at_task_manager_counts counts;
+        at_task_manager_count(counting.manager, &counts);
+        const uint64_t quarter = (uint64_t)producers * 20 * per_round / 4;
+        cr_expect_eq(counts.failed, quarter);
+        cr_expect_eq(counts.cancelled, quarter);
+        cr_expect_eq(counts.succeeded, 2 * quarter);
+        cr_expect_eq(atomic_load(&counting.wrong), 0);
+        at_task_manager_destroy(counting.manager);
     }
     destroy_pool(pool);
 }

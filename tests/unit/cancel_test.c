@@ -370,6 +370,55 @@ Test(cancel, a_deadline_calls_one_that_removes_itself) {
     fault_check_leaks(before);
 }
 
+static void *leave_callback(void *argument) {
+    struct self *self = argument;
+    AT_TIMEOUT(scope, AT_HOURS(1)) {
+        self->token = at_token_retain(at_scope_token(&scope));
+        at_cancel_callback_register(&self->callback, self->token, remove_self, self);
+    }
+    return argument;
+}
+
+/* Rule Z1: a shutdown waits for tasks, not for the deadline of a callback that one has left. */
+Test(cancel, a_shutdown_does_not_wait_for_a_callback) {
+    struct fault_usage before = fault_usage();
+    at_clock *clock = bind_virtual_clock();
+    at_pool *pool = create_pool(1);
+    struct self self = {0};
+    at_future *future = at_pool_submit(pool, leave_callback, &self);
+    wait_value(future);
+    at_future_release(future);
+    at_deadline began = at_after(0);
+    destroy_pool(pool);
+    cr_expect_eq(at_after(0), began);
+    cr_expect_eq(self.runs, 0);
+    at_cancel_callback_unregister(&self.callback);
+    at_token_release(self.token);
+    unbind_virtual_clock(clock);
+    fault_check_leaks(before);
+}
+
+static void *remove_callback(void *value, void *self) {
+    at_cancel_callback_unregister(&((struct self *)self)->callback);
+    return value;
+}
+
+/* What runs inline may not wait, and need not. */
+Test(cancel, an_inline_continuation_removes_one_with_a_deadline) {
+    struct fault_usage before = fault_usage();
+    at_pool *pool = create_pool(1);
+    struct self self = {0};
+    at_future *future = at_future_then_with(
+        at_pool_submit(pool, leave_callback, &self), remove_callback,
+        &(at_continuation_options){.executor = at_executor_inline(), .context = &self});
+    cr_expect_eq(wait_value(future), &self);
+    at_future_release(future);
+    at_token_release(self.token);
+    destroy_pool(pool);
+    cr_expect_eq(self.runs, 0);
+    fault_check_leaks(before);
+}
+
 static void *note_that_it_ran(void *tally) {
     tally_run(tally);
     return NULL;

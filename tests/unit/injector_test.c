@@ -50,7 +50,7 @@ static size_t take(ati_work *works, size_t limit) {
         return 0;
     for (size_t i = 0; i < found.count; i++)
         works[i] = ati_works_get(&found, i);
-    ati_injector_end_take(shard, found.count);
+    (void)ati_injector_end_take(shard, found.count);
     return found.count;
 }
 
@@ -148,8 +148,18 @@ Test(injector, shows_works_until_their_take_ends) {
     cr_expect(!ati_injector_is_empty(&injector));
     ati_works other;
     cr_expect_null(ati_injector_begin_take(&injector, 0, batch, &other), "one taker a shard");
-    ati_injector_end_take(shard, works.count);
+    cr_expect_not(ati_injector_end_take(shard, works.count));
     cr_expect(ati_injector_is_empty(&injector));
+}
+
+Test(injector, says_whether_a_take_left_works_behind) {
+    push(1, 2);
+    ati_works works;
+    ati_injector_shard *shard = ati_injector_begin_take(&injector, 0, 1, &works);
+    cr_assert_not_null(shard);
+    cr_expect(ati_injector_end_take(shard, 1));
+    cr_assert_eq(ati_injector_begin_take(&injector, 0, batch, &works), shard);
+    cr_expect_not(ati_injector_end_take(shard, 1));
 }
 
 Test(injector, passes_over_held_shards_to_the_last) {

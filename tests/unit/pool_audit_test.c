@@ -4,6 +4,8 @@
 #include "support/tasks.h"
 #include "support/test.h"
 
+#include "pool/pool.h"
+
 #include <string.h>
 
 TestSuite(pool_audit, .timeout = 60);
@@ -134,4 +136,40 @@ Test(pool_audit, refused_tasks_are_not_counted) {
     cr_expect_eq(audit.running, 1);
     gate_open(&gate);
     cr_expect_eq(destroy_pool(pool).accepted, 2);
+}
+
+static void *pass_on(void *value, void *context) {
+    (void)context;
+    return value;
+}
+
+static void *cancel_other(void *value, void *other) {
+    at_future_cancel(*(at_future **)other);
+    return value;
+}
+
+/* Rule S5: a continuation that is cancelled after its source has ended, but before the pool, which
+ * is gone, has refused to start it. */
+Test(pool_audit, cancelled_before_it_is_refused) {
+    at_pool *pool = create_pool(1);
+    at_future *source, *other = NULL;
+    at_promise *promise = create_promise(pool, &source);
+    at_continuation_options at_once = {.executor = at_executor_inline(), .context = &other};
+    at_future *first = at_future_then_with(at_future_retain(source), cancel_other, &at_once);
+    other = at_future_then(source, pass_on, NULL);
+    ati_pool_retain(pool);
+    destroy_pool(pool);
+    cr_assert_eq(at_promise_set(promise, NULL, NULL), AT_OK);
+    expect_outcome(first, AT_OK);
+    expect_outcome(other, AT_ERROR_CANCELLED);
+    at_pool_audit_result audit;
+    at_pool_audit(pool, &audit);
+    cr_expect(audit.balanced);
+    cr_expect_eq(audit.accepted, 1);
+    cr_expect_eq(audit.cancelled, 1);
+    cr_expect_eq(audit.pending, 0);
+    ati_pool_release(pool);
+    at_future_release(first);
+    at_future_release(other);
+    at_promise_destroy(promise);
 }

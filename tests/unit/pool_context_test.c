@@ -32,7 +32,7 @@ static void *see_recover(const at_error *error, void *seen) {
 
 static void see_finally(const at_outcome *outcome, void *seen) {
     (void)outcome;
-    see_context(seen);
+    *(ati_context **)seen = ati_context_current()->parent;
 }
 
 static ati_context *enter_context(void) {
@@ -76,7 +76,7 @@ static void *give(void *argument) {
     return argument;
 }
 
-/* Continuations too: the context where they were attached. */
+/* Continuations too: the context where they were attached; what cleans up, a shield in that. */
 Test(pool_context, continuations_run_under_the_context_of_their_attachment) {
     ati_context *seen[3] = {NULL};
     at_pool *pool = create_pool(1);
@@ -125,8 +125,40 @@ Test(pool_context, children_inherit) {
     fault_check_leaks((struct fault_usage){0});
 }
 
+static void *see_then_share(void *argument) {
+    ati_context **seen = argument;
+    AT_TRY(at_sleep(AT_MICROSECONDS(1)));
+    seen[0] = ati_context_current();
+    AT_TRY(at_pool_start(at_pool_current(), see_context, &seen[1]));
+    AT_SCOPE(scope, .timeout = 0) {
+        AT_TRY(at_pool_start(at_pool_current(), see_context, &seen[2]));
+        seen[3] = ati_context_current();
+    }
+    at_future_release(
+        at_future_then(at_pool_submit(at_pool_current(), give, NULL), see_then, &seen[4]));
+    return NULL;
+}
+
+/* A task that waits gets an operation of its own, which is not handed on: what it starts is not
+ * cancelled with it, and the operation does not grow from task to task. */
+Test(pool_context, an_operation_of_its_own_is_not_inherited) {
+    ati_context *unseen = (ati_context *)&unseen;
+    ati_context *seen[5] = {unseen, unseen, unseen, unseen, unseen};
+    at_pool *pool = create_pool(1);
+    at_future *future = at_pool_submit(pool, see_then_share, seen);
+    wait_value(future);
+    at_future_release(future);
+    destroy_pool(pool);
+    cr_expect_not_null(seen[0]);
+    cr_expect_null(seen[1], "where it is started");
+    cr_expect_eq(seen[2], seen[3], "in a scope");
+    cr_expect_null(seen[4], "where it is attached");
+    fault_check_leaks((struct fault_usage){0});
+}
+
 struct kin {
     ati_context *context;
+    ati_context *parent;
     uint64_t trace;
     at_status checked;
 };
@@ -134,15 +166,17 @@ struct kin {
 static void *see_kin(void *argument) {
     struct kin *kin = argument;
     kin->context = ati_context_current();
+    kin->parent = kin->context->parent;
     kin->trace = kin->context->trace_id[0];
     kin->checked = at_check();
     at_error_clear();
     return NULL;
 }
 
-/* A detached one has only the ids of the operation that it was started in. */
+/* A detached one has only the ids of the operation that it was started in: it is a root. */
 Test(pool_context, detached_tasks_keep_the_ids) {
-    struct kin kin[2] = {{.checked = AT_ERROR_FAILED}, {.checked = AT_ERROR_FAILED}};
+    struct kin kin[2] = {{.checked = AT_ERROR_FAILED, .parent = (ati_context *)&kin},
+                         {.checked = AT_ERROR_FAILED, .parent = (ati_context *)&kin}};
     struct kin left_out = {.context = NULL};
     at_pool *pool = create_pool(1);
     at_scope scope;
@@ -162,6 +196,7 @@ Test(pool_context, detached_tasks_keep_the_ids) {
     for (int i = 0; i < 2; i++) {
         cr_expect_eq(kin[i].checked, AT_OK);
         cr_expect_neq(kin[i].context, context);
+        cr_expect_null(kin[i].parent);
         cr_expect_eq(kin[i].trace, trace);
     }
     cr_expect_null(left_out.context);

@@ -2,7 +2,7 @@
  *
  * Rules X1, X2, X4, X6 and S4: scopes and their deadlines, in tasks and in plain threads. */
 #include "support/fault.h"
-#include "support/tasks.h"
+#include "support/fixture.h"
 #include "support/test.h"
 
 #include <asynctools/cancel.h>
@@ -14,24 +14,9 @@
 
 FAULT_INSTALL;
 
-TestSuite(scope, .timeout = 60);
+TestSuite(scope, .init = begin_with_clock, .fini = end_with_pool, .timeout = 60);
 
 static const at_duration long_time = AT_SECONDS(100000);
-
-/* Each test looks at these from a task and from a plain thread. */
-static void everywhere(void (*run)(void)) {
-    struct fault_usage before = fault_usage();
-    at_clock *clock = bind_virtual_clock();
-    at_pool *pool = create_pool(1);
-    run();
-    at_future *future = at_pool_submit(pool, (at_run_fn)(void *)run, NULL);
-    at_status status = at_future_wait(future, PATIENCE, NULL);
-    cr_expect_eq(status, AT_OK);
-    at_future_release(future);
-    destroy_pool(pool);
-    unbind_virtual_clock(clock);
-    fault_check_leaks(before);
-}
 
 /* Tasks leave a failure here; the test looks. */
 static _Atomic int failures;
@@ -43,7 +28,17 @@ static _Atomic int failed_line;
             atomic_store(&failed_line, __LINE__);                                                  \
         }                                                                                          \
     } while (0)
-#define EXPECT_NO_FAILURES cr_expect_eq(failures, 0, "line %d", (int)failed_line)
+
+/* Runs it in a plain thread and in a task, with two workers. */
+static void everywhere(void (*run)(void)) {
+    change_pool(2);
+    run();
+    at_future *future = at_pool_submit(pool, (at_run_fn)(void *)run, NULL);
+    at_status status = at_future_wait(future, PATIENCE, NULL);
+    cr_expect_eq(status, AT_OK);
+    at_future_release(future);
+    cr_expect_eq(failures, 0, "line %d", (int)failed_line);
+}
 
 /* -- Deadlines --------------------------------------------------------------------------------- */
 
@@ -71,7 +66,6 @@ static void time_out(void) {
 /* Rules X1 and X2: until the end of the scope, and no longer. */
 Test(scope, times_out) {
     everywhere(time_out);
-    EXPECT_NO_FAILURES;
 }
 
 static void nest(void) {
@@ -102,7 +96,6 @@ static void nest(void) {
 /* Rule X6: the minimum of all deadlines; rule X2: TIMED_OUT only where the deadline belongs. */
 Test(scope, nest) {
     everywhere(nest);
-    EXPECT_NO_FAILURES;
 }
 
 static void shielded(void) {
@@ -126,7 +119,6 @@ static void shielded(void) {
 /* Rule X4: cleaning up has a grace of its own, 5 s by default. */
 Test(scope, shield) {
     everywhere(shielded);
-    EXPECT_NO_FAILURES;
 }
 
 /* break and goto end a scope too. */
@@ -159,7 +151,6 @@ static void leave(void) {
 
 Test(scope, ends_however_it_is_left) {
     everywhere(leave);
-    EXPECT_NO_FAILURES;
 }
 
 /* -- Tasks below --------------------------------------------------------------------------------
@@ -171,8 +162,6 @@ static void *sleep_long(void *status) {
     return NULL;
 }
 
-static at_pool *the_pool;
-
 /* Rules S4 and X2: what is started in a scope belongs to it, and is cancelled where the scope times
  * out. */
 static void start_below(void) {
@@ -180,8 +169,8 @@ static void start_below(void) {
     at_future *futures[3];
     AT_TIMEOUT(scope, AT_SECONDS(1)) {
         for (int i = 0; i < 2; i++)
-            futures[i] = at_pool_submit(the_pool, sleep_long, &below[i]);
-        futures[2] = at_pool_submit(the_pool, sleep_long, &below[2]);
+            futures[i] = at_pool_submit(pool, sleep_long, &below[i]);
+        futures[2] = at_pool_submit(pool, sleep_long, &below[2]);
         CHECK(at_future_wait(futures[0], AT_FOREVER, NULL) == AT_ERROR_TIMED_OUT);
     }
     for (int i = 0; i < 3; i++) {
@@ -193,24 +182,11 @@ static void start_below(void) {
 }
 
 Test(scope, tasks_below) {
-    struct fault_usage before = fault_usage();
-    at_clock *clock = bind_virtual_clock();
-    the_pool = create_pool(2);
-    start_below();
-    at_future *future = at_pool_submit(the_pool, (at_run_fn)(void *)start_below, NULL);
-    at_status status = at_future_wait(future, PATIENCE, NULL);
-    cr_expect_eq(status, AT_OK);
-    at_future_release(future);
-    EXPECT_NO_FAILURES;
-    destroy_pool(the_pool);
-    unbind_virtual_clock(clock);
-    fault_check_leaks(before);
+    everywhere(start_below);
 }
 
 /* Rule X2: queued tasks of a cancelled scope never run, however they were started. */
 Test(scope, queued_tasks_never_run) {
-    struct fault_usage before = fault_usage();
-    at_pool *pool = create_pool(1);
     struct gate gate = GATE_CLOSED;
     struct tally tally = {0};
     at_future *held = at_pool_submit(pool, gate_pass, &gate);
@@ -232,11 +208,9 @@ Test(scope, queued_tasks_never_run) {
     at_future_release(held);
     at_future_release(queued);
     at_future_release(dropped);
-    at_pool_audit_result audit = destroy_pool(pool);
+    cr_expect_eq(end_pool().cancelled, 5);
     cr_expect_eq(tally_runs(&tally), 0);
     cr_expect_eq(tally_drops(&tally), 2);
-    cr_expect_eq(audit.cancelled, 5);
-    fault_check_leaks(before);
 }
 
 /* ThreadSanitizer knows only some thousand stacks. */
@@ -249,8 +223,7 @@ Test(scope, queued_tasks_never_run) {
 /* A hundred thousand tasks that wait end at once. */
 Test(scope, a_hundred_thousand_waits) {
     enum { count = WAIT_COUNT };
-    at_clock *clock = bind_virtual_clock();
-    at_pool *pool = create_pool(2);
+    change_pool(2);
     at_future **futures = malloc(count * sizeof *futures);
     static at_status statuses[count];
     at_scope scope;
@@ -269,9 +242,7 @@ Test(scope, a_hundred_thousand_waits) {
     at_token_release(token);
     at_error_clear();
     free(futures);
-    at_pool_audit_result audit = destroy_pool(pool);
-    cr_expect_eq(audit.cancelled, count);
-    unbind_virtual_clock(clock);
+    cr_expect_eq(end_pool().cancelled, count);
 }
 
 /* -- A token of the caller's --------------------------------------------------------------------
@@ -295,7 +266,7 @@ static void two_parents(void) {
         AT_TIMEOUT(outer, i == 0 ? AT_SECONDS(2) : AT_SECONDS(100)) {
             AT_SCOPE(inner, .token = token, .is_shielded = i == 2, .timeout = AT_SECONDS(50)) {
                 if (i > 0)
-                    CHECK(at_pool_start_later(the_pool, cancel_later, token, at_after(0)) == AT_OK);
+                    CHECK(at_pool_start_later(pool, cancel_later, token, at_after(0)) == AT_OK);
                 at_deadline began = at_after(0);
                 CHECK(at_sleep(AT_SECONDS(20)) != AT_OK);
                 at_duration lasted = at_after(0) - began;
@@ -314,18 +285,67 @@ static void two_parents(void) {
 }
 
 Test(scope, with_a_token) {
-    struct fault_usage before = fault_usage();
-    at_clock *clock = bind_virtual_clock();
-    the_pool = create_pool(2);
-    two_parents();
-    at_future *future = at_pool_submit(the_pool, (at_run_fn)(void *)two_parents, NULL);
-    at_status status = at_future_wait(future, PATIENCE, NULL);
-    cr_expect_eq(status, AT_OK);
-    at_future_release(future);
-    EXPECT_NO_FAILURES;
-    destroy_pool(the_pool);
-    unbind_virtual_clock(clock);
-    fault_check_leaks(before);
+    everywhere(two_parents);
+}
+
+/* -- Who looks first --------------------------------------------------------------------------
+ */
+
+/* Time passes, and nobody looks at the current scope. */
+static void let_pass(at_duration duration) {
+    AT_SHIELD(scope, AT_FOREVER)
+    CHECK(at_sleep(duration) == AT_OK);
+}
+
+/* The deadline of a token ends it, and the scope with it, whichever is looked at first. */
+static void pass_deadline_of_token(void) {
+    for (int token_first = 0; token_first < 2; token_first++) {
+        at_token *token = NULL;
+        AT_TIMEOUT(other, AT_SECONDS(3)) {
+            token = at_token_retain(at_scope_token(&other));
+        }
+        at_scope around, scope;
+        at_scope_begin(&around, NULL);
+        at_scope_begin(&scope, &(at_scope_options){.token = token, .timeout = AT_SECONDS(5)});
+        let_pass(AT_SECONDS(4));
+        if (token_first)
+            CHECK(at_token_reason(token) == AT_CANCEL_DEADLINE);
+        CHECK(at_check() == AT_ERROR_CANCELLED);
+        CHECK(at_token_reason(at_scope_token(&scope)) == AT_CANCEL_PARENT);
+        CHECK(at_token_reason(token) == AT_CANCEL_DEADLINE);
+        CHECK(at_scope_end(&scope) == AT_ERROR_CANCELLED);
+        CHECK(at_scope_end(&around) == AT_OK);
+        at_token_release(token);
+    }
+    at_error_clear();
+}
+
+Test(scope, the_deadline_of_a_token) {
+    everywhere(pass_deadline_of_token);
+}
+
+/* Rule X1: of deadlines that have passed the earliest is the reason. */
+static void pass_two_deadlines(void) {
+    for (int outer_first = 0; outer_first < 2; outer_first++) {
+        at_scope outer, middle, inner;
+        at_scope_begin(&outer, &(at_scope_options){.timeout = AT_SECONDS(3)});
+        at_scope_begin(&middle, NULL);
+        at_scope_begin(&inner, &(at_scope_options){.timeout = AT_SECONDS(2)});
+        let_pass(AT_SECONDS(4));
+        if (outer_first)
+            CHECK(at_token_reason(at_scope_token(&outer)) == AT_CANCEL_DEADLINE);
+        CHECK(at_check() == AT_ERROR_TIMED_OUT);
+        CHECK(at_scope_end(&inner) == AT_ERROR_TIMED_OUT);
+        CHECK(at_check() == AT_ERROR_CANCELLED);
+        CHECK(at_scope_end(&middle) == AT_ERROR_CANCELLED);
+        CHECK(at_check() == AT_ERROR_TIMED_OUT);
+        CHECK(at_scope_end(&outer) == AT_ERROR_TIMED_OUT);
+    }
+    at_error_clear();
+}
+
+Test(scope, the_earliest_deadline_counts) {
+    everywhere(pass_two_deadlines);
 }
 
 /* -- Reasons ------------------------------------------------------------------------------------
@@ -333,7 +353,6 @@ Test(scope, with_a_token) {
 
 /* Rule X1: the first reason stays. */
 Test(scope, the_first_reason_wins) {
-    at_clock *clock = bind_virtual_clock();
     at_scope scope;
     at_scope_begin(&scope, &(at_scope_options){.timeout = AT_SECONDS(1)});
     cr_expect_eq(at_token_cancel(at_scope_token(&scope)), AT_OK);
@@ -348,7 +367,6 @@ Test(scope, the_first_reason_wins) {
     cr_expect_eq(at_check(), AT_ERROR_TIMED_OUT);
     cr_expect_eq(at_scope_end(&scope), AT_ERROR_TIMED_OUT);
     at_error_clear();
-    unbind_virtual_clock(clock);
 }
 
 Test(scope, names_of_reasons) {

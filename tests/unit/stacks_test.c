@@ -108,30 +108,42 @@ static void write_all(int count) {
         *((char *)held[i] - 1) = 1;
 }
 
-/* Half a slab at once; and all of it when nothing is in use, without being asked for. */
+static void give_some(ati_stacks *stacks, int first, int end, int step) {
+    for (int i = first; i < end; i += step)
+        ati_stacks_give(stacks, held[i]);
+}
+
+/* No more is kept than is in use, and what goes without being asked for goes in large pieces. */
 Test(stacks, memory_is_returned_in_large_pieces) {
     ati_stacks stacks;
     ati_stacks_init(&stacks, stack_bytes, 0, ATI_STACK_GUARD_ADVICE);
     take_all(&stacks, 2 * per_slab);
     write_all(2 * per_slab);
-    for (int i = 0; i < 31; i++)
-        ati_stacks_give(&stacks, held[2 * i]);
-    cr_assert_eq(stacks.spent_count, 31);
-    cr_assert(is_resident((char *)held[0], stacks.page_bytes));
-    ati_stacks_give(&stacks, held[62]);
+    cr_assert_eq(ati_stacks_return_at(&stacks), AT_FOREVER);
+    give_some(&stacks, 0, per_slab, 1);
+    cr_assert_eq(stacks.spent_count, per_slab, "as much as is in use");
+    give_some(&stacks, per_slab, per_slab + 31, 1);
+    cr_assert_eq(stacks.spent_count, per_slab + 31, "half a slab at least");
+    ati_stacks_give(&stacks, held[per_slab + 31]);
+    cr_assert_eq(stacks.spent_count, per_slab);
+    for (int i = 0; i < 2 * per_slab; i++)
+        cr_assert_eq(is_resident((char *)held[i], stacks.page_bytes),
+                     i < per_slab || i >= per_slab + 32);
+    give_some(&stacks, per_slab + 32, 2 * per_slab, 2);
+    cr_assert_eq(stacks.spent_count, per_slab + 16, "not in many pieces");
+    cr_assert_neq(ati_stacks_return_at(&stacks), AT_FOREVER);
+    ati_stacks_return(&stacks);
     cr_assert_eq(stacks.spent_count, 0);
-    for (int i = 0; i < per_slab; i++)
+    for (int i = per_slab + 32; i < 2 * per_slab; i++)
         cr_assert_eq(is_resident((char *)held[i], stacks.page_bytes), i % 2);
     /* One with memory is taken before one without. */
-    ati_stacks_give(&stacks, held[1]);
-    char *lowest = held[1]->lowest;
-    held[1] = ati_stacks_take(&stacks, 1);
-    cr_assert_eq(held[1]->lowest, lowest);
+    char *lowest = held[per_slab + 33]->lowest;
+    ati_stacks_give(&stacks, held[per_slab + 33]);
+    held[per_slab + 33] = ati_stacks_take(&stacks, 1);
+    cr_assert_eq(held[per_slab + 33]->lowest, lowest);
     cr_assert_eq(stacks.spent_count, 0);
-    for (int i = 0; i < 32; i++)
-        held[2 * i] = ati_stacks_take(&stacks, 1);
-    give_all(&stacks, 2 * per_slab);
-    cr_assert_eq(stacks.spent_count, 0);
+    give_some(&stacks, per_slab + 33, 2 * per_slab, 2);
+    ati_stacks_return(&stacks);
     cr_assert_eq(stacks.slab_count, 1);
     ati_stacks_deinit(&stacks);
 }
@@ -173,6 +185,8 @@ Test(stacks, unused_slabs_are_unmapped) {
     take_all(&stacks, 4 * per_slab);
     cr_assert_eq(stacks.slab_count, 4);
     give_all(&stacks, 4 * per_slab);
+    cr_assert_eq(stacks.slab_count, 3, "one was unmapped, and one is kept without memory");
+    ati_stacks_return(&stacks);
     cr_assert_eq(stacks.slab_count, 1);
     take_all(&stacks, 2 * per_slab);
     cr_assert_eq(stacks.slab_count, 2);

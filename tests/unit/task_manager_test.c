@@ -354,6 +354,15 @@ Test(task_manager, s1_a_closed_pool_refuses_and_the_caller_keeps_the_argument) {
     at_task_options owned = {.run = give_owned, .argument = &tally, .drop = tally_drop};
     cr_assert_eq(at_task_manager_start_with(manager, &owned), AT_ERROR_CLOSED);
     cr_assert_eq(tally_drops(&tally), 0);
+    struct fault_usage before = fault_usage();
+    for (int i = 0; i < 1000; i++)
+        cr_assert_eq(at_task_manager_start(manager, give_back, NULL), AT_ERROR_CLOSED);
+    at_error_clear();
+    cr_expect_leq(fault_usage().bytes, before.bytes, "what was refused takes no room");
+    at_task_manager_counts counts;
+    at_task_manager_count(manager, &counts);
+    cr_expect_eq(counts.started, 1);
+    cr_expect_eq(counts.succeeded, 1);
     at_outcome outcomes[1];
     cr_assert_eq(at_task_manager_gather(manager, outcomes, 1), AT_OK);
     at_task_manager_destroy(manager);
@@ -548,6 +557,22 @@ Test(task_manager, c4_a_submitted_child_is_cancelled_alone) {
     at_task_manager_destroy(manager);
     destroy_pool(pool);
     unbind_virtual_clock(clock);
+}
+
+Test(task_manager, g2_a_success_that_nobody_wants_decides_nothing) {
+    at_pool *pool = create_pool(1);
+    at_task_manager_options options = {.policy = AT_TASK_MANAGER_ANY};
+    at_task_manager *manager = create_with(pool, &options);
+    struct gate gate = GATE_CLOSED;
+    at_future *future = at_task_manager_submit(manager, gate_pass, &gate);
+    gate_await(&gate, 1);
+    at_future_cancel(future);
+    gate_open(&gate);
+    expect_end(future, AT_ERROR_CANCELLED);
+    start(manager, fail_io, NULL);
+    cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_ERROR_IO);
+    at_task_manager_destroy(manager);
+    destroy_pool(pool);
 }
 
 struct own_future {

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/context.h"
 
+#include <asynctools/fork.h>
 #include <asynctools/sleep.h>
 #include <asynctools/timer.h>
 
@@ -339,6 +340,40 @@ Test(timer, a_task_frees_its_own_timer) {
     }
     destroy_pool(pool);
     cr_expect_eq(tally_runs(&tally), 10);
+}
+
+/* Forks a call, and waits until another worker has taken it. */
+struct forking {
+    at_timer timer;
+    _Atomic bool is_taken;
+    struct tally tally;
+};
+
+static void *unregister_forked(void *argument) {
+    struct forking *forking = argument;
+    atomic_store(&forking->is_taken, true);
+    at_timer_unregister(&forking->timer);
+    return tally_run(&forking->tally);
+}
+
+static void *fork_unregister(void *argument) {
+    struct forking *forking = argument;
+    at_fork fork;
+    at_fork_start(&fork, unregister_forked, forking);
+    while (!atomic_load(&forking->is_taken))
+        continue;
+    at_fork_join(&fork, unregister_forked);
+    return NULL;
+}
+
+/* A part of the timer's own task, made by another worker, ends the timer like the rest of it. */
+Test(timer, a_forked_call_of_its_task_unregisters_it) {
+    at_pool *pool = create_pool(2);
+    struct forking forking = {.is_taken = false};
+    at_timer_init(&forking.timer, pool, fork_unregister, &forking);
+    cr_assert_eq(at_timer_start(&forking.timer, at_after(0)), AT_OK);
+    destroy_pool(pool);
+    cr_expect_eq(tally_runs(&forking.tally), 1);
 }
 
 /* -- The operation, and failing -- */

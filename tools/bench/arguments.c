@@ -19,12 +19,12 @@ static void print_help(const struct command_spec *command) {
     printf("  %-22s %s\n", "--help", "print this help");
 }
 
-static enum arguments_result complain(const struct command_spec *command, const char *format,
-                                      const char *first, const char *second) {
+static bool complain(const struct command_spec *command, const char *format, const char *first,
+                     const char *second) {
     fprintf(stderr, "at-bench %s: ", command->name);
     fprintf(stderr, format, first, second);
     fprintf(stderr, " (at-bench %s --help lists the options)\n", command->name);
-    return ARGUMENTS_WRONG;
+    return false;
 }
 
 /* Reads one number that ends where `*text` has `end` or nothing; moves `*text` past it. */
@@ -53,8 +53,34 @@ static bool read_counts(const struct option_spec *option, const char *text) {
     }
 }
 
-static enum arguments_result set_option(const struct command_spec *command,
-                                        const struct option_spec *option, const char *value) {
+static bool choose(struct named_choice *choice, const char *name) {
+    for (int i = 0; choice->names[i]; i++)
+        if (strcmp(name, choice->names[i]) == 0) {
+            choice->chosen = i;
+            return true;
+        }
+    return false;
+}
+
+/* "fixed, uniform or exponential, not 'odd'" */
+static bool complain_of_choice(const struct command_spec *command, const struct option_spec *option,
+                               const char *value) {
+    const struct named_choice *choice = option->target;
+    char text[256];
+    size_t length = 0;
+    for (int i = 0; choice->names[i] && length < sizeof(text); i++)
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%s",
+                                   i == 0                 ? ""
+                                   : choice->names[i + 1] ? ", "
+                                                          : " or ",
+                                   choice->names[i]);
+    if (length < sizeof(text))
+        snprintf(text + length, sizeof(text) - length, ", not '%s'", value);
+    return complain(command, "%s takes %s", option->name, text);
+}
+
+static bool set_option(const struct command_spec *command, const struct option_spec *option,
+                       const char *value) {
     char range[160];
     snprintf(range, sizeof(range), "%s from %ld to %ld, not '%s'",
              option->kind == OPTION_COUNT ? "a whole number"
@@ -63,26 +89,26 @@ static enum arguments_result set_option(const struct command_spec *command,
     switch (option->kind) {
     case OPTION_FLAG:
         *(bool *)option->target = true;
-        return ARGUMENTS_OK;
+        return true;
     case OPTION_COUNT: {
         long count;
         if (!read_count(option, &value, &count) || *value != '\0')
             return complain(command, "%s takes %s", option->name, range);
         *(long *)option->target = count;
-        return ARGUMENTS_OK;
+        return true;
     }
     case OPTION_COUNTS:
-        if (!read_counts(option, value))
-            return complain(command, "%s takes %s", option->name, range);
-        return ARGUMENTS_OK;
+        return read_counts(option, value) || complain(command, "%s takes %s", option->name, range);
     case OPTION_TEXT:
         if (*value == '\0')
             return complain(command, "%s takes %s that is not empty", option->name,
                             option->value_name);
         *(const char **)option->target = value;
-        return ARGUMENTS_OK;
+        return true;
+    case OPTION_CHOICE:
+        return choose(option->target, value) || complain_of_choice(command, option, value);
     }
-    return ARGUMENTS_WRONG;
+    return false;
 }
 
 static const struct option_spec *find_option(const struct command_spec *command, const char *name,
@@ -96,8 +122,8 @@ static const struct option_spec *find_option(const struct command_spec *command,
 }
 
 /* Takes the option at `*at`, and its value, which may be the next argument. */
-static enum arguments_result take_option(const struct command_spec *command, int argument_count,
-                                         char **arguments, int *at) {
+static bool take_option(const struct command_spec *command, int argument_count, char **arguments,
+                        int *at) {
     const char *argument = arguments[(*at)++];
     size_t length = strcspn(argument, "=");
     const char *value = argument[length] ? argument + length + 1 : NULL;
@@ -114,8 +140,9 @@ static enum arguments_result take_option(const struct command_spec *command, int
     return set_option(command, option, value);
 }
 
-enum arguments_result arguments_parse(const struct command_spec *command, int argument_count,
-                                      char **arguments, const char **positional) {
+/* Goes through the arguments; true also when only the help was printed. */
+static bool parse_all(const struct command_spec *command, int argument_count, char **arguments,
+                      const char **positional, bool *is_helped) {
     int positional_count = 0;
     bool options_end = false;
     for (int i = 0; i < argument_count;) {
@@ -126,11 +153,11 @@ enum arguments_result arguments_parse(const struct command_spec *command, int ar
         } else if (!options_end &&
                    (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)) {
             print_help(command);
-            return ARGUMENTS_HELP;
+            *is_helped = true;
+            return true;
         } else if (!options_end && argument[0] == '-' && argument[1] != '\0') {
-            enum arguments_result result = take_option(command, argument_count, arguments, &i);
-            if (result != ARGUMENTS_OK)
-                return result;
+            if (!take_option(command, argument_count, arguments, &i))
+                return false;
         } else if (positional_count == command->max_positional) {
             return complain(command, "'%s' is one argument too many%s", argument, "");
         } else {
@@ -138,7 +165,14 @@ enum arguments_result arguments_parse(const struct command_spec *command, int ar
             i++;
         }
     }
-    if (positional_count < command->min_positional)
-        return complain(command, "%s is missing%s", command->usage, "");
-    return ARGUMENTS_OK;
+    return positional_count >= command->min_positional ||
+           complain(command, "%s is missing%s", command->usage, "");
+}
+
+bool arguments_parse(const struct command_spec *command, int argument_count, char **arguments,
+                     const char **positional, int *exit_status) {
+    bool is_helped = false;
+    bool well = parse_all(command, argument_count, arguments, positional, &is_helped);
+    *exit_status = well ? 0 : EXIT_WRONG_ARGUMENT;
+    return well && !is_helped;
 }

@@ -13,11 +13,22 @@ struct count_list {
     int count;
 };
 
+/* What an option that takes one of a few names gives. */
+struct named_choice {
+    const char *const *names; /* ends with NULL */
+    int chosen;               /* place of the name */
+};
+
+static inline const char *named_choice_name(const struct named_choice *choice) {
+    return choice->names[choice->chosen];
+}
+
 enum option_kind {
     OPTION_FLAG,   /* no value; target is a bool */
     OPTION_COUNT,  /* a whole number from min to max; target is a long */
     OPTION_COUNTS, /* such numbers with commas between them; target is a count_list */
     OPTION_TEXT,   /* target is a const char * */
+    OPTION_CHOICE, /* one of a few names; target is a named_choice */
 };
 
 struct option_spec {
@@ -41,11 +52,12 @@ struct command_spec {
     int max_positional;
 };
 
-enum arguments_result { ARGUMENTS_OK, ARGUMENTS_HELP, ARGUMENTS_WRONG };
+enum { EXIT_WRONG_ARGUMENT = 2 };
 
 /* Fills the targets of the options, and `positional` (room for max_positional). What is wrong is
- * said on standard error, naming the option; --help prints the help. */
-enum arguments_result arguments_parse(const struct command_spec *command, int argument_count,
-                                      char **arguments, const char **positional);
+ * said on standard error, naming the option; --help prints the help. False: the command is not to
+ * go on, and is to end with `exit_status`. */
+bool arguments_parse(const struct command_spec *command, int argument_count, char **arguments,
+                     const char **positional, int *exit_status);
 
 #endif

@@ -54,7 +54,13 @@ struct benchmark_sample {
 
 struct benchmark_metric {
     const char *name;
-    const char *unit; /* "ns", "us" or "B" */
+    const char *unit; /* "ns", "us", "ms", "B" or "%" */
+};
+
+/* What else each subject is compared with. */
+struct benchmark_reference {
+    const char *subject; /* its name, or NULL: nothing */
+    const char *title;   /* of the column */
 };
 
 struct benchmark {
@@ -63,9 +69,10 @@ struct benchmark {
     const char *parameter; /* what --threads means here, or NULL */
     struct count_list parameters;
     struct benchmark_metric metrics[BENCHMARK_METRICS]; /* without a name after the last */
-    bool shows_rate;                                    /* millions a second beside it */
-    const void *data;                                   /* for the functions below */
-    bool by_workers; /* subjects differ in their workers, too, and are compared with each other */
+    struct benchmark_reference reference;
+    bool shows_rate;  /* millions a second beside it */
+    const void *data; /* for the functions below */
+    bool by_workers;  /* subjects differ in their workers, too, and are compared with each other */
     size_t (*list_subjects)(const struct benchmark_settings *settings, struct subject *subjects);
     /* Gives false, after a message, when it cannot be measured. */
     bool (*measure)(const struct subject *subject, const struct benchmark_settings *settings,

@@ -64,7 +64,8 @@ static json_t *make_entry(const struct benchmark_result *result, const char *run
 }
 
 static double count_cpu(const struct benchmark_result *result, int metric, double cpu_ns) {
-    return strcmp(result->benchmark->metrics[metric].unit, "us") == 0 ? cpu_ns / 1e3 : cpu_ns;
+    const char *unit = result->benchmark->metrics[metric].unit;
+    return strcmp(unit, "us") == 0 ? cpu_ns / 1e3 : strcmp(unit, "ms") == 0 ? cpu_ns / 1e6 : cpu_ns;
 }
 
 static void add_rounds(const struct benchmark_result *result, size_t subject, int metric,

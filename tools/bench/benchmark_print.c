@@ -4,6 +4,7 @@
 #include "statistics.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* What a row is compared with, all of the same run. 0: there is no such subject. */
 struct comparison {
@@ -11,6 +12,7 @@ struct comparison {
     double best_peer;  /* with as many workers */
     double one_worker; /* of the same subject */
     double copies;     /* with as many workers */
+    double reference;
 };
 
 static struct comparison compare(const struct benchmark_result *result, const struct subject *own,
@@ -19,6 +21,9 @@ static struct comparison compare(const struct benchmark_result *result, const st
     for (size_t i = 0; i < result->subject_count; i++) {
         const struct subject *subject = &result->series[i].subject;
         double median = benchmark_median(result, i, metric);
+        const char *reference = result->benchmark->reference.subject;
+        if (reference && strcmp(subject->name, reference) == 0)
+            found.reference = median;
         if (subject->role == SUBJECT_SEQUENTIAL)
             found.sequential = median;
         if (subject->data == own->data && subject->role == own->role && subject->workers == 1)
@@ -75,6 +80,8 @@ static void print_row(const struct benchmark_result *result, size_t row, int met
         print_ratio(median, with.sequential);
         print_speed_up(&with, series->subject.role, median);
     }
+    if (benchmark->reference.subject)
+        print_ratio(median, with.reference);
     print_ratio(median, with.best_peer);
     if (series->subject.role == SUBJECT_BESIDE)
         printf("  beside");
@@ -95,6 +102,8 @@ static void print_title(const struct benchmark *benchmark, int metric) {
         printf(" %9s", "M/s");
     if (benchmark->by_workers)
         printf(" %9s %9s %9s", "to seq.", "speed-up", "of copies");
+    if (benchmark->reference.subject)
+        printf(" %9s", benchmark->reference.title);
     printf(" %9s\n", "to best");
 }
 

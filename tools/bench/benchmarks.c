@@ -32,5 +32,11 @@ const struct benchmark *const benchmarks[] = {
     &benchmark_cancel_suspended,
     &benchmark_scope,
     &benchmark_submit_in_scope,
+    &benchmark_manager,
+    &benchmark_manager_sleep,
+    &benchmark_map,
+    &benchmark_strand,
+    &benchmark_keyed,
+    &benchmark_task_pool,
     NULL,
 };

@@ -32,5 +32,11 @@ extern const struct benchmark benchmark_timer_lateness;
 extern const struct benchmark benchmark_cancel_suspended;
 extern const struct benchmark benchmark_scope;
 extern const struct benchmark benchmark_submit_in_scope;
+extern const struct benchmark benchmark_manager;
+extern const struct benchmark benchmark_manager_sleep;
+extern const struct benchmark benchmark_map;
+extern const struct benchmark benchmark_strand;
+extern const struct benchmark benchmark_keyed;
+extern const struct benchmark benchmark_task_pool;
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef BENCH_FETCH_H
 #define BENCH_FETCH_H
 
-#include "fetch_gate.h"
+#include "arguments.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -13,7 +13,7 @@
  * nothing else. */
 
 /* How the server's delays are spread about their mean. */
-enum fetch_spread { FETCH_FIXED, FETCH_UNIFORM, FETCH_EXPONENTIAL, FETCH_SPREADS };
+enum fetch_spread { FETCH_FIXED, FETCH_UNIFORM, FETCH_EXPONENTIAL };
 
 struct fetch_options {
     long requests;
@@ -22,11 +22,10 @@ struct fetch_options {
     long delay_ms;   /* of the server, on average */
     long fail_percent;
     long threads; /* workers */
-    const char *spread_name;
     const char *json_path;
-    enum fetch_spread spread;
-    bool fail_fast; /* the first answer that says "failed" cancels the rest */
-    bool plain;     /* run the program with a thread for each request, too */
+    struct named_choice spread; /* an enum fetch_spread */
+    bool fail_fast;             /* the first answer that says "failed" cancels the rest */
+    bool plain;                 /* run the program with a thread for each request, too */
 };
 
 /* How a request has ended. Zero: it never began, or was stopped. */
@@ -40,7 +39,6 @@ enum fetch_outcome {
 };
 
 struct fetch_request {
-    struct fetch_turn turn; /* for the program on the library */
     struct fetch_run *run;
     int64_t began_ns;
     int64_t latency_ns; /* from its begin to its end */

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "commands.h"
 
-#include "arguments.h"
 #include "child.h"
 #include "fetch_server.h"
 #include "messages.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +14,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum {
-    EXIT_WRONG_ARGUMENT = 2,
-    EXIT_INTERRUPTED = 130,
-    OTHER_DESCRIPTORS = 64, /* of both processes, beside the sockets */
-};
+enum { OTHER_DESCRIPTORS = 64 }; /* of both processes, beside the sockets */
 
-static const char *const spread_names[FETCH_SPREADS] = {
+static const char *const spread_names[] = {
     [FETCH_FIXED] = "fixed",
     [FETCH_UNIFORM] = "uniform",
     [FETCH_EXPONENTIAL] = "exponential",
+    NULL,
 };
 
 /* Readable once Ctrl-C has been pressed. */
@@ -36,8 +31,8 @@ static void note_interrupt(int signal_number) {
     fetch_ask_to_stop(interrupt_descriptor);
 }
 
-static enum arguments_result read_arguments(int argument_count, char **arguments,
-                                            struct fetch_options *options) {
+static bool read_arguments(int argument_count, char **arguments, struct fetch_options *options,
+                           int *status) {
     const char *none[1];
     const struct option_spec specs[] = {
         {"--requests", "N", OPTION_COUNT, &options->requests, 1, 10000000,
@@ -48,14 +43,13 @@ static enum arguments_result read_arguments(int argument_count, char **arguments
          "of each request, 0 for none; default: 5000"},
         {"--delay", "MS", OPTION_COUNT, &options->delay_ms, 0, 3600000,
          "what the server takes for an answer, on average; default: 100"},
-        {"--spread", "NAME", OPTION_TEXT, &options->spread_name, 0, 0,
+        {"--spread", "NAME", OPTION_CHOICE, &options->spread, 0, 0,
          "of that: fixed, uniform (from 0 to twice as long, the default) or exponential"},
         {"--fail", "PERCENT", OPTION_COUNT, &options->fail_percent, 0, 100,
          "so many answers say that it failed; default: 0"},
         {"--fail-fast", NULL, OPTION_FLAG, &options->fail_fast, 0, 0,
          "the first such answer cancels the rest; 1 is returned then"},
-        {"--threads", "N", OPTION_COUNT, &options->threads, 1, 256,
-         "workers of the pool; default: the CPUs this process may use"},
+        command_threads_option(&options->threads),
         {"--plain", NULL, OPTION_FLAG, &options->plain, 0, 0,
          "compare with a program that has a thread for each request"},
         {"--json", "FILE", OPTION_TEXT, &options->json_path, 0, 0, "write the result to FILE"},
@@ -67,18 +61,7 @@ static enum arguments_result read_arguments(int argument_count, char **arguments
         .options = specs,
         .option_count = sizeof(specs) / sizeof(specs[0]),
     };
-    return arguments_parse(&command, argument_count, arguments, none);
-}
-
-static bool find_spread(struct fetch_options *options) {
-    for (int i = 0; i < FETCH_SPREADS; i++)
-        if (strcmp(options->spread_name, spread_names[i]) == 0) {
-            options->spread = (enum fetch_spread)i;
-            return true;
-        }
-    fprintf(stderr, "at-bench fetch: --spread takes fixed, uniform or exponential, not '%s'\n",
-            options->spread_name);
-    return false;
+    return arguments_parse(&command, argument_count, arguments, none, status);
 }
 
 /* A socket for each request at once, on both sides. */
@@ -105,13 +88,10 @@ static bool allow_descriptors(const struct fetch_options *options) {
 }
 
 static bool catch_interrupt(void) {
-    /* The second Ctrl-C ends the process as usual. */
-    struct sigaction action = {.sa_handler = note_interrupt, .sa_flags = SA_RESETHAND | SA_RESTART};
     interrupt_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (interrupt_descriptor < 0)
         return false;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    command_on_interrupt(note_interrupt, true);
     return true;
 }
 
@@ -199,14 +179,12 @@ int fetch_command(int argument_count, char **arguments) {
         .concurrency = 2000,
         .timeout_ms = 5000,
         .delay_ms = 100,
-        .spread_name = spread_names[FETCH_UNIFORM],
+        .spread = {spread_names, FETCH_UNIFORM},
         .threads = command_cpu_count(),
     };
-    enum arguments_result parsed = read_arguments(argument_count, arguments, &options);
-    if (parsed != ARGUMENTS_OK)
-        return parsed == ARGUMENTS_HELP ? 0 : EXIT_WRONG_ARGUMENT;
-    if (!find_spread(&options))
-        return EXIT_WRONG_ARGUMENT;
+    int status;
+    if (!read_arguments(argument_count, arguments, &options, &status))
+        return status;
     if (!allow_descriptors(&options))
         return 1;
     int error = fetch_server_start(&server, &options);
@@ -216,7 +194,7 @@ int fetch_command(int argument_count, char **arguments) {
     }
     if (error != 0)
         return fail("cannot start the server: ", describe_errno(error));
-    int status = 1;
+    status = 1;
     if (run_programs(&options, server.port, &figures, &plain))
         status = report(&options, &figures, options.plain ? &plain : NULL);
     fetch_server_stop(&server);

@@ -14,7 +14,7 @@ static double per_second(const struct fetch_figures *figures) {
 static void print_outcomes(const struct fetch_options *options,
                            const struct fetch_figures *figures) {
     printf("%ld requests, at most %ld at once, the server takes %ld ms (%s)\n", options->requests,
-           options->concurrency, options->delay_ms, options->spread_name);
+           options->concurrency, options->delay_ms, named_choice_name(&options->spread));
     printf("  succeeded        %" PRId64 "\n  failed           %" PRId64
            "\n  timed out        %" PRId64 "\n  cancelled        %" PRId64 "\n",
            figures->counts[FETCH_SUCCEEDED], figures->counts[FETCH_FAILED],
@@ -71,9 +71,9 @@ bool fetch_write_json(const struct fetch_options *options, const struct fetch_fi
     json_t *object = json_pack(
         "{sI sI sI sI ss sI sI sb sb}", "requests", (json_int_t)options->requests, "concurrency",
         (json_int_t)options->concurrency, "timeout_ms", (json_int_t)options->timeout_ms, "delay_ms",
-        (json_int_t)options->delay_ms, "spread", options->spread_name, "fail_percent",
-        (json_int_t)options->fail_percent, "workers", (json_int_t)options->threads, "fail_fast",
-        options->fail_fast, "interrupted", figures->interrupted);
+        (json_int_t)options->delay_ms, "spread", named_choice_name(&options->spread),
+        "fail_percent", (json_int_t)options->fail_percent, "workers", (json_int_t)options->threads,
+        "fail_fast", options->fail_fast, "interrupted", figures->interrupted);
     json_object_set_new(object, "library", make_figures(figures));
     json_object_set_new(object, "plain", plain ? make_figures(plain) : json_null());
     int result = json_dump_file(object, options->json_path, JSON_INDENT(2));

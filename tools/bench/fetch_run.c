@@ -59,7 +59,7 @@ static double choose(long number) {
 
 int64_t fetch_delay_ns(const struct fetch_options *options, long number) {
     double mean = (double)options->delay_ms * NS_PER_MS;
-    switch (options->spread) {
+    switch (options->spread.chosen) {
     case FETCH_UNIFORM:
         return (int64_t)(2 * mean * choose(number));
     case FETCH_EXPONENTIAL:

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EXIT_WRONG_ARGUMENT = 2, WARM_UP_TASKS = 1000, SETTLE_NS = 200000000 };
+enum { WARM_UP_TASKS = 1000, SETTLE_NS = 200000000 };
 
 struct idle_case {
     const struct peer *peer;
@@ -113,9 +113,9 @@ int idle_command(int argument_count, char **arguments) {
         .help = "Measures what an idle pool costs: CPU time, and memory beyond an empty program.",
         .options = specs,
         .option_count = sizeof(specs) / sizeof(specs[0])};
-    enum arguments_result parsed = arguments_parse(&command, argument_count, arguments, none);
-    if (parsed != ARGUMENTS_OK)
-        return parsed == ARGUMENTS_HELP ? 0 : EXIT_WRONG_ARGUMENT;
+    int status;
+    if (!arguments_parse(&command, argument_count, arguments, none, &status))
+        return status;
     struct idle_case what = {.workers = (int)workers, .seconds = seconds};
     printf("%-30s %14s %12s %14s\n", "", "CPU ms", "switches", "resident KiB");
     for (size_t i = 0; peers[i]; i++) {

@@ -79,7 +79,15 @@ struct index_listing {
     size_t directory_count;
 };
 
-struct index_chunk; /* of memory for the two above */
+/* Some files of a directory, to be read together. */
+struct index_batch {
+    struct index_batch *next; /* of its worker */
+    struct index_directory *directory;
+    struct index_file *first;
+    size_t count;
+};
+
+struct index_chunk; /* of memory for the three above */
 
 /* What one thread owns of a run. The progress members are its alone to write; others may read. */
 struct index_worker {
@@ -91,6 +99,9 @@ struct index_worker {
     struct index_worker *next;
     struct index_totals totals;
     struct index_file *partitions[INDEX_PARTITIONS];
+    struct index_batch *batches; /* noted, the last one first */
+    size_t batch_count;
+    char lost[512]; /* what the current task has lost first, or "" */
     struct index_chunk *chunks;
     size_t chunk_used;
     struct content_reader *reader;
@@ -101,14 +112,15 @@ struct index_run {
     uint64_t serial; /* never used twice in a process */
     int root_descriptor;
     const char *root_path;
-    at_logger *log;           /* may be NULL */
-    const atomic_bool *stop;  /* somebody wants the end of the program */
-    atomic_bool is_cancelled; /* the scope of the run is */
-    at_token *token;          /* of that scope */
-    at_duration timeout;      /* 0: none */
-    bool is_fail_fast;        /* the first file that is lost cancels the scope */
-    char first_lost[512];     /* written by the one that cancelled it */
-    pthread_mutex_t lock;     /* guards the list of workers while the run goes on */
+    at_logger *log;          /* may be NULL */
+    const atomic_bool *stop; /* somebody wants the end of the program */
+    void *program;           /* its own */
+    bool has_scope;          /* tasks may be cancelled */
+    at_duration timeout;     /* 0: none */
+    bool is_fail_fast;       /* the first file that is lost ends the run */
+    atomic_size_t batches;   /* of files, once the tree is walked; 0: not known */
+    atomic_size_t batches_done;
+    pthread_mutex_t lock; /* guards the list of workers while the run goes on */
     struct index_worker *_Atomic workers;
 };
 
@@ -136,6 +148,14 @@ int index_list(struct index_worker *worker, struct index_directory *directory,
 void index_read(struct index_worker *worker, int directory_descriptor, struct index_file *first,
                 size_t count);
 
+/* Notes batches of all files of a listing; without memory it reads them at once. */
+void index_add_batches(struct index_worker *worker, struct index_directory *directory,
+                       struct index_listing *listing, int directory_descriptor);
+
+/* Gives all that were noted, in an array that the caller frees, and their number; NULL without
+ * memory. Nobody may note any meanwhile. */
+struct index_batch *index_collect_batches(const struct index_run *run, size_t *count);
+
 /* Opens the directory of a batch of files again; -1 with errno. */
 int index_open_directory(const struct index_run *run, const struct index_directory *directory);
 
@@ -144,8 +164,9 @@ int index_open_directory(const struct index_run *run, const struct index_directo
 void index_format_path(const struct index_run *run, const struct index_directory *directory,
                        const char *name, char path[]);
 
-/* Counts a problem and writes it to the log; the first by which a file was lost cancels a run that
- * is to fail fast. `name` may be NULL; so may `why`. */
+/* Counts a problem and writes it to the log; where a file or directory was lost by it, and this is
+ * the first of the task in a run that is to fail fast, it is kept in `worker->lost`. `name` may be
+ * NULL; so may `why`. */
 void index_note(struct index_worker *worker, enum index_problem problem,
                 const struct index_directory *directory, const char *name, const char *why);
 
@@ -192,8 +213,8 @@ struct index_result {
     uint64_t read_ns;           /* walking and reading */
     uint64_t total_ns;          /* and searching duplicates */
     bool complete;              /* everything was read */
-    at_cancel_reason reason;    /* why not, if the scope was cancelled */
-    char message[256];          /* why it failed, where an errno does not say it all */
+    at_cancel_reason reason;    /* why not, if the tasks were cancelled */
+    char message[512];          /* why it failed, or what ended it */
 };
 
 /* Each gives 0 or an errno; the run must have been initialised. */

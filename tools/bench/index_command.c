@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "commands.h"
 
-#include "arguments.h"
 #include "index_options.h"
 #include "messages.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { EXIT_WRONG_ARGUMENT = 2, EXIT_INTERRUPTED = 130 };
 
 /* Set by Ctrl-C; looked at before each file and between two blocks of a large one. */
 static atomic_bool stop_asked;
@@ -21,14 +17,15 @@ static void ask_to_stop(int signal_number) {
     atomic_store_explicit(&stop_asked, true, memory_order_relaxed);
 }
 
-static const char *const program_names[INDEX_PROGRAMS] = {
+static const char *const program_names[] = {
     [INDEX_SEQUENTIAL] = "sequential",
     [INDEX_PLAIN] = "plain",
     [INDEX_LIBRARY] = "library",
+    NULL,
 };
 
 int index_run_program(const struct index_options *options, struct index_result *result) {
-    switch (options->program) {
+    switch (options->program.chosen) {
     case INDEX_SEQUENTIAL:
         return index_sequential(result);
     case INDEX_PLAIN:
@@ -40,11 +37,10 @@ int index_run_program(const struct index_options *options, struct index_result *
     }
 }
 
-static enum arguments_result read_arguments(int argument_count, char **arguments,
-                                            struct index_options *options) {
+static bool read_arguments(int argument_count, char **arguments, struct index_options *options,
+                           int *status) {
     const struct option_spec specs[] = {
-        {"--threads", "N", OPTION_COUNT, &options->threads, 1, 256,
-         "threads of the pool; default: the CPUs this process may use"},
+        command_threads_option(&options->threads),
         {"--log", "FILE", OPTION_TEXT, &options->log_path, 0, 0,
          "append progress and problems to FILE, one JSON object a line"},
         {"--json", NULL, OPTION_FLAG, &options->json, 0, 0, "print the result as JSON"},
@@ -62,7 +58,7 @@ static enum arguments_result read_arguments(int argument_count, char **arguments
          "read so long at most, 0 for no limit (the default); 1 is returned if that was too short"},
         {"--fail-fast", NULL, OPTION_FLAG, &options->fail_fast, 0, 0,
          "stop at the first file that is lost; 1 is returned then"},
-        {"--program", "NAME", OPTION_TEXT, &options->program_name, 0, 0,
+        {"--program", "NAME", OPTION_CHOICE, &options->program, 0, 0,
          "who does the work: sequential, plain (a mutex pool) or library (the default)"},
         {"--pass", NULL, OPTION_FLAG, &options->pass, 0, 0,
          "used by the comparison: run once when standard input closes, write the time"},
@@ -76,34 +72,18 @@ static enum arguments_result read_arguments(int argument_count, char **arguments
         .min_positional = 1,
         .max_positional = 1,
     };
-    return arguments_parse(&command, argument_count, arguments, &options->directory);
+    return arguments_parse(&command, argument_count, arguments, &options->directory, status);
 }
 
 /* The others have no scopes. */
 static bool can_cancel(const struct index_options *options) {
-    if (options->program == INDEX_LIBRARY || (options->timeout_s == 0 && !options->fail_fast))
+    if (options->program.chosen == INDEX_LIBRARY ||
+        (options->timeout_s == 0 && !options->fail_fast))
         return true;
     fprintf(stderr, "at-bench index: %s needs --program library, not %s\n",
-            options->timeout_s > 0 ? "--timeout" : "--fail-fast", options->program_name);
+            options->timeout_s > 0 ? "--timeout" : "--fail-fast",
+            named_choice_name(&options->program));
     return false;
-}
-
-static bool find_program(struct index_options *options) {
-    for (int i = 0; i < INDEX_PROGRAMS; i++)
-        if (strcmp(options->program_name, program_names[i]) == 0) {
-            options->program = (enum index_program)i;
-            return can_cancel(options);
-        }
-    fprintf(stderr, "at-bench index: --program takes sequential, plain or library, not '%s'\n",
-            options->program_name);
-    return false;
-}
-
-static void catch_interrupt(void) {
-    /* The second Ctrl-C ends the process as usual. */
-    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
 }
 
 static int run_once(const struct index_options *options, at_logger *log,
@@ -141,7 +121,7 @@ static int report_reason(const struct index_options *options, const struct index
                 options->timeout_s);
     else
         fprintf(stderr, "at-bench index: stopped at the first file that was lost, %s\n",
-                result->run.first_lost);
+                result->message);
     return 1;
 }
 
@@ -184,19 +164,19 @@ static at_logger *open_log(const char *path) {
 
 int index_command(int argument_count, char **arguments) {
     struct index_options options = {
-        .program_name = "library",
+        .program = {program_names, INDEX_LIBRARY},
         .threads = command_cpu_count(),
         .group_count = 5,
         .repeat = 3,
     };
-    enum arguments_result parsed = read_arguments(argument_count, arguments, &options);
-    if (parsed != ARGUMENTS_OK)
-        return parsed == ARGUMENTS_HELP ? 0 : EXIT_WRONG_ARGUMENT;
-    if (!find_program(&options))
+    int status;
+    if (!read_arguments(argument_count, arguments, &options, &status))
+        return status;
+    if (!can_cancel(&options))
         return EXIT_WRONG_ARGUMENT;
-    if (options.program == INDEX_SEQUENTIAL)
+    if (options.program.chosen == INDEX_SEQUENTIAL)
         options.threads = 1;
-    catch_interrupt();
+    command_on_interrupt(ask_to_stop, false);
     if (options.pass)
         return index_pass(&options, &stop_asked);
     at_logger *log = NULL;
@@ -204,7 +184,7 @@ int index_command(int argument_count, char **arguments) {
         return EXIT_WRONG_ARGUMENT;
     struct index_result result;
     memset(&result, 0, sizeof(result));
-    int status = run_once(&options, log, &result) == 0 ? 0 : 1;
+    status = run_once(&options, log, &result) == 0 ? 0 : 1;
     if (status == 0) {
         status = report(&options, &result);
         index_result_deinit(&result);

@@ -128,7 +128,7 @@ int index_compare(const struct index_options *options, const atomic_bool *stop,
         int error = run_copies(options, "sequential", 1, &time);
         sequential[i] = (double)time;
         if (error == 0)
-            error = run_copies(options, options->program_name, 1, &time);
+            error = run_copies(options, named_choice_name(&options->program), 1, &time);
         parallel[i] = (double)time;
         if (error == 0 && options->limits)
             error = run_copies(options, "sequential", options->threads, &time);

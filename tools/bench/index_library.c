@@ -1,32 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 #include "clock.h"
 #include "index_worker.h"
-#include "messages.h"
 
-#include <asynctools/future.h>
+#include <asynctools/concurrent_executor.h>
 #include <asynctools/pool.h>
 #include <asynctools/sleep.h>
+#include <asynctools/task_manager.h>
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-/* The job on the library. Each directory is a task whose future ends when everything below it has
- * ended: it lists the directory, submits its subdirectories and batches of its files, reads what is
- * left, and continues with the future of all that it has submitted. A directory that cannot be
- * listed fails with an error that says why; the continuation attached to it notes that error and
- * recovers, so the rest goes on. The main thread waits for the future of the root.
+/* The job on the library. First the tree is walked: each directory is a child of a task manager,
+ * which lists it, starts its subdirectories as further children, and notes batches of its files.
+ * Then a map reads the batches, whose number is known by then, so that its progress is that of the
+ * job. A last map searches duplicates.
  *
- * All of that runs in a scope, which the timeout cancels, or, with --fail-fast, the first file that
- * is lost: tasks that have not begun then never do, and a callback tells those in the middle of a
- * file. */
+ * All of that runs in a scope, which the timeout cancels. With --fail-fast a task that has lost
+ * something fails with that, which is the end of the others: the manager's policy is that all
+ * succeed, and the map is told to. */
 
-struct batch_task {
-    struct index_directory *directory;
-    struct index_file *first;
-    size_t count;
+struct library_index {
+    struct index_result *result;
+    at_pool *pool;
+    at_task_manager *walk;
+    at_concurrent_executor *executor;
 };
 
 struct partition_task {
@@ -34,140 +33,116 @@ struct partition_task {
     int partition;
 };
 
-/* Fails with what an errno says. */
-static void *fail(const struct index_directory *directory, int error) {
-    at_status status = AT_ERROR_IO;
-    if (error == ENOENT)
-        status = AT_ERROR_NOT_FOUND;
-    else if (error == EACCES || error == EPERM)
-        status = AT_ERROR_PERMISSION;
-    else if (error == ENOMEM)
-        status = AT_ERROR_NO_MEMORY;
-    else if (error == ELOOP || error == ENOTDIR)
-        return at_fail(AT_ERROR_INVALID, "%s lies inside itself", directory->path);
-    return at_fail(status, "cannot list %s: %s", directory->path, describe_errno(error));
+static void *fail_without_memory(void) {
+    return at_fail(AT_ERROR_NO_MEMORY, "no memory for a worker");
 }
 
-static enum index_problem find_problem(at_status status) {
-    switch (status) {
-    case AT_ERROR_NOT_FOUND:
-        return INDEX_VANISHED;
-    case AT_ERROR_INVALID:
-        return INDEX_LINK_LOOP;
-    case AT_ERROR_PERMISSION:
-    case AT_ERROR_IO:
-        return INDEX_UNREADABLE;
-    default:
-        return INDEX_FAILED;
-    }
-}
-
-/* A directory, or a batch of its files, has failed as a whole: that is noted with the text of the
- * error, and whatever waits for it goes on. */
-static void *note_failure(const at_error *error, void *context) {
-    const struct index_directory *directory = context;
-    struct index_worker *worker = index_worker_get(directory->run);
-    if (worker)
-        index_note(worker, find_problem(at_error_status(error)), directory, NULL,
-                   at_error_message(error));
+/* What a task returns that may have lost something, or have stopped because it was cancelled. The
+ * worker is others' from here on: at_check may give way to them. */
+static void *end_task(struct index_worker *worker) {
+    if (worker->lost[0])
+        return at_fail(AT_ERROR_IO, "%s", worker->lost);
+    AT_TRY(at_check());
     return NULL;
 }
 
-static void *read_batch(void *argument) {
-    const struct batch_task *batch = argument;
-    struct index_worker *worker = index_worker_get(batch->directory->run);
-    if (!worker)
-        return fail(batch->directory, ENOMEM);
-    int descriptor = index_open_directory(batch->directory->run, batch->directory);
-    if (descriptor < 0)
-        return fail(batch->directory, errno);
-    index_read(worker, descriptor, batch->first, batch->count);
-    close(descriptor);
-    return NULL;
+/* -- Walking -- */
+
+static void *list_directory(void *argument);
+
+static void start_directory(struct index_worker *worker, struct index_directory *directory) {
+    const struct library_index *index = worker->run->program;
+    if (at_task_manager_start(index->walk, list_directory, directory) != AT_OK)
+        index_note(worker, INDEX_FAILED, directory, NULL, at_error_message(at_error_last()));
 }
 
-static void *read_directory(void *argument);
-
-static at_future *submit_directory(struct index_directory *directory) {
-    at_future *future = at_pool_submit(at_pool_current(), read_directory, directory);
-    return at_future_recover(future, note_failure, directory);
-}
-
-/* Gives NULL without memory for the task. */
-static at_future *submit_batch(struct index_worker *worker, struct index_directory *directory,
-                               struct index_file *first) {
-    struct batch_task *batch = index_allocate(worker, sizeof(*batch));
-    if (!batch)
-        return NULL;
-    *batch = (struct batch_task){directory, first, INDEX_BATCH_FILES};
-    at_future *future = at_pool_submit(at_pool_current(), read_batch, batch);
-    return at_future_recover(future, note_failure, directory);
-}
-
-/* Submits all but the last batch of files, which is left in the listing. Gives how many futures it
- * has written. */
-static size_t submit_files(struct index_worker *worker, struct index_directory *directory,
-                           struct index_listing *listing, int descriptor, at_future **futures) {
-    size_t count = 0;
-    while (listing->file_count > INDEX_BATCH_FILES && at_check() == AT_OK) {
-        struct index_file *first = listing->files;
-        for (int i = 0; i < INDEX_BATCH_FILES; i++)
-            listing->files = listing->files->next;
-        listing->file_count -= INDEX_BATCH_FILES;
-        futures[count] = submit_batch(worker, directory, first);
-        if (futures[count])
-            count++;
-        else
-            index_read(worker, descriptor, first, INDEX_BATCH_FILES);
-    }
-    return count;
-}
-
-/* Gives the future of all that the listing leads to, or the failure. */
-static void *read_listing(struct index_worker *worker, struct index_directory *directory,
-                          struct index_listing *listing, int descriptor) {
-    size_t count = 0;
-    size_t limit = listing->directory_count + listing->file_count / INDEX_BATCH_FILES;
-    at_future **futures = limit > 0 ? malloc(limit * sizeof(at_future *)) : NULL;
-    if (limit > 0 && !futures)
-        return fail(directory, ENOMEM);
-    /* What was submitted when the scope is cancelled never runs. */
-    for (struct index_directory *child = listing->directories, *next; child && at_check() == AT_OK;
-         child = next) {
-        next = child->next;
-        futures[count++] = submit_directory(child);
-    }
-    count += submit_files(worker, directory, listing, descriptor, futures + count);
-    index_read(worker, descriptor, listing->files, listing->file_count);
-    void *result = count > 0 ? at_return_future(at_future_all(futures, count)) : NULL;
-    free(futures);
-    return result;
-}
-
-static void *read_directory(void *argument) {
+static void *list_directory(void *argument) {
     struct index_directory *directory = argument;
     struct index_listing listing;
-    if (index_is_stopped(directory->run))
-        return NULL;
     struct index_worker *worker = index_worker_get(directory->run);
     if (!worker)
-        return fail(directory, ENOMEM);
+        return fail_without_memory();
+    worker->lost[0] = '\0';
+    if (index_is_stopped(directory->run))
+        return end_task(worker);
     int descriptor = index_list(worker, directory, &listing);
-    if (descriptor < 0)
-        return fail(directory, errno);
-    void *result = read_listing(worker, directory, &listing, descriptor);
+    if (descriptor < 0) {
+        index_note_directory(worker, directory, errno);
+        return end_task(worker);
+    }
+    for (struct index_directory *child = listing.directories, *next; child; child = next) {
+        next = child->next;
+        start_directory(worker, child);
+    }
+    index_add_batches(worker, directory, &listing, descriptor);
     close(descriptor);
-    return result;
+    return end_task(worker);
 }
 
-/* The first task: it makes the root directory. */
-static void *read_root(void *argument) {
+static void *list_root(void *argument) {
     struct index_worker *worker = index_worker_get(argument);
     struct index_directory *root = worker ? index_root(worker) : NULL;
-    if (!root)
-        return at_fail(AT_ERROR_NO_MEMORY, "no memory to begin");
-    return at_return_future(submit_directory(root));
+    return root ? list_directory(root) : fail_without_memory();
 }
+
+static at_status walk_tree(struct library_index *index) {
+    struct index_run *run = &index->result->run;
+    at_task_manager_options options = {.name = "walk", .no_outcomes = true};
+    AT_TRY_STATUS(at_task_manager_create(&index->walk, index->pool, &options));
+    at_status status = at_task_manager_start(index->walk, list_root, run);
+    if (status == AT_OK)
+        status = at_task_manager_join(index->walk, AT_FOREVER);
+    at_task_manager_destroy(index->walk);
+    return status;
+}
+
+/* -- Reading -- */
+
+static void *read_batch(void *argument) {
+    const struct index_batch *batch = argument;
+    struct index_worker *worker = index_worker_get(batch->directory->run);
+    if (!worker)
+        return fail_without_memory();
+    worker->lost[0] = '\0';
+    int descriptor = index_open_directory(worker->run, batch->directory);
+    if (descriptor >= 0) {
+        index_read(worker, descriptor, batch->first, batch->count);
+        close(descriptor);
+    } else {
+        index_note_directory(worker, batch->directory, errno);
+    }
+    return end_task(worker);
+}
+
+static void note_progress(size_t completed, size_t total, void *context) {
+    struct index_run *run = context;
+    atomic_store_explicit(&run->batches_done, completed, memory_order_relaxed);
+    atomic_store_explicit(&run->batches, total, memory_order_relaxed);
+}
+
+static at_status read_batches(const struct library_index *index) {
+    struct index_run *run = &index->result->run;
+    size_t count;
+    struct index_batch *batches = index_collect_batches(run, &count);
+    at_outcome *outcomes = malloc((count + 1) * sizeof(*outcomes));
+    if (!batches || !outcomes) {
+        free(batches);
+        free(outcomes);
+        return at_fail_status(AT_ERROR_NO_MEMORY, "no memory for a list of %zu batches", count);
+    }
+    at_map_options options = {.on_progress = note_progress,
+                              .context = run,
+                              .progress_logger = run->log,
+                              .fail_fast = run->is_fail_fast};
+    at_status status = at_concurrent_executor_map(index->executor, read_batch,
+                                                  AT_ITEMS(batches, count), outcomes, &options);
+    at_outcomes_release(outcomes, count);
+    free(outcomes);
+    free(batches);
+    return status;
+}
+
+/* -- Duplicates -- */
 
 static void *group_partition(void *argument) {
     const struct partition_task *task = argument;
@@ -177,87 +152,73 @@ static void *group_partition(void *argument) {
     return NULL;
 }
 
-static void *merge_groups(void *outcomes, void *context) {
-    (void)outcomes;
-    struct index_result *result = context;
-    if (!index_groups_merge(result->parts, &result->groups))
-        return at_fail(AT_ERROR_NO_MEMORY, "no memory for the groups of duplicates");
-    return NULL;
-}
-
-/* Waits for `future` and lets it go; keeps the text of its error where it failed. */
-static bool finish(struct index_result *result, at_future *future) {
-    bool well = at_future_wait(future, AT_FOREVER, NULL) == AT_OK;
-    if (!well)
-        snprintf(result->message, sizeof(result->message), "%s",
-                 at_error_message(at_future_error(future)));
-    at_future_release(future);
-    return well;
-}
-
-static bool group_files(at_pool *pool, struct index_result *result) {
+static at_status group_files(const struct library_index *index) {
+    struct index_result *result = index->result;
     struct partition_task tasks[INDEX_PARTITIONS];
-    at_future *futures[INDEX_PARTITIONS];
+    at_outcome outcomes[INDEX_PARTITIONS];
     for (int i = 0; i < INDEX_PARTITIONS; i++)
         tasks[i] = (struct partition_task){.result = result, .partition = i};
-    at_pool_submit_many(pool, group_partition, AT_ITEMS(tasks, INDEX_PARTITIONS), futures);
-    at_future *all = at_future_all(futures, INDEX_PARTITIONS);
-    return finish(result, at_future_then(all, merge_groups, result));
+    at_status status = at_concurrent_executor_map(
+        index->executor, group_partition, AT_ITEMS(tasks, INDEX_PARTITIONS), outcomes, NULL);
+    at_outcomes_release(outcomes, INDEX_PARTITIONS);
+    if (status != AT_OK)
+        return status;
+    if (!index_groups_merge(result->parts, &result->groups))
+        return at_fail_status(AT_ERROR_NO_MEMORY, "no memory for the groups of duplicates");
+    return AT_OK;
 }
 
-static bool start_pool(struct index_result *result, int thread_count, at_pool **pool) {
-    if (at_pool_create(pool, &(at_pool_options){.thread_count = thread_count}) == AT_OK)
-        return true;
-    snprintf(result->message, sizeof(result->message), "%s", at_error_message(at_error_last()));
-    return false;
-}
+/* -- The run -- */
 
-/* Called when the scope is cancelled. */
-static void stop_reading(void *context) {
-    struct index_run *run = context;
-    atomic_store_explicit(&run->is_cancelled, true, memory_order_relaxed);
-}
-
-/* Reads the tree in a scope; false also when that was cancelled, with the reason in the result. */
-static bool read_tree(at_pool *pool, struct index_result *result) {
-    struct index_run *run = &result->run;
-    at_cancel_callback callback = {0};
-    bool well = false;
-    AT_TIMEOUT(scope, run->timeout) {
-        run->token = at_token_retain(at_scope_token(&scope));
-        if (run->token) {
-            at_cancel_callback_register(&callback, run->token, stop_reading, run);
-            well = finish(result, at_pool_submit(pool, read_root, run));
-            /* Once everything is read it does not matter that time is up, but a loss does. */
-            at_cancel_reason reason = at_token_reason(run->token);
-            if (!well || reason == AT_CANCEL_EXPLICIT)
-                result->reason = reason;
-        } else {
-            snprintf(result->message, sizeof(result->message), "no memory to begin");
-        }
+/* Keeps why the reading has ended early. False: not because somebody wanted it. */
+static bool note_end(struct index_result *result, at_status status) {
+    if (status == AT_ERROR_TIMED_OUT || status == AT_ERROR_CANCELLED) {
+        result->reason = AT_CANCEL_DEADLINE;
+    } else if (status == AT_ERROR_IO && result->run.is_fail_fast) {
+        result->reason = AT_CANCEL_SIBLING;
+        snprintf(result->message, sizeof(result->message), "%s", at_error_text(at_error_last()));
+        if (result->run.log)
+            at_log_error(result->run.log, "index.stopped", at_kv_error(at_error_last()));
     }
-    at_cancel_callback_unregister(&callback);
-    return well;
+    return result->reason != AT_CANCEL_NONE;
+}
+
+static at_status read_tree(struct library_index *index) {
+    struct index_run *run = &index->result->run;
+    at_status status = AT_OK;
+    run->has_scope = true;
+    AT_TIMEOUT(scope, run->timeout) {
+        status = walk_tree(index);
+        if (status == AT_OK)
+            status = read_batches(index);
+    }
+    return status == AT_OK || note_end(index->result, status) ? AT_OK : status;
+}
+
+static at_status run_on_pool(struct library_index *index, uint64_t start) {
+    AT_TRY_STATUS(at_concurrent_executor_create(&index->executor, index->pool, NULL));
+    at_status status = read_tree(index);
+    index->result->read_ns = now_ns() - start;
+    if (status == AT_OK)
+        status = group_files(index);
+    index->result->total_ns = now_ns() - start;
+    at_concurrent_executor_destroy(index->executor);
+    return status;
 }
 
 int index_on_library(struct index_result *result, int thread_count) {
-    at_pool *pool;
+    struct library_index index = {.result = result};
     uint64_t start = now_ns();
-    if (!start_pool(result, thread_count, &pool))
-        return EAGAIN;
-    bool well = read_tree(pool, result);
-    result->read_ns = now_ns() - start;
-    if (!well && result->reason != AT_CANCEL_NONE) {
-        /* The end of the pool is that of the last task, which a cancelled wait does not tell. */
-        at_pool_destroy(pool);
-        result->message[0] = '\0';
-        pool = NULL;
-        well = start_pool(result, thread_count, &pool);
+    result->run.program = &index;
+    at_status status =
+        at_pool_create(&index.pool, &(at_pool_options){.thread_count = thread_count});
+    if (status == AT_OK) {
+        status = run_on_pool(&index, start);
+        at_pool_destroy(index.pool);
     }
-    well = well && group_files(pool, result);
-    result->total_ns = now_ns() - start;
-    at_pool_destroy(pool);
-    at_token_release(result->run.token);
     result->totals = index_sum(&result->run);
-    return well ? 0 : ECANCELED;
+    if (status == AT_OK)
+        return 0;
+    snprintf(result->message, sizeof(result->message), "%s", at_error_message(at_error_last()));
+    return ECANCELED;
 }

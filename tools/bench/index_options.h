@@ -2,18 +2,18 @@
 #ifndef BENCH_INDEX_OPTIONS_H
 #define BENCH_INDEX_OPTIONS_H
 
+#include "arguments.h"
 #include "index.h"
 
 #include <stdbool.h>
 
 /* Who runs the work of one pass. */
-enum index_program { INDEX_SEQUENTIAL, INDEX_PLAIN, INDEX_LIBRARY, INDEX_PROGRAMS };
+enum index_program { INDEX_SEQUENTIAL, INDEX_PLAIN, INDEX_LIBRARY };
 
 struct index_options {
     const char *directory;
     const char *log_path;
-    const char *program_name;
-    enum index_program program;
+    struct named_choice program; /* an enum index_program */
     long threads;
     long group_count; /* to print */
     long repeat;      /* of the comparison */
@@ -35,7 +35,7 @@ struct index_comparison {
     long repeat;
 };
 
-/* Runs `options->program` on an initialised run. Gives 0 or an errno. */
+/* Runs the program of `options` on an initialised run. Gives 0 or an errno. */
 int index_run_program(const struct index_options *options, struct index_result *result);
 
 /* Runs the programs in alternation, each pass in a process of its own, so that all start alike.

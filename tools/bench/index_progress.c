@@ -23,6 +23,7 @@ struct progress_counts {
     uint64_t done;
     uint64_t found;
     uint64_t bytes;
+    double part; /* of the files, as far as they are known */
 };
 
 static struct progress_counts read_counts(const struct index_run *run) {
@@ -34,20 +35,26 @@ static struct progress_counts read_counts(const struct index_run *run) {
         counts.found += atomic_load_explicit(&worker->files_found, memory_order_relaxed);
         counts.bytes += atomic_load_explicit(&worker->bytes_done, memory_order_relaxed);
     }
+    size_t batches = atomic_load_explicit(&run->batches, memory_order_relaxed);
+    if (batches > 0)
+        counts.part = (double)atomic_load_explicit(&run->batches_done, memory_order_relaxed) /
+                      (double)batches;
+    else if (counts.found > 0)
+        counts.part = counts.done < counts.found ? (double)counts.done / (double)counts.found : 1;
     return counts;
 }
 
 static void draw_bar(const struct index_progress *progress) {
     struct progress_counts counts = read_counts(progress->run);
     double seconds = (double)(now_ns() - progress->start_ns) / 1e9;
-    uint64_t found = counts.found > counts.done ? counts.found : counts.done;
-    int cells = found > 0 ? (int)(counts.done * BAR_CELLS / found) : 0;
+    int cells = (int)(counts.part * BAR_CELLS);
     char bar[BAR_CELLS + 1];
     for (int i = 0; i < BAR_CELLS; i++)
         bar[i] = i < cells ? '#' : '.';
     bar[BAR_CELLS] = '\0';
     fprintf(stderr, "\r[%s] %" PRIu64 " of %" PRIu64 " files found, %.0f MB, %.0f MB/s \033[K", bar,
-            counts.done, found, (double)counts.bytes / 1e6, (double)counts.bytes / 1e6 / seconds);
+            counts.done, counts.found, (double)counts.bytes / 1e6,
+            (double)counts.bytes / 1e6 / seconds);
 }
 
 static void log_counts(const struct index_progress *progress) {

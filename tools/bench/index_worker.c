@@ -38,7 +38,7 @@ int index_run_init(struct index_run *run, const char *path, at_logger *log,
 bool index_is_stopped(const void *context) {
     const struct index_run *run = context;
     return atomic_load_explicit(run->stop, memory_order_relaxed) ||
-           atomic_load_explicit(&run->is_cancelled, memory_order_relaxed);
+           (run->has_scope && at_token_reason(at_token_current()) != AT_CANCEL_NONE);
 }
 
 static void destroy_worker(struct index_worker *worker) {
@@ -133,24 +133,18 @@ static bool is_loss(enum index_problem problem) {
     return problem == INDEX_UNREADABLE || problem == INDEX_VANISHED || problem == INDEX_FAILED;
 }
 
-static void fail_fast(struct index_run *run, enum index_problem problem, const char *path,
-                      const char *why) {
-    if (at_token_cancel(run->token) == AT_OK)
-        snprintf(run->first_lost, sizeof(run->first_lost), "%s: %.300s%s%s",
-                 index_problem_name(problem), path, why ? ": " : "", why ? why : "");
-}
-
 void index_note(struct index_worker *worker, enum index_problem problem,
                 const struct index_directory *directory, const char *name, const char *why) {
     struct index_run *run = worker->run;
-    bool fails = run->is_fail_fast && is_loss(problem);
+    bool is_first_loss = run->is_fail_fast && is_loss(problem) && !worker->lost[0];
     worker->totals.problems[problem]++;
-    if (!run->log && !fails)
+    if (!run->log && !is_first_loss)
         return;
     char path[INDEX_PATH_BYTES];
     index_format_path(run, directory, name, path);
-    if (fails)
-        fail_fast(run, problem, path, why);
+    if (is_first_loss)
+        snprintf(worker->lost, sizeof(worker->lost), "%s: %.300s%s%s", index_problem_name(problem),
+                 path, why ? ": " : "", why ? why : "");
     if (!run->log)
         return;
     if (why)

@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <stdio.h>
 
-enum { EXIT_WRONG_ARGUMENT = 2, ROUNDS = 9 };
+enum { ROUNDS = 9 };
 
 static cpu_set_t allowed;
 
@@ -58,9 +58,9 @@ int limits_command(int argument_count, char **arguments) {
     const char *none[1];
     const struct command_spec command = {
         .name = "limits", .usage = "", .help = "Measures what this machine can do at best."};
-    enum arguments_result parsed = arguments_parse(&command, argument_count, arguments, none);
-    if (parsed != ARGUMENTS_OK)
-        return parsed == ARGUMENTS_HELP ? 0 : EXIT_WRONG_ARGUMENT;
+    int status;
+    if (!arguments_parse(&command, argument_count, arguments, none, &status))
+        return status;
     if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
         perror("at-bench limits: cannot read the CPU set");
         return 1;

@@ -3,10 +3,9 @@
 
 #include <asynctools/cpu.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { EXIT_WRONG_ARGUMENT = 2 };
 
 static const struct {
     const char *name;
@@ -25,6 +24,23 @@ enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
 long command_cpu_count(void) {
     return at_cpu_count();
+}
+
+struct option_spec command_threads_option(long *threads) {
+    return (struct option_spec){"--threads",
+                                "N",
+                                OPTION_COUNT,
+                                threads,
+                                1,
+                                256,
+                                "workers of the pool; default: the CPUs this process may use"};
+}
+
+void command_on_interrupt(void (*note)(int signal_number), bool restarts) {
+    struct sigaction action = {.sa_handler = note,
+                               .sa_flags = SA_RESETHAND | (restarts ? SA_RESTART : 0)};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
 }
 
 static void print_help(FILE *to) {

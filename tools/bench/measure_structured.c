@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "messages.h"
+#include "peers/library.h"
 #include "tasks.h"
 
 #include <asynctools/cancel.h>
@@ -24,17 +25,6 @@ enum {
     WARM_UP_TASKS = 20000,
     LOOK_EVERY_US = 1000,
 };
-
-static void expect(at_status status) {
-    if (status != AT_OK)
-        give_up("%s", at_error_message(at_error_last()));
-}
-
-static at_pool *create_pool(int workers) {
-    at_pool *pool;
-    expect(at_pool_create(&pool, &(at_pool_options){.thread_count = workers}));
-    return pool;
-}
 
 /* -- A scope with many tasks that wait -- */
 
@@ -85,8 +75,9 @@ static void suspend_tasks(at_pool *pool, at_token *token, const struct wait_case
     at_scope scope;
     at_scope_begin(&scope, &(at_scope_options){.token = token});
     for (long i = 0; i < count; i++)
-        expect(what->sleeps ? at_pool_start(pool, sleep_long, NULL)
-                            : at_pool_start(pool, wait_long, futures[what->shares ? 0 : i]));
+        library_expect(what->sleeps
+                           ? at_pool_start(pool, sleep_long, NULL)
+                           : at_pool_start(pool, wait_long, futures[what->shares ? 0 : i]));
     if (at_scope_end(&scope) != AT_OK)
         give_up("there is no memory for a scope");
     wait_until_suspended(pool, count);
@@ -98,7 +89,7 @@ static void time_cancel(at_pool *pool, at_token *token, long count,
     uint64_t cpu = tasks_cpu_ns(), start = now_ns();
     (void)at_token_cancel(token);
     uint64_t told = now_ns();
-    expect(at_pool_shutdown(pool, AT_FOREVER));
+    library_expect(at_pool_shutdown(pool, AT_FOREVER));
     sample->values[0] = (double)(now_ns() - start) / 1e3;
     sample->values[1] = (double)(told - start) / 1e3;
     sample->cpu_ns = (double)(tasks_cpu_ns() - cpu) / (double)count;
@@ -110,20 +101,20 @@ static bool measure_cancel(const struct subject *subject, const struct benchmark
     const struct wait_case *what = subject->data;
     long count = settings->quick ? SUSPENDED_TASKS / QUICK_SHARE : SUSPENDED_TASKS;
     long promise_count = what->sleeps ? 0 : what->shares ? 1 : count;
-    at_pool *pool = create_pool(settings->most_workers);
+    at_pool *pool = library_create_pool(settings->most_workers);
     at_token *token;
     at_promise **promises = malloc((size_t)count * sizeof(at_promise *));
     at_future **futures = malloc((size_t)count * sizeof(at_future *));
     if (!promises || !futures)
         give_up("there is no memory for %ld promises", count);
     for (long i = 0; i < promise_count; i++) {
-        expect(at_promise_create(&promises[i], at_pool_executor(pool)));
+        library_expect(at_promise_create(&promises[i], at_pool_executor(pool)));
         futures[i] = at_promise_future(promises[i]);
     }
-    expect(at_token_create(&token, NULL));
+    library_expect(at_token_create(&token, NULL));
     /* So many tasks at once are late, and the pool would say so. */
     at_logger *quiet, *before = at_logger_default();
-    expect(at_logger_create(&quiet, &(at_logger_options){.path = "/dev/null"}));
+    library_expect(at_logger_create(&quiet, &(at_logger_options){.path = "/dev/null"}));
     at_logger_set_default(quiet);
     suspend_tasks(pool, token, what, count, futures);
     time_cancel(pool, token, count, sample);
@@ -178,10 +169,10 @@ static bool measure_scope(const struct subject *subject, const struct benchmark_
                           struct benchmark_sample *sample) {
     (void)subject;
     struct scope_run run = {.count = settings->quick ? SCOPES / QUICK_SHARE : SCOPES};
-    at_pool *pool = create_pool(1);
+    at_pool *pool = library_create_pool(1);
     uint64_t cpu = tasks_cpu_ns();
     at_future *future = at_pool_submit(pool, enter_scopes, &run);
-    expect(at_future_wait(future, AT_FOREVER, NULL));
+    library_expect(at_future_wait(future, AT_FOREVER, NULL));
     sample->cpu_ns = (double)(tasks_cpu_ns() - cpu) / (double)(3 * run.count);
     sample->values[0] = run.bare_ns;
     sample->values[1] = run.timeout_ns;
@@ -198,7 +189,7 @@ static double run_submits(at_pool *pool, long count) {
     tasks_reset();
     uint64_t start = now_ns();
     for (long i = 0; i < count; i++)
-        expect(at_pool_start(pool, tasks_run_empty, NULL));
+        library_expect(at_pool_start(pool, tasks_run_empty, NULL));
     return (double)(tasks_wait((uint64_t)count) - start) / (double)count;
 }
 
@@ -207,7 +198,7 @@ static bool measure_submit_in_scope(const struct subject *subject,
                                     struct benchmark_sample *sample) {
     (void)subject;
     long count = settings->quick ? SUBMITS / QUICK_SHARE : SUBMITS;
-    at_pool *pool = create_pool(settings->most_workers);
+    at_pool *pool = library_create_pool(settings->most_workers);
     (void)run_submits(pool, WARM_UP_TASKS);
     uint64_t cpu = tasks_cpu_ns();
     sample->values[1] = run_submits(pool, count);

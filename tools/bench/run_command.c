@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_WRONG_ARGUMENT = 2, MAX_RESULTS = 256 };
+enum { MAX_RESULTS = 256 };
 
 struct run_options {
     const char *pattern;
@@ -32,9 +32,9 @@ int list_command(int argument_count, char **arguments) {
     const char *none[1];
     const struct command_spec command = {
         .name = "list", .usage = "", .help = "Lists the benchmarks and who takes part in them."};
-    enum arguments_result parsed = arguments_parse(&command, argument_count, arguments, none);
-    if (parsed != ARGUMENTS_OK)
-        return parsed == ARGUMENTS_HELP ? 0 : EXIT_WRONG_ARGUMENT;
+    int status;
+    if (!arguments_parse(&command, argument_count, arguments, none, &status))
+        return status;
     for (size_t i = 0; benchmarks[i]; i++) {
         struct subject subjects[BENCHMARK_MAX_SUBJECTS];
         struct benchmark_settings settings = {.benchmark = benchmarks[i],
@@ -50,8 +50,8 @@ int list_command(int argument_count, char **arguments) {
     return 0;
 }
 
-static enum arguments_result read_arguments(int argument_count, char **arguments,
-                                            struct run_options *options) {
+static bool read_arguments(int argument_count, char **arguments, struct run_options *options,
+                           int *status) {
     const struct option_spec specs[] = {
         {"--threads", "LIST", OPTION_COUNTS, &options->threads, 1, 256,
          "outside threads that submit or log, such as 1,2,4 (the default)"},
@@ -74,7 +74,7 @@ static enum arguments_result read_arguments(int argument_count, char **arguments
         .option_count = sizeof(specs) / sizeof(specs[0]),
         .max_positional = 1,
     };
-    return arguments_parse(&command, argument_count, arguments, &options->pattern);
+    return arguments_parse(&command, argument_count, arguments, &options->pattern, status);
 }
 
 static bool is_wanted(const struct benchmark *benchmark, const char *pattern) {
@@ -132,14 +132,14 @@ static int finish(const struct run_options *options, const struct run_results *r
 int run_command(int argument_count, char **arguments) {
     struct run_options options = {.workers = {.values = {1, 2}, .count = 2}, .repeat = 5};
     struct run_results results = {.count = 0};
-    enum arguments_result parsed = read_arguments(argument_count, arguments, &options);
-    if (parsed != ARGUMENTS_OK)
-        return parsed == ARGUMENTS_HELP ? 0 : EXIT_WRONG_ARGUMENT;
+    int status;
+    if (!read_arguments(argument_count, arguments, &options, &status))
+        return status;
     bool well = true;
     for (size_t i = 0; benchmarks[i] && well; i++)
         if (is_wanted(benchmarks[i], options.pattern))
             well = run_parameters(benchmarks[i], &options, &results);
-    int status = well ? finish(&options, &results) : 1;
+    status = well ? finish(&options, &results) : 1;
     for (size_t i = 0; i < results.count; i++)
         free(results.results[i]);
     return status;

@@ -56,7 +56,7 @@ void *tasks_run_empty(void *argument) {
     return argument;
 }
 
-static uint64_t sum_counters(void) {
+uint64_t tasks_counted(void) {
     uint64_t sum = 0;
     int count = atomic_load_explicit(&counter_count, memory_order_relaxed);
     for (int i = 0; i < count && i < MAX_COUNTERS; i++)
@@ -66,7 +66,7 @@ static uint64_t sum_counters(void) {
 
 uint64_t tasks_wait(uint64_t total) {
     uint64_t start = now_ns();
-    while (sum_counters() < total) {
+    while (tasks_counted() < total) {
         uint64_t pause = (now_ns() - start) / 200;
         if (pause > MAX_LOOK_NS)
             pause = MAX_LOOK_NS;

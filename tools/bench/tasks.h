@@ -21,6 +21,9 @@ void tasks_count(void);
 /* The empty task. */
 void *tasks_run_empty(void *argument);
 
+/* Gives how many tasks have been counted. */
+uint64_t tasks_counted(void);
+
 /* Waits until `total` tasks have been counted; gives the moment, which may be late by the time
  * between two looks, a two hundredth of a millisecond for every millisecond waited, 1 ms at most.
  */

@@ -2,11 +2,11 @@
 #ifndef BENCH_PEERS_PLAIN_POOL_H
 #define BENCH_PEERS_PLAIN_POOL_H
 
+#include "plain_ring.h"
+
 /* The thread pool that people write themselves: one mutex, one ring of (function, argument), one
  * condition variable. at-bench compares the library with it. */
 struct plain_pool;
-
-typedef void *(*plain_run_fn)(void *argument);
 
 /* Gives NULL without memory or when a thread cannot be started. */
 struct plain_pool *plain_pool_create(int thread_count);
