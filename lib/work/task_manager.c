@@ -167,12 +167,12 @@ static bool leave_place(ati_place *place, at_status ended_as) {
 
 /* The child of the place has ended. True: the place is that of the next one. */
 static bool move_on(ati_place *place, at_status ended_as) {
-    int looks = place->in_a_row >= linger_least ? ATI_LINGER_TIMES : 0;
+    ati_worker *worker = ati_worker_current; /* NULL: of a child that the pool has refused */
+    int looks = worker && place->in_a_row >= linger_least ? ATI_LINGER_TIMES : 0;
     do {
         if (take_next(place, ended_as))
             return true;
-    } while ((looks-- > 0 && ati_worker_linger(ati_worker_current)) ||
-             !leave_place(place, ended_as));
+    } while ((looks-- > 0 && ati_worker_linger(worker)) || !leave_place(place, ended_as));
     return false;
 }
 
