@@ -36,12 +36,17 @@
 static const at_duration run_time_min = AT_MICROSECONDS(4);
 static const at_duration run_time_max = AT_MICROSECONDS(16);
 
+/* A runner tells of what it has run about so often; items that take longer one by one. */
+static const at_duration tell_interval = AT_MICROSECONDS(50);
+
 enum {
     share_limit = 64,    /* runners that look at each other's runs */
     parts = 4,           /* a run is at most such a part of each runner's share of the rest */
     length_bits = 24,    /* of a range */
     run_limit = 1 << 16, /* items */
-    untold_limit = 128   /* short items that a runner does not tell of one by one */
+    untold_limit = 4096, /* items that a runner does not tell of, however short */
+    fetch_ahead = 16     /* outcomes, so that who takes an item need not wait for the one before
+                            to be written */
 };
 
 typedef enum runner_state { RUNNER_QUEUED, RUNNER_BEGUN, RUNNER_GONE } runner_state;
@@ -160,10 +165,13 @@ static void fail_others(ati_item_map *map, uint64_t index, at_status status) {
 static void run_item(ati_item_map *map, uint64_t index) {
     const ati_map_call *call = &map->call;
     ati_task_run run;
+    if (index + fetch_ahead < call->items.count)
+        __builtin_prefetch(&call->outcomes[index + fetch_ahead], 1);
     ati_task_begin(NULL, &run, map->context, call->site, NULL);
     ATI_STOP_EXCEPTIONS;
     void *returned = call->run((char *)call->items.data + index * call->items.size);
-    char name[128] = "";
+    char name[128];
+    name[0] = '\0';
     if (returned == AT_FAILED)
         snprintf(name, sizeof name, "%.100s[%llu]", ati_site_name(call->site),
                  (unsigned long long)index);
@@ -201,17 +209,19 @@ static void run_items(ati_item_map *map, map_runner *runner) {
     uint64_t untold = 0;
     at_clock *clock = at_clock_current();
     int64_t began = at_clock_now(clock);
+    int64_t told = began;
     while (!ati_is_cancelled(map->context) && find_items(map, runner, length)) {
-        uint64_t count = run_range(map, runner);
+        untold += run_range(map, runner);
         int64_t now = at_clock_now(clock);
         length = next_length(length, now - began);
-        untold += count;
-        bool is_due = now - began >= run_time_min || untold >= untold_limit;
-        ati_map_progress_add(&map->progress, count, is_due);
-        if (is_due)
+        if (now - told >= tell_interval || untold >= untold_limit) {
+            ati_map_progress_add(&map->progress, untold);
             untold = 0;
+            told = now;
+        }
         began = now;
     }
+    ati_map_progress_add(&map->progress, untold);
 }
 
 void ati_map_release(ati_item_map *map) {

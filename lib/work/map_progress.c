@@ -64,12 +64,11 @@ static void tell_latest(ati_map_progress *progress) {
     }
 }
 
-void ati_map_progress_add(ati_map_progress *progress, uint64_t count, bool is_due) {
-    if (!is_wanted(progress))
+void ati_map_progress_add(ati_map_progress *progress, uint64_t count) {
+    if (count == 0 || !is_wanted(progress))
         return;
     atomic_fetch_add_explicit(&progress->completed, count, memory_order_relaxed);
-    if (is_due)
-        tell_latest(progress);
+    tell_latest(progress);
 }
 
 void ati_map_progress_end(ati_map_progress *progress) {

@@ -12,7 +12,7 @@
 typedef struct ati_map_progress {
     const at_map_options *options; /* valid as long as items run */
     size_t total;
-    _Atomic uint64_t completed;
+    _Alignas(ATI_CACHE_LINE) _Atomic uint64_t completed;
     ati_try_lock telling; /* guards what follows; held while the user's function runs */
     uint64_t told;
     at_deadline next_line;
@@ -20,8 +20,8 @@ typedef struct ati_map_progress {
 
 void ati_map_progress_init(ati_map_progress *progress, const at_map_options *options, size_t total);
 
-/* So many more items have ended; tells of it if that `is_due`, unless somebody is telling now. */
-void ati_map_progress_add(ati_map_progress *progress, uint64_t count, bool is_due);
+/* So many more items have ended; tells of it, unless somebody is telling now. */
+void ati_map_progress_add(ati_map_progress *progress, uint64_t count);
 
 /* All items have ended; nobody else is telling any more. */
 void ati_map_progress_end(ati_map_progress *progress);
