@@ -186,7 +186,6 @@ static bool note_end(struct index_result *result, at_status status) {
 static at_status read_tree(struct library_index *index) {
     struct index_run *run = &index->result->run;
     at_status status = AT_OK;
-    run->has_scope = true;
     AT_TIMEOUT(scope, run->timeout) {
         status = walk_tree(index);
         if (status == AT_OK)
