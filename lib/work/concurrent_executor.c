@@ -232,8 +232,8 @@ static at_status run_map(at_concurrent_executor *executor, ati_map_call *call, b
 
 static void tell_of_nothing(const at_map_options *options, size_t total) {
     ati_map_progress progress = {0};
-    ati_map_progress_init(&progress, options, total);
-    ati_map_progress_end(&progress);
+    ati_map_progress_init(&progress, options, ati_context_current(), total);
+    ati_map_progress_end(&progress, total);
 }
 
 at_status at_concurrent_executor_map_at(const char *site, at_concurrent_executor *executor,

@@ -286,7 +286,7 @@ ati_item_map *ati_map_create(const ati_map_call *call) {
         .call = *call, .context = call->context, .runner_count = runner_count, .size = size};
     atomic_init(&made->references, 1);
     ati_waiter_init(&made->waiter, "at_concurrent_executor_map", NULL);
-    ati_map_progress_init(&made->progress, call->options, call->items.count);
+    ati_map_progress_init(&made->progress, call->options, call->context, call->items.count);
     ati_map_errors_init(&made->errors);
     void *lane = ati_context_in_lane(NULL, ati_lane_inherited());
     for (uint32_t i = 0; i < runner_count; i++)
@@ -369,7 +369,7 @@ static at_status judge(ati_item_map *map, uint64_t unbegun) {
 
 static at_status finish(ati_item_map *map) {
     uint64_t unbegun = leave_out_unbegun(map);
-    ati_map_progress_end(&map->progress);
+    ati_map_progress_end(&map->progress, unbegun);
     at_status status = judge(map, unbegun);
     ati_map_errors_deinit(&map->errors);
     return status;

@@ -396,6 +396,41 @@ Test(concurrent_executor, g3_progress_lines) {
     at_logger_destroy(logger);
 }
 
+/* The last line does not say that all is done: two rounds of four are, one was ended, and eight
+ * items were not begun. It is of the same operation as those before, though no scope around it has
+ * a name. */
+Test(concurrent_executor, g3_progress_lines_of_a_cancelled_map) {
+    char items[20];
+    char *lines = NULL;
+    at_logger *logger = NULL;
+    at_logger_options to_memory = {.memory_bytes = 1 << 20};
+    cr_assert_eq(at_logger_create(&logger, &to_memory), AT_OK);
+    at_clock *clock = bind_virtual_clock();
+    at_pool *pool = create_pool(2);
+    at_concurrent_executor *executor = create_executor(pool, 4);
+    AT_TIMEOUT(scope, AT_MILLISECONDS(2500)) {
+        cr_expect_eq(at_concurrent_executor_map(executor, sleep_a_second, AT_ITEMS(items, 20), NULL,
+                                                &(at_map_options){.progress_logger = logger}),
+                     AT_ERROR_TIMED_OUT);
+        cr_expect_eq(at_concurrent_executor_map(executor, sleep_a_second, AT_ITEMS(items, 3), NULL,
+                                                &(at_map_options){.progress_logger = logger}),
+                     AT_ERROR_TIMED_OUT);
+    }
+    at_error_clear();
+    at_concurrent_executor_destroy(executor);
+    destroy_pool(pool);
+    unbind_virtual_clock(clock);
+    cr_assert_eq(at_logger_flush(logger, PATIENCE), AT_OK);
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    cr_expect_not_null(strstr(lines, "\"completed\":12,\"total\":20,\"not_run\":8"), "%s", lines);
+    cr_expect_not_null(strstr(lines, "\"completed\":0,\"total\":3,\"not_run\":3"), "%s", lines);
+    cr_expect_null(strstr(lines, "\"operation\":\"\""), "%s", lines);
+    cr_expect_null(strstr(lines, "\"completed\":20"), "%s", lines);
+    cr_expect_not_null(strstr(lines, "\"operation\":\"sleep_a_second\""), "%s", lines);
+    at_logger_memory_release(lines);
+    at_logger_destroy(logger);
+}
+
 /* -- Cancellation ---------------------------------------------------------------------------- */
 
 static void *fail_the_third(void *argument) {
@@ -542,7 +577,8 @@ Test(concurrent_executor, g3_ends_at_the_deadline_of_the_caller) {
         cr_expect_eq(at_clock_now(clock) - began, AT_MILLISECONDS(2500));
         for (int i = 0; i < 20; i++)
             cr_expect_eq(timed.outcomes[i].status, i < 8 ? AT_OK : AT_ERROR_CANCELLED, "%d", i);
-        cr_expect(!timed.progress.is_wrong && timed.progress.last == 20);
+        cr_expect(!timed.progress.is_wrong && timed.progress.last == 12 &&
+                  timed.progress.total == 20);
         at_outcomes_release(timed.outcomes, 20);
     }
     at_concurrent_executor_destroy(timed.executor);
