@@ -41,19 +41,19 @@ at_concurrent_executor_create(at_concurrent_executor **executor, at_pool *pool,
  *  Ownership: takes `executor`; NULL is allowed. */
 AT_API void at_concurrent_executor_destroy(at_concurrent_executor *executor);
 
-/* Is told how many items of a map have run and ended, of how many. */
+/* Is told how many items of a map have ended, of how many. */
 typedef void (*at_progress_fn)(size_t completed, size_t total, void *context);
 
 /* Zero is the default for each member; NULL options are all defaults. */
 typedef struct at_map_options {
     at_progress_fn on_progress; /* called by one at a time, each time with a larger number than
                                    before, after each item that takes long, and after several that
-                                   do not; at the end with the total, or, if items were not begun,
-                                   with the number of those that ran. Default: none */
+                                   do not; at the end with the total, whatever became of the items:
+                                   their outcomes say that. Default: none */
     void *context;              /* borrowed, for on_progress */
     at_logger *progress_logger; /* borrowed: gets a line `batch_progress` with `completed` and
-                                   `total`, four a second at most, and one at the end, with
-                                   `not_run` if items were not begun; default: none */
+                                   `total`, four a second at most, and one at the end; if items were
+                                   not begun, with how many (`not_run`); default: none */
     bool fail_fast;             /* the first item that fails cancels the others; default: all are
                                    called, whatever becomes of the others */
     uint64_t reserved[4];

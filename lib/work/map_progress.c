@@ -37,7 +37,6 @@ static void write_line(const ati_map_progress *progress, uint64_t completed, uin
 static void tell(ati_map_progress *progress, uint64_t completed) {
     const at_map_options *options = progress->options;
     progress->told = completed;
-    progress->has_told = true;
     if (options->on_progress) {
         ati_frame frame;
         ATI_STOP_EXCEPTIONS;
@@ -83,9 +82,7 @@ void ati_map_progress_add(ati_map_progress *progress, uint64_t count) {
 }
 
 void ati_map_progress_end(ati_map_progress *progress, uint64_t not_run) {
-    uint64_t completed = progress->total - not_run;
-    if (completed > progress->told || !progress->has_told)
-        tell(progress, completed);
+    tell(progress, progress->total);
     if (progress->options->progress_logger)
-        write_line(progress, completed, not_run);
+        write_line(progress, progress->total - not_run, not_run);
 }

@@ -17,7 +17,6 @@ typedef struct ati_map_progress {
     _Alignas(ATI_CACHE_LINE) _Atomic uint64_t completed;
     ati_try_lock telling; /* guards what follows; held while the user's function runs */
     uint64_t told;
-    bool has_told;
     at_deadline next_line;
 } ati_map_progress;
 

@@ -577,8 +577,7 @@ Test(concurrent_executor, g3_ends_at_the_deadline_of_the_caller) {
         cr_expect_eq(at_clock_now(clock) - began, AT_MILLISECONDS(2500));
         for (int i = 0; i < 20; i++)
             cr_expect_eq(timed.outcomes[i].status, i < 8 ? AT_OK : AT_ERROR_CANCELLED, "%d", i);
-        cr_expect(!timed.progress.is_wrong && timed.progress.last == 12 &&
-                  timed.progress.total == 20);
+        cr_expect(!timed.progress.is_wrong && timed.progress.last == 20);
         at_outcomes_release(timed.outcomes, 20);
     }
     at_concurrent_executor_destroy(timed.executor);
