@@ -369,6 +369,9 @@ void ati_fire_stop(ati_registration *registration, at_future *source, ati_comple
  * has been cancelled, and nothing was done. */
 bool ati_future_start(at_future *future, ati_completions *list);
 
+/* The future whose task or function this work is, or NULL. */
+at_future *ati_future_of_work(const ati_work *work);
+
 /* Starts what was noted, in order, all of one executor together. */
 void ati_completions_start(ati_completions *list);
 

@@ -78,12 +78,14 @@ static bool write_keyed(const void *it, ati_json *json) {
     size_t keys = keyed->table.count;
     int64_t queued = keyed->queued;
     int64_t running = keyed->running;
+    int64_t lent = keyed->lent;
     ati_lock_release(&keyed->lock);
     ati_json_begin_object(json, NULL);
     ati_json_integer(json, "max_running", keyed->options.max_running);
     ati_json_unsigned(json, "keys", keys);
     ati_json_integer(json, "queued", queued);
     ati_json_integer(json, "running", running);
+    ati_json_integer(json, "lent", lent);
     write_keys(json, views, count);
     ati_json_end_object(json);
     return true;

@@ -15,11 +15,14 @@
  *
  * A task that waits for one of the same executor that has not begun lends its place, else as many
  * of those as there are places could keep out all that they wait for. While it waits there is one
- * runner more. Afterwards the first runner that ends a task leaves: the one that comes back goes on
- * at once, and nothing is begun before fewer than max_running are left. So nobody waits for a place
- * who holds anything.
+ * runner more. Afterwards a runner that ends a task leaves: the one that comes back goes on at
+ * once, and nothing is begun before fewer than max_running are left. So nobody waits for a place
+ * who holds anything. Waits that come to the same by a detour are found by the search for
+ * deadlocks, which lets one of them lend its place. It looks when a wait begins; so a runner leaves
+ * only if some other task does not wait, which will come to its end or begin a wait.
  *
- * Checked by: tests/unit/keyed_executor_test.c, tests/stress/keyed_executor_test.c. */
+ * Checked by: tests/unit/keyed_executor_test.c, tests/unit/keyed_wait_test.c,
+ * tests/stress/keyed_executor_test.c. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "future/future.h"
@@ -148,6 +151,11 @@ static void put_away(at_keyed_executor *keyed, ati_key_runner *runner) {
     keyed->runner_count--;
 }
 
+static bool may_leave(const at_keyed_executor *keyed) {
+    return has_surplus(keyed) &&
+           (!keyed->first_ready || keyed->runners_under_way - 1 > keyed->waiting);
+}
+
 static void end_runner(at_keyed_executor *keyed, ati_key_runner *runner) {
     keyed->runners_under_way--;
     if (has_surplus(keyed))
@@ -163,8 +171,9 @@ static bool take(ati_drain *drain, ati_work *work) {
     ati_lock_acquire(&keyed->lock);
     if (ended)
         end_task(ended);
-    ati_key *key = has_surplus(keyed) ? NULL : take_task(keyed, work);
+    ati_key *key = may_leave(keyed) ? NULL : take_task(keyed, work);
     runner->key = key;
+    runner->task = key ? ati_future_of_work(work) : NULL;
     if (!key)
         end_runner(keyed, runner);
     ati_lock_release(&keyed->lock);
@@ -183,8 +192,16 @@ static void pause_runner(ati_drain *drain) {
     ati_lock_acquire(&keyed->lock);
     end_task(ended);
     runner->key = NULL;
+    runner->task = NULL;
     ati_lock_release(&keyed->lock);
     ati_key_release(&ended->executor);
+}
+
+/* The first idle runner is about to begin, or does. */
+static void note_started(at_keyed_executor *keyed) {
+    (void)pop_runner(&keyed->idle_runners);
+    keyed->runners_under_way++;
+    atomic_fetch_add_explicit(&keyed->references, 1, memory_order_relaxed);
 }
 
 /* Starts a runner, if one is left. It waits for the lock, if it begins at once. */
@@ -193,12 +210,9 @@ static at_status start_runner(at_keyed_executor *keyed) {
     if (!runner)
         return AT_OK;
     at_status status = ati_drain_start(&runner->drain);
-    if (status != AT_OK)
-        return status;
-    (void)pop_runner(&keyed->idle_runners);
-    keyed->runners_under_way++;
-    atomic_fetch_add_explicit(&keyed->references, 1, memory_order_relaxed);
-    return AT_OK;
+    if (status == AT_OK)
+        note_started(keyed);
+    return status;
 }
 
 /* As many as the key can use. One that is under way already would do. */
@@ -252,6 +266,16 @@ at_status ati_key_start(at_executor *executor, ati_task_node *nodes, size_t coun
                     (long long)bound);
 }
 
+void ati_key_visit_queued(at_executor *executor, bool (*visit)(const ati_work *work, void *context),
+                          void *context) {
+    ati_key *key = (ati_key *)executor;
+    bool goes_on = true;
+    ati_lock_acquire(&key->keyed->lock);
+    for (const ati_task_node *node = key->first; node && goes_on; node = node->next)
+        goes_on = visit(&node->work, context);
+    ati_lock_release(&key->keyed->lock);
+}
+
 /* -- Making and lending places -- */
 
 static void init_runner(ati_key_runner *runner, at_keyed_executor *keyed) {
@@ -267,28 +291,12 @@ void ati_keyed_init_runners(at_keyed_executor *keyed) {
     }
 }
 
-static void free_lent(ati_key_runner *list) {
-    while (list) {
-        ati_key_runner *runner = pop_runner(&list);
-        if (runner->is_lent)
-            ati_release(runner, sizeof *runner);
-    }
-}
-
 void ati_keyed_free_runners(at_keyed_executor *keyed) {
-    free_lent(keyed->idle_runners);
-    free_lent(keyed->surplus_runners);
-}
-
-/* Whether a task of this executor runs on this stack, or waits below. */
-static bool is_inside(const at_keyed_executor *keyed) {
-    for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer) {
-        const at_future *own = frame->identity;
-        if (own && own->executor->start == ati_key_start &&
-            ((ati_key *)own->executor)->keyed == keyed)
-            return true;
+    while (keyed->made_runners) {
+        ati_key_runner *runner = keyed->made_runners;
+        keyed->made_runners = runner->next_made;
+        ati_release(runner, sizeof *runner);
     }
-    return false;
 }
 
 /* Takes the lock, with a runner in surplus_runners. False: no memory. */
@@ -301,8 +309,9 @@ static bool lock_with_surplus(at_keyed_executor *keyed) {
     if (!made)
         return false;
     init_runner(made, keyed);
-    made->is_lent = true;
     ati_lock_acquire(&keyed->lock);
+    made->next_made = keyed->made_runners;
+    keyed->made_runners = made;
     push_runner(&keyed->surplus_runners, made);
     return true;
 }
@@ -313,30 +322,102 @@ static void lend_place(at_keyed_executor *keyed) {
         push_runner(&keyed->idle_runners, pop_runner(&keyed->surplus_runners));
         keyed->runner_count++;
     }
-    if (keyed->first_ready)
-        (void)start_runner(keyed); /* a pool that has stopped runs nothing any more */
 }
 
-at_status ati_keyed_lend(const at_future *target, at_keyed_executor **lender) {
-    *lender = NULL;
-    if (target->executor->start != ati_key_start)
-        return AT_OK;
-    at_keyed_executor *keyed = ((ati_key *)target->executor)->keyed;
-    if (ati_future_phase(target) >= ATI_PHASE_RUNNING || !is_inside(keyed))
-        return AT_OK;
+static void take_back(at_keyed_executor *keyed) {
+    keyed->lent--;
+    if (has_surplus(keyed) && keyed->idle_runners)
+        put_away(keyed, pop_runner(&keyed->idle_runners));
+}
+
+bool ati_keyed_lend(at_keyed_executor *keyed) {
     if (!lock_with_surplus(keyed))
+        return false;
+    lend_place(keyed);
+    if (keyed->first_ready && keyed->idle_runners) {
+        ati_drain_start_from_outside(&keyed->idle_runners->drain);
+        note_started(keyed);
+    }
+    ati_lock_release(&keyed->lock);
+    return true;
+}
+
+void ati_keyed_take_back(at_keyed_executor *keyed) {
+    ati_lock_acquire(&keyed->lock);
+    take_back(keyed);
+    ati_lock_release(&keyed->lock);
+}
+
+/* -- Waits of its tasks -- */
+
+at_keyed_executor *ati_keyed_of_stack(void) {
+    for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer) {
+        const at_future *task = frame->identity;
+        at_keyed_executor *keyed = task ? ati_keyed_of(task->executor) : NULL;
+        if (keyed)
+            return keyed;
+    }
+    return NULL;
+}
+
+at_status ati_keyed_begin_wait(at_keyed_executor *keyed, const at_future *target, bool *lends) {
+    *lends =
+        ati_keyed_of(target->executor) == keyed && ati_future_phase(target) < ATI_PHASE_RUNNING;
+    if (*lends && !lock_with_surplus(keyed))
         return ati_fail(AT_ERROR_NO_MEMORY, "at_future_wait: no memory to lend a place of the "
                                             "keyed executor to what is waited for");
-    lend_place(keyed);
+    if (!*lends)
+        ati_lock_acquire(&keyed->lock);
+    keyed->waiting++;
+    if (*lends)
+        lend_place(keyed);
+    if (*lends && keyed->first_ready)
+        (void)start_runner(keyed); /* a pool that has stopped runs nothing any more */
     ati_lock_release(&keyed->lock);
-    *lender = keyed;
     return AT_OK;
 }
 
-void ati_keyed_take_back(at_keyed_executor *lender) {
-    ati_lock_acquire(&lender->lock);
-    lender->lent--;
-    if (has_surplus(lender) && lender->idle_runners)
-        put_away(lender, pop_runner(&lender->idle_runners));
-    ati_lock_release(&lender->lock);
+void ati_keyed_end_wait(at_keyed_executor *keyed, bool lends) {
+    ati_lock_acquire(&keyed->lock);
+    keyed->waiting--;
+    if (lends)
+        take_back(keyed);
+    ati_lock_release(&keyed->lock);
+}
+
+/* -- The search for stuck waits -- */
+
+void ati_keyed_visit_ready(at_keyed_executor *keyed,
+                           bool (*visit)(const ati_work *work, void *context), void *context) {
+    bool goes_on = true;
+    ati_lock_acquire(&keyed->lock);
+    for (const ati_key *key = keyed->first_ready; key && goes_on; key = key->next)
+        for (const ati_task_node *node = key->first; node && goes_on; node = node->next)
+            goes_on = visit(&node->work, context);
+    ati_lock_release(&keyed->lock);
+}
+
+/* Whether the task of a runner is stuck, if it runs one; counts it. */
+static bool is_held(const ati_key_runner *runner,
+                    bool (*is_stuck)(const at_future *task, void *context), void *context,
+                    int64_t *count) {
+    if (!runner->task)
+        return true;
+    ++*count;
+    return is_stuck(runner->task, context);
+}
+
+bool ati_keyed_is_stuck(at_keyed_executor *keyed,
+                        bool (*is_stuck)(const at_future *task, void *context), void *context) {
+    int64_t count = 0;
+    ati_lock_acquire(&keyed->lock);
+    bool all = keyed->first_ready && !keyed->idle_runners;
+    for (int64_t i = 0; all && i < keyed->options.max_running; i++)
+        all = is_held(&keyed->runners[i], is_stuck, context, &count);
+    for (const ati_key_runner *runner = keyed->made_runners; all && runner;
+         runner = runner->next_made)
+        all = is_held(runner, is_stuck, context, &count);
+    all = all && count == keyed->runners_under_way;
+    ati_lock_release(&keyed->lock);
+    return all;
 }

@@ -74,8 +74,10 @@ static ati_key *make_key(at_keyed_executor *keyed, const void *bytes, size_t siz
                                   .retain = ati_key_retain,
                                   .release = ati_key_release,
                                   .pool = keyed->pool};
-    if (keyed->options.max_per_key == 1)
+    if (keyed->options.max_per_key == 1) {
         key->executor.serial_name = "a key of a keyed executor";
+        key->executor.visit_queued = ati_key_visit_queued;
+    }
     key->keyed = keyed;
     atomic_init(&key->references, 1);
     key->weight = weight;

@@ -14,9 +14,10 @@
 typedef struct ati_key_runner {
     ati_drain drain; /* first */
     at_keyed_executor *keyed;
-    ati_key *key;                /* whose task it runs, kept, or NULL; its own */
+    ati_key *key;                /* whose task it runs, kept, or NULL; written under the lock */
+    const at_future *task;       /* that, only to be compared; the lock */
     struct ati_key_runner *next; /* of those that are not under way; the lock */
-    bool is_lent;                /* allocated for a place that was lent */
+    struct ati_key_runner *next_made; /* of those that were allocated for lent places */
 } ati_key_runner;
 
 struct at_keyed_executor {
@@ -32,11 +33,13 @@ struct at_keyed_executor {
     ati_key *last_ready;
     int64_t queued;       /* tasks of all keys */
     int64_t running;      /* the same */
-    int64_t lent;         /* places, by tasks that wait for others */
+    int64_t waiting;      /* of its tasks, for futures */
+    int64_t lent;         /* places, by some of those */
     int64_t runner_count; /* idle or under way */
     int64_t runners_under_way;
     ati_key_runner *idle_runners;
     ati_key_runner *surplus_runners; /* to be used when places are lent again */
+    ati_key_runner *made_runners;
 
     ati_key_runner runners[]; /* options.max_running */
 };
@@ -55,6 +58,8 @@ at_status ati_key_start(at_executor *executor, ati_task_node *nodes, size_t coun
                         bool is_continuation);
 void ati_key_retain(at_executor *executor);
 void ati_key_release(at_executor *executor);
+void ati_key_visit_queued(at_executor *executor, bool (*visit)(const ati_work *work, void *context),
+                          void *context);
 
 /* Makes the runners, all idle. */
 void ati_keyed_init_runners(at_keyed_executor *keyed);
@@ -62,11 +67,31 @@ void ati_keyed_init_runners(at_keyed_executor *keyed);
 /* Frees the runners that were allocated for lent places. */
 void ati_keyed_free_runners(at_keyed_executor *keyed);
 
-/* The running task is about to wait for `target`. If both are of one keyed executor and the target
- * has not begun, the task lends its place until ati_keyed_take_back(*lender); else that is NULL.
- * Other than AT_OK: there is no memory for it. */
-at_status ati_keyed_lend(const at_future *target, at_keyed_executor **lender);
-void ati_keyed_take_back(at_keyed_executor *lender);
+/* The keyed executor whose task runs on this stack, or waits below on it; or NULL. */
+at_keyed_executor *ati_keyed_of_stack(void);
+
+/* That task is about to wait for `target`. `*lends`: it gives its place to others meanwhile. Other
+ * than AT_OK: there is no memory for it, and the wait must not begin. */
+at_status ati_keyed_begin_wait(at_keyed_executor *keyed, const at_future *target, bool *lends);
+void ati_keyed_end_wait(at_keyed_executor *keyed, bool lends);
+
+/* For the search for stuck waits (deadlock.c). Calls visit for the works that could begin if there
+ * were a place, as long as it says true. */
+void ati_keyed_visit_ready(at_keyed_executor *keyed,
+                           bool (*visit)(const ati_work *work, void *context), void *context);
+
+/* Whether works are ready, all places are taken, and is_stuck says so of each task that has begun
+ * and not ended. */
+bool ati_keyed_is_stuck(at_keyed_executor *keyed,
+                        bool (*is_stuck)(const at_future *task, void *context), void *context);
+
+/* Lends one place. False: no memory. */
+bool ati_keyed_lend(at_keyed_executor *keyed);
+void ati_keyed_take_back(at_keyed_executor *keyed);
+
+static inline at_keyed_executor *ati_keyed_of(const at_executor *executor) {
+    return executor->start == ati_key_start ? ((const ati_key *)executor)->keyed : NULL;
+}
 
 /* What a dump says of it (key_dump.c). */
 extern const ati_part_section ati_keyed_section;
