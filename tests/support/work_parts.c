@@ -150,7 +150,8 @@ void part_map(at_pool *pool) {
                                                           outcomes, &options);
             cr_assert_eq(status, round < 2 ? AT_ERROR_IO : AT_ERROR_TIMED_OUT);
         }
-        cr_assert_eq(last, count);
+        cr_assert(round == 0 ? last == count : last <= count);
+        last = 0;
         at_outcomes_release(outcomes, count);
     }
     at_concurrent_executor_destroy(executor);
