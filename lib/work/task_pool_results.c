@@ -6,8 +6,6 @@
 #include "pool/cancel.h"
 #include "work/task_pool.h"
 
-#include <string.h>
-
 /* False: it has ended already. */
 static bool begin_wait(at_task_pool *workers, ati_task_pool_wait *wait, const char *call) {
     *wait = (ati_task_pool_wait){.item = NULL};
@@ -118,8 +116,8 @@ static void hand_over(const gathered *all) {
     ati_kept_chunk *chunk = all->first;
     while (chunk) {
         ati_kept_chunk *next = chunk->next;
-        memcpy(to, chunk->outcomes, chunk->count * sizeof *to);
-        to += chunk->count;
+        for (size_t i = 0; i < chunk->count; i++)
+            *to++ = chunk->outcomes[i];
         ati_release(chunk, sizeof *chunk);
         chunk = next;
     }
