@@ -33,6 +33,7 @@ typedef struct at_gather_options {
  *             them.
  *  Ordering:  what the caller did before happens before each `run`, and they before the return.
  *  Errors:    AT_ERROR_INVALID for items without data or size, and for options (names the member);
+ *             for more items than there can be it fills nothing;
  *             AT_ERROR_NO_MEMORY, AT_ERROR_FULL, AT_ERROR_CLOSED, AT_ERROR_FORKED: the items that
  *             could not be started have that outcome, the others were cancelled. Else as
  *             at_task_manager_join. No items is success. */

@@ -5,15 +5,13 @@
 #include "pool/cancel.h"
 #include "pool/parts.h"
 #include "pool/pool.h"
+#include "work/items.h"
 #include "work/map.h"
-#include "work/outcomes.h"
 
 enum {
     worker_limit = 1000000,
     shown_maps = 4, /* in a dump */
 };
-
-static const uint64_t item_limit = UINT64_C(1) << 40;
 
 /* A map in progress, on the stack of its caller. */
 typedef struct current_map {
@@ -204,21 +202,12 @@ static at_status check_call(const at_concurrent_executor *executor, at_items ite
         return ati_fail(AT_ERROR_INVALID, "%s: `reserved` is not zero", call);
     if (items.count == 0)
         return AT_OK;
-    if (!items.data || items.size == 0)
-        return ati_fail(AT_ERROR_INVALID, "%s: items.%s is %s", call, items.data ? "size" : "data",
-                        items.data ? "0" : "NULL");
-    if (items.count > item_limit || items.count > PTRDIFF_MAX / items.size)
-        return ati_fail(AT_ERROR_INVALID, "%s: items.count: %zu is too many", call, items.count);
+    at_status status = ati_items_check(items, call);
+    if (status != AT_OK)
+        return status;
     if (ati_frame_current()->may_not_wait)
         return ati_fail(AT_ERROR_DEADLOCK, "%s: an inline continuation may not wait", call);
     return ati_cancel_check(call);
-}
-
-/* No item was begun: all have the outcome of the map, whose error is in the slot. So many as cannot
- * be are not there. */
-static void fill(at_outcome *outcomes, size_t count, at_status status) {
-    for (size_t i = 0; outcomes && count <= item_limit && i < count; i++)
-        outcomes[i] = (at_outcome){.status = status, .error = at_error_retain(at_error_last())};
 }
 
 static at_status run_map(at_concurrent_executor *executor, ati_map_call *call, bool *ran) {
@@ -258,7 +247,7 @@ at_status at_concurrent_executor_map_at(const char *site, at_concurrent_executor
     }
     if (!ran) {
         if (status != AT_OK)
-            fill(outcomes, items.count, status);
+            ati_items_fill(items, outcomes, 0, at_error_last());
         tell_of_nothing(options, items.count);
     }
     return status;

@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "pool/cancel.h"
+#include "work/items.h"
 #include "work/task_manager.h"
 
 #include <asynctools/gather.h>
@@ -16,17 +17,7 @@ static at_status check_arguments(at_items items, const at_gather_options *option
                         options->limit);
     if ((unsigned)options->policy > AT_TASK_MANAGER_COLLECT)
         return ati_fail(AT_ERROR_INVALID, "at_gather: policy: %d is none", (int)options->policy);
-    if (items.count > 0 && (!items.data || items.size == 0))
-        return ati_fail(AT_ERROR_INVALID, "at_gather: items.%s is missing",
-                        items.data ? "size" : "data");
-    return AT_OK;
-}
-
-/* The items from number `first` on were not started. */
-static void fill(at_outcome *outcomes, size_t first, size_t count, const at_error *error) {
-    for (size_t i = first; outcomes && i < count; i++)
-        outcomes[i] =
-            (at_outcome){.status = at_error_status(error), .error = at_error_retain(error)};
+    return ati_items_check(items, "at_gather");
 }
 
 static size_t start_all(const char *site, at_task_manager *manager, at_run_fn run, at_items items) {
@@ -68,14 +59,14 @@ at_status at_gather_at(const char *site, at_pool *pool, at_run_fn run, at_items 
     if (status == AT_OK && items.count > 0)
         status = at_task_manager_create(&manager, pool, &manager_options);
     if (status != AT_OK || items.count == 0) {
-        fill(outcomes, 0, items.count, status == AT_OK ? NULL : at_error_last());
+        ati_items_fill(items, outcomes, 0, at_error_last());
         return status;
     }
     size_t count = start_all(site, manager, run, items);
     at_error *refusal = NULL;
     if (count < items.count) {
         refusal = at_error_take();
-        fill(outcomes, count, items.count, refusal);
+        ati_items_fill(items, outcomes, count, refusal);
         (void)ati_cancel(manager->context, AT_CANCEL_SIBLING);
     }
     status = outcomes ? at_task_manager_gather(manager, outcomes, count)

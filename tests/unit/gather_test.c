@@ -9,6 +9,7 @@
 #include <asynctools/gather.h>
 #include <asynctools/sleep.h>
 
+#include <stdint.h>
 #include <string.h>
 
 FAULT_INSTALL;
@@ -75,6 +76,25 @@ Test(gather, g1_bad_arguments_fill_the_outcomes) {
     cr_assert_eq(at_gather(pool, double_it, AT_ITEMS((int *)NULL, 2), outcomes, NULL),
                  AT_ERROR_INVALID);
     at_outcomes_release(outcomes, 2);
+    destroy_pool(pool);
+}
+
+/* So many cannot be: nothing is run, and no outcome is written. */
+Test(gather, g1_more_items_than_can_be) {
+    at_pool *pool = create_pool(1);
+    int item = 1;
+    at_outcome outcome = {.status = AT_ERROR_IO};
+    at_items items = {.data = &item, .count = SIZE_MAX, .size = sizeof item};
+    at_gather_options options = {.limit = 1};
+    cr_assert_eq(at_gather(pool, double_it, items, &outcome, &options), AT_ERROR_INVALID);
+    cr_assert(strstr(at_error_text(at_error_last()), "items.count"));
+    options.limit = -1;
+    cr_assert_eq(at_gather(pool, double_it, items, &outcome, &options), AT_ERROR_INVALID);
+    items = (at_items){.data = &item, .count = 1 << 20, .size = SIZE_MAX / 2};
+    cr_assert_eq(at_gather(pool, double_it, items, &outcome, NULL), AT_ERROR_INVALID);
+    cr_expect_eq(outcome.status, AT_ERROR_IO);
+    cr_expect_eq(item, 1);
+    at_error_clear();
     destroy_pool(pool);
 }
 
