@@ -49,7 +49,8 @@ typedef struct at_map_options {
     at_progress_fn on_progress; /* called by one at a time, each time with a larger number than
                                    before, after each item that takes long, and after several that
                                    do not; at the end with the total, whatever became of the items:
-                                   their outcomes say that. Default: none */
+                                   their outcomes say that. A map that is refused, as by
+                                   AT_ERROR_INVALID, calls nothing. Default: none */
     void *context;              /* borrowed, for on_progress */
     at_logger *progress_logger; /* borrowed: gets a line `batch_progress` with `completed` and
                                    `total`, four a second at most, and one at the end; if items were

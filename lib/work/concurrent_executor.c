@@ -219,6 +219,12 @@ static at_status run_map(at_concurrent_executor *executor, ati_map_call *call, b
     return status;
 }
 
+/* Else it is over before an item was begun: there were none, or the caller's operation has ended.
+ */
+static bool is_refused(at_status status) {
+    return status != AT_OK && status != AT_ERROR_CANCELLED && status != AT_ERROR_TIMED_OUT;
+}
+
 static void tell_of_nothing(const at_map_options *options, size_t total) {
     ati_map_progress progress = {0};
     ati_map_progress_init(&progress, options, ati_context_current(), total);
@@ -245,10 +251,9 @@ at_status at_concurrent_executor_map_at(const char *site, at_concurrent_executor
                              .options = options};
         status = run_map(executor, &call, &ran);
     }
-    if (!ran) {
-        if (status != AT_OK)
-            ati_items_fill(items, outcomes, 0, at_error_last());
+    if (!ran && status != AT_OK)
+        ati_items_fill(items, outcomes, 0, at_error_last());
+    if (!ran && !is_refused(status))
         tell_of_nothing(options, items.count);
-    }
     return status;
 }

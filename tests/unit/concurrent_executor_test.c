@@ -609,27 +609,32 @@ Test(concurrent_executor, does_not_wait_for_what_was_not_begun) {
     at_error_clear();
 }
 
-/* Under an operation that is cancelled already, and on a pool that is closed, nothing is begun. */
+/* Under an operation that is cancelled already, and on a pool that is closed, nothing is begun;
+ * only the first is a map that is over, and tells of it. */
 Test(concurrent_executor, nothing_is_begun) {
     struct tally items[3] = {0};
     at_outcome outcomes[3];
     at_scope scope;
+    struct progress progress = {0};
+    at_map_options options = {.on_progress = note_progress, .context = &progress};
     at_pool *pool = create_pool(1);
     at_concurrent_executor *executor = create_executor(pool, 0);
     at_scope_begin(&scope, NULL);
     cr_assert_eq(at_token_cancel(at_scope_token(&scope)), AT_OK);
     cr_expect_eq(
-        at_concurrent_executor_map(executor, tally_run, AT_ITEMS(items, 3), outcomes, NULL),
+        at_concurrent_executor_map(executor, tally_run, AT_ITEMS(items, 3), outcomes, &options),
         AT_ERROR_CANCELLED);
     cr_expect_eq(outcomes[2].status, AT_ERROR_CANCELLED);
     at_outcomes_release(outcomes, 3);
     (void)at_scope_end(&scope);
+    cr_expect_eq(progress.calls, 1);
     cr_assert_eq(at_pool_shutdown(pool, PATIENCE), AT_OK);
     cr_expect_eq(
-        at_concurrent_executor_map(executor, tally_run, AT_ITEMS(items, 3), outcomes, NULL),
+        at_concurrent_executor_map(executor, tally_run, AT_ITEMS(items, 3), outcomes, &options),
         AT_ERROR_CLOSED);
     cr_expect_eq(outcomes[0].status, AT_ERROR_CLOSED);
     at_outcomes_release(outcomes, 3);
+    cr_expect_eq(progress.calls, 1, "a refused map has told of progress");
     at_error_clear();
     for (int i = 0; i < 3; i++)
         cr_expect_eq(tally_runs(&items[i]), 0);
@@ -672,11 +677,17 @@ Test(concurrent_executor, bad_input) {
     at_items many = {.data = items, .count = SIZE_MAX, .size = 1};
     expect_invalid(at_concurrent_executor_map(executor, give_item, many, outcomes, NULL), "count");
     expect_invalid(at_concurrent_executor_map(executor, give_item, sizeless, NULL, NULL), "size");
-    at_map_options map_options = {.reserved = {0, 1}};
+    struct progress progress = {0};
+    at_map_options map_options = {
+        .reserved = {0, 1}, .on_progress = note_progress, .context = &progress};
     expect_invalid(
         at_concurrent_executor_map(executor, give_item, AT_ITEMS(items, 2), outcomes, &map_options),
         "reserved");
     at_outcomes_release(outcomes, 2);
+    map_options.reserved[1] = 0;
+    expect_invalid(at_concurrent_executor_map(executor, give_item, sizeless, NULL, &map_options),
+                   "size");
+    cr_expect_eq(progress.calls, 0, "a refused map has told of progress");
     at_concurrent_executor_destroy(executor);
     destroy_pool(pool);
 }
@@ -684,11 +695,13 @@ Test(concurrent_executor, bad_input) {
 static void *map_inline(void *value, void *executor) {
     char items[2];
     at_outcome outcomes[2];
+    struct progress progress = {0};
+    at_map_options options = {.on_progress = note_progress, .context = &progress};
     (void)value;
     at_status status =
-        at_concurrent_executor_map(executor, give_item, AT_ITEMS(items, 2), outcomes, NULL);
+        at_concurrent_executor_map(executor, give_item, AT_ITEMS(items, 2), outcomes, &options);
     at_outcomes_release(outcomes, 2);
-    return (void *)(intptr_t)status;
+    return (void *)(intptr_t)(progress.calls == 0 ? status : AT_OK);
 }
 
 Test(concurrent_executor, not_in_an_inline_continuation) {
