@@ -35,8 +35,8 @@ at_concurrent_executor_create(at_concurrent_executor **executor, at_pool *pool,
 
 /** Waits for the maps that are still in progress, and frees the executor. In the child of a fork it
  *  frees the executor and nothing else.
- *  Threads:   any, but not an item or the on_progress of one of its maps, which is a caller's bug
- *             and aborts.
+ *  Threads:   any, but not an item or the on_progress of one of its maps, nor an inline
+ *             continuation while maps are in progress: those are a caller's bugs and abort.
  *  Blocks:    until all maps have ended.
  *  Ownership: takes `executor`; NULL is allowed. */
 AT_API void at_concurrent_executor_destroy(at_concurrent_executor *executor);

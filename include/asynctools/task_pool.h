@@ -59,8 +59,8 @@ AT_API AT_NODISCARD at_status at_task_pool_create(at_task_pool **workers, at_poo
 /** Finishes what was accepted, drops the outcomes that were not gathered (their errors are logged
  *  as `error.dropped`) and frees the task pool. In the child of a fork it runs and drops nothing:
  *  the items are the parent's, and what the child has of their memory stays.
- *  Threads:   any, when nobody else uses it, but not an item of its own, which is a caller's bug
- *             and aborts.
+ *  Threads:   any, when nobody else uses it, but not an item of its own, nor an inline
+ *             continuation while items are left: those are a caller's bugs and abort.
  *  Blocks:    until all items have ended.
  *  Ownership: takes `workers`; NULL is allowed.
  *  Ordering:  all items happen before the return. */

@@ -178,6 +178,9 @@ static void await_maps(at_concurrent_executor *executor) {
     ATI_CALLER_CHECK(!is_inside(executor), "at_concurrent_executor_destroy",
                      "called by an item of this executor, or by on_progress, which would wait for "
                      "itself; destroy it where it was created");
+    ATI_CALLER_CHECK(!must_wait || !ati_frame_current()->may_not_wait,
+                     "at_concurrent_executor_destroy",
+                     "maps are in progress, and an inline continuation may not wait for them");
     executor->joining = &waiter;
     ati_lock_release(&executor->lock);
     if (must_wait)

@@ -20,8 +20,11 @@ static bool begin_wait(at_task_pool *workers, ati_task_pool_wait *wait, const ch
 
 void ati_task_pool_await_end(at_task_pool *workers) {
     ati_task_pool_wait wait;
-    if (begin_wait(workers, &wait, "at_task_pool_destroy"))
-        (void)ati_waiter_wait(&wait.waiter, AT_FOREVER);
+    if (!begin_wait(workers, &wait, "at_task_pool_destroy"))
+        return;
+    ATI_CALLER_CHECK(!ati_frame_current()->may_not_wait, "at_task_pool_destroy",
+                     "items are left, and an inline continuation may not wait for them");
+    (void)ati_waiter_wait(&wait.waiter, AT_FOREVER);
 }
 
 /* The deadline has passed, or the caller's operation is cancelled. */

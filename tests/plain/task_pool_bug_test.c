@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Rules G3, G4, H00 and Z2: an item that destroys its own task pool or executor aborts, and so
- * does the last on_progress of a map; and task pools and executors in the child of a process fork.
- */
+ * Rules G3, G4, H00 and Z2: an item that destroys its own task pool or executor aborts, and so do
+ * the last on_progress of a map and an inline continuation that would have to wait; and task pools
+ * and executors in the child of a process fork. */
 #include "support/apart.h"
 
 #include <asynctools/asynctools.h>
 
+#include <semaphore.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -66,6 +67,50 @@ static int run_progress_bug(void) {
     return 0;
 }
 
+static at_task_pool *own_workers;
+static at_concurrent_executor *own_executor;
+static at_future *awaited;
+static sem_t begun;
+
+static void *await(void *item) {
+    sem_post(&begun);
+    (void)!at_future_wait(awaited, AT_FOREVER, NULL);
+    return item;
+}
+
+static void *map_one(void *item) {
+    AT_TRY(at_concurrent_executor_map(own_executor, await, AT_ITEMS((char *)item, 1), NULL, NULL));
+    return item;
+}
+
+static void *destroy_both(void *value, void *unused) {
+    (void)unused;
+    at_task_pool_destroy(own_workers);
+    at_concurrent_executor_destroy(own_executor);
+    return value;
+}
+
+/* An item waits for the end of a continuation that is to wait for all items. */
+static int run_inline_bug(bool in_a_map) {
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    at_pool *pool;
+    at_promise *source;
+    char item;
+    at_continuation_options options = {.executor = at_executor_inline()};
+    plain_check(sem_init(&begun, 0, 0) == 0);
+    plain_check(at_pool_create(&pool, NULL) == AT_OK);
+    plain_check(at_task_pool_create(&own_workers, pool, NULL) == AT_OK);
+    plain_check(at_concurrent_executor_create(&own_executor, pool, NULL) == AT_OK);
+    plain_check(at_promise_create(&source, at_pool_executor(pool)) == AT_OK);
+    awaited = at_future_then_with(at_promise_future(source), destroy_both, &options);
+    at_status status = in_a_map ? at_pool_start(pool, map_one, &item)
+                                : at_task_pool_submit(own_workers, await, &item);
+    plain_check(status == AT_OK);
+    sem_wait(&begun);
+    plain_check(at_promise_set(source, NULL, NULL) == AT_OK);
+    return 0;
+}
+
 static void check_bug(const char *name, const char *sentence) {
     char said[4096];
     int status = apart_run(name, said, sizeof said);
@@ -80,6 +125,12 @@ static void *wait_long(void *unused) {
     return unused;
 }
 
+static void note_call(size_t completed, size_t total, void *is_called) {
+    (void)completed;
+    (void)total;
+    *(bool *)is_called = true;
+}
+
 /* In the child every call fails at once, and no end waits for anybody. */
 static void use_in_forked_process(at_task_pool *workers, at_concurrent_executor *executor) {
     char item;
@@ -91,8 +142,11 @@ static void use_in_forked_process(at_task_pool *workers, at_concurrent_executor 
     plain_check(at_task_pool_join(workers, AT_FOREVER) == AT_ERROR_FORKED);
     plain_check(at_task_pool_gather_results(workers, &outcomes, &count) == AT_ERROR_FORKED);
     at_task_pool_destroy(workers);
-    plain_check(at_concurrent_executor_map(executor, give, AT_ITEMS(&item, 1), &outcome, NULL) ==
-                AT_ERROR_FORKED);
+    bool is_called = false;
+    at_map_options options = {.on_progress = note_call, .context = &is_called};
+    plain_check(at_concurrent_executor_map(executor, give, AT_ITEMS(&item, 1), &outcome,
+                                           &options) == AT_ERROR_FORKED);
+    plain_check(!is_called);
     plain_check(outcome.status == AT_ERROR_FORKED);
     at_outcomes_release(&outcome, 1);
     at_concurrent_executor_destroy(executor);
@@ -133,10 +187,14 @@ int main(int count, char **arguments) {
     if (count > 1)
         return strcmp(arguments[1], "executor") == 0   ? run_executor_bug()
                : strcmp(arguments[1], "progress") == 0 ? run_progress_bug()
+               : strcmp(arguments[1], "inline") == 0   ? run_inline_bug(false)
+               : strcmp(arguments[1], "map") == 0      ? run_inline_bug(true)
                                                        : run_bug();
     check_bug("task pool", "at_task_pool_destroy: called by an item of this task pool");
     check_bug("executor", "at_concurrent_executor_destroy: called by an item of this executor");
     check_bug("progress", "at_concurrent_executor_destroy: called by an item of this executor");
+    check_bug("inline", "at_task_pool_destroy: items are left, and an inline continuation may not");
+    check_bug("map", "at_concurrent_executor_destroy: maps are in progress, and an inline");
     check_process_fork();
     return 0;
 }
