@@ -38,7 +38,9 @@ typedef struct at_task_pool_options {
                            default: 1,024 */
     at_task_pool_policy when_full; /* default: wait */
     at_duration expiry;            /* how long an item may wait in the queue: then it ends with
-                                      AT_ERROR_EXPIRED, and never runs; default: no limit */
+                                      AT_ERROR_EXPIRED, and never runs: at that moment if a submit
+                                      waits for room, else when its turn comes or somebody needs
+                                      its room; default: no limit */
     int64_t kept_outcomes; /* outcomes, of items that have ended or not, until they are gathered:
                               with so many the queue counts as full, see at_task_pool_submit.
                               AT_NONE: outcomes are not kept, values are dropped, and errors logged

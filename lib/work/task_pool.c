@@ -20,6 +20,9 @@
  *   4. A submit that waits leaves its item in a list, and sets is_awaited, under both locks; who
  *      ends then takes the long way, and puts it into the queue from there, so that nobody can come
  *      in between.
+ *      With an expiry the first of them leads: it is woken under the locks to be told so, and then
+ *      looks whenever the item queued longest expires. The task pool has not ended before one who
+ *      led knows that it is over.
  *   5. The next item runs on the worker that has run the one before, at once or, each fourth,
  *      through the worker's deque, which lets others have their turn.
  *   6. The outcome of an item that is kept has a place from the submit on, in chunks; the item's

@@ -65,6 +65,8 @@ typedef struct ati_task_pool_wait {
     ati_task_pool_item *item;
     ati_kept_chunk *spare; /* in case that a place for its outcome is wanted; owned, or NULL */
     bool is_over;          /* it is to be woken, or was */
+    bool leads;            /* a submit that is the first, or was: sees to what expires */
+    bool is_told;          /* has been woken for that, and not looked yet */
     at_status status;      /* of a submit that is over: AT_OK, or it was turned away */
     struct ati_task_pool_wait *next;
 } ati_task_pool_wait;
@@ -106,6 +108,7 @@ struct at_task_pool {
     uint64_t refused;
     uint64_t max_queued;
     uint64_t running_in_callers;
+    uint64_t leaving;             /* submits that led and are over, and do not know yet */
     uint64_t ending;              /* neither queued nor running; to be counted as ended soon */
     ati_task_pool_ends ends_here; /* of items that no task has run */
 
@@ -148,8 +151,9 @@ void ati_task_pool_unlock(at_task_pool *workers);
 uint64_t ati_task_pool_queued(const at_task_pool *workers);
 ati_task_pool_item *ati_task_pool_first(const at_task_pool *workers); /* queued; or NULL */
 bool ati_task_pool_has_room(const at_task_pool *workers);
-bool ati_task_pool_has_ended(const at_task_pool *workers); /* all that it has accepted */
-bool ati_task_pool_may_keep(const at_task_pool *workers);  /* one outcome more */
+bool ati_task_pool_has_ended(const at_task_pool *workers);           /* all that it has accepted */
+at_duration ati_task_pool_until_expiry(const at_task_pool *workers); /* the next; or AT_FOREVER */
+bool ati_task_pool_may_keep(const at_task_pool *workers);            /* one outcome more */
 
 /* The item of a submit counts as submitted; it is queued, or `ending`, or runs in its caller. */
 void ati_task_pool_accept(at_task_pool *workers, ati_task_pool_wait *wait);

@@ -270,6 +270,13 @@ void ati_task_pool_expire(at_task_pool *workers, ati_task_pool_changes *changes)
         ati_task_pool_leave_out(workers, AT_ERROR_EXPIRED, changes);
 }
 
+at_duration ati_task_pool_until_expiry(const at_task_pool *workers) {
+    const ati_task_pool_item *first = ati_task_pool_first(workers);
+    if (!first || first->expires == AT_FOREVER)
+        return AT_FOREVER;
+    return first->expires - at_clock_now(workers->pool->options.clock);
+}
+
 /* -- Going on -- */
 
 static void start_queued(at_task_pool *workers, ati_task_pool_changes *changes) {
@@ -288,7 +295,9 @@ static ati_task_pool_wait *end_first_submit(at_task_pool *workers, ati_task_pool
     workers->waiting--;
     wait->is_over = true;
     wait->status = status;
-    ati_wait_list_add(&changes->wakes, wait);
+    workers->leaving += wait->leads;
+    if (!wait->is_told)
+        ati_wait_list_add(&changes->wakes, wait);
     return wait;
 }
 
@@ -309,7 +318,17 @@ static bool let_one_in(at_task_pool *workers, ati_task_pool_changes *changes) {
 
 bool ati_task_pool_has_ended(const at_task_pool *workers) {
     return workers->running == 0 && workers->running_in_callers == 0 && workers->ending == 0 &&
-           !ati_task_pool_first(workers);
+           workers->leaving == 0 && !ati_task_pool_first(workers);
+}
+
+/* Under the locks, so that it is woken before it can be over. */
+static void tell_first_submit(at_task_pool *workers) {
+    ati_task_pool_wait *first = workers->submits.first;
+    if (!first || first->leads || workers->expiry == 0)
+        return;
+    first->leads = true;
+    first->is_told = true;
+    ati_waiter_wake(&first->waiter);
 }
 
 void ati_task_pool_settle(at_task_pool *workers, ati_task_pool_changes *changes) {
@@ -320,6 +339,7 @@ void ati_task_pool_settle(at_task_pool *workers, ati_task_pool_changes *changes)
     while (let_one_in(workers, changes));
     note_queued(workers, ati_task_pool_queued(workers));
     workers->is_awaited = workers->submits.first;
+    tell_first_submit(workers);
     if (!workers->joins.first || !ati_task_pool_has_ended(workers))
         return;
     changes->joins = workers->joins;

@@ -109,21 +109,53 @@ static at_status end_wait(const ati_task_pool_wait *wait, const char *call) {
     return wait->status == AT_OK ? AT_OK : fail_cancelled(call);
 }
 
-/* The wait is in the list. Gives AT_OK if the item was let in. */
-static at_status await_room(at_task_pool *workers, ati_task_pool_wait *wait, const char *call) {
-    if (ati_waiter_wait_cancellable(&wait->waiter, AT_FOREVER))
-        return end_wait(wait, call);
+/* Under both locks, for one who waits on: a wake that told it to lead has been seen. */
+static void note_told(ati_task_pool_wait *wait, const char *call) {
+    if (!wait->is_told)
+        return;
+    wait->is_told = false;
+    ati_waiter_init(&wait->waiter, call, NULL);
+}
+
+static void leave_list(at_task_pool *workers, ati_task_pool_wait *wait) {
+    ati_wait_list_remove(&workers->submits, wait);
+    workers->waiting--;
+}
+
+/* What has expired makes room for those who wait. False: the wait is over, or given up. Else it is
+ * to look again at `until`. */
+static bool look_for_room(at_task_pool *workers, ati_task_pool_wait *wait, bool gives_up,
+                          at_deadline *until, const char *call) {
+    ati_task_pool_changes changes = {0};
     ati_task_pool_lock(workers);
-    bool is_over = wait->is_over;
-    if (!is_over) {
-        ati_wait_list_remove(&workers->submits, wait);
-        workers->waiting--;
-        workers->is_awaited = workers->submits.first;
-    }
+    bool goes_on = !wait->is_over && !gives_up;
+    if (goes_on)
+        note_told(wait, call);
+    else if (!wait->is_over)
+        leave_list(workers, wait);
+    else
+        workers->leaving -= wait->leads;
+    ati_task_pool_expire(workers, &changes);
+    ati_task_pool_settle(workers, &changes);
+    *until = wait->leads ? at_after(ati_task_pool_until_expiry(workers)) : AT_FOREVER;
     ati_task_pool_unlock(workers);
-    if (!is_over)
+    ati_task_pool_apply(workers, &changes);
+    return goes_on;
+}
+
+/* The wait is in the list. Gives AT_OK if the item was let in; then the task pool may be gone. */
+static at_status await_room(at_task_pool *workers, ati_task_pool_wait *wait, const char *call) {
+    at_deadline until = AT_FOREVER;
+    bool is_woken;
+    do {
+        is_woken = ati_waiter_wait_cancellable(&wait->waiter, until);
+        if (is_woken && !wait->leads)
+            return end_wait(wait, call);
+    } while (look_for_room(workers, wait, !is_woken && at_is_cancelled(), &until, call));
+    if (!wait->is_over)
         return ati_cancel_check(call);
-    (void)ati_waiter_wait(&wait->waiter, AT_FOREVER);
+    if (!is_woken)
+        (void)ati_waiter_wait(&wait->waiter, AT_FOREVER);
     return end_wait(wait, call);
 }
 

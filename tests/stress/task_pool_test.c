@@ -160,7 +160,11 @@ Test(task_pool_stress, cancelled_in_the_middle) {
     for (int i = 0; i < 30; i++) {
         at_token *token = NULL;
         cr_assert_eq(at_token_create(&token, NULL), AT_OK);
-        run_policy(pool, &(at_task_pool_options){.pool_size = 2, .queue_size = 8}, token);
+        run_policy(pool,
+                   &(at_task_pool_options){.pool_size = 2,
+                                           .queue_size = 8,
+                                           .expiry = i % 2 == 0 ? 0 : AT_MICROSECONDS(30)},
+                   token);
         at_token_release(token);
     }
     destroy_pool(pool);

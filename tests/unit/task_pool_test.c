@@ -490,6 +490,89 @@ Test(task_pool, g4_expired_items_make_room) {
     unbind_virtual_clock(clock);
 }
 
+/* A submit that waits for room has that of an item that has expired, at that moment. */
+Test(task_pool, g4_expired_items_make_room_for_who_waits) {
+    struct tally tallies[3] = {0};
+    char item;
+    at_clock *clock = bind_virtual_clock();
+    int64_t began = at_clock_now(clock);
+    at_pool *pool = create_pool(1);
+    at_task_pool *workers = create_workers(
+        pool,
+        &(at_task_pool_options){.pool_size = 1, .queue_size = 1, .expiry = AT_MILLISECONDS(100)});
+    cr_assert_eq(at_task_pool_submit(workers, sleep_a_second, &item), AT_OK);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(submit_tally(workers, &tallies[i]), AT_OK);
+        cr_expect_eq(at_clock_now(clock) - began, i * AT_MILLISECONDS(100));
+    }
+    expect_tally(&tallies[0], 0, 1);
+    expect_tally(&tallies[1], 0, 1);
+    expect_tally(&tallies[2], 0, 0);
+    cr_expect_eq(destroy_workers(workers).expired, 3);
+    destroy_pool(pool);
+    unbind_virtual_clock(clock);
+}
+
+struct late_submit {
+    at_task_pool *workers;
+    at_duration patience;
+    struct tally tally;
+    at_status status;
+    int64_t over; /* the moment */
+};
+
+static void *submit_late(void *argument) {
+    struct late_submit *late = argument;
+    AT_TIMEOUT(scope, late->patience) {
+        late->status = submit_tally(late->workers, &late->tally);
+    }
+    late->over = at_clock_now(at_clock_current());
+    return NULL;
+}
+
+static void *sleep_for(void *milliseconds) {
+    AT_TRY(at_sleep(AT_MILLISECONDS((intptr_t)milliseconds)));
+    return NULL;
+}
+
+/* Those behind are let in by later ones, in their order, whatever becomes of who was before them:
+ * the first gives up, or gets the place of an item that has run. */
+Test(task_pool, g4_expired_items_make_room_for_one_after_the_other) {
+    static const intptr_t first_takes[] = {1000, 60};
+    static const at_duration overs[][4] = {
+        {AT_MILLISECONDS(50), AT_MILLISECONDS(100), AT_MILLISECONDS(200), AT_MILLISECONDS(300)},
+        {AT_MILLISECONDS(50), AT_MILLISECONDS(60), AT_MILLISECONDS(160), AT_MILLISECONDS(260)},
+    };
+    at_clock *clock = bind_virtual_clock();
+    for (int round = 0; round < 2; round++) {
+        int64_t began = at_clock_now(clock);
+        struct late_submit late[4];
+        at_future *futures[4];
+        at_pool *pool = create_pool(1);
+        at_task_pool *workers = create_workers(
+            pool, &(at_task_pool_options){
+                      .pool_size = 1, .queue_size = 1, .expiry = AT_MILLISECONDS(100)});
+        cr_assert_eq(at_task_pool_submit(workers, sleep_for, (void *)first_takes[round]), AT_OK);
+        cr_assert_eq(at_task_pool_submit(workers, sleep_for, (void *)1000), AT_OK);
+        for (int i = 0; i < 4; i++) {
+            late[i] = (struct late_submit){
+                workers, i == 0 ? AT_MILLISECONDS(50) : AT_SECONDS(50), {0}, AT_OK, 0};
+            futures[i] = at_pool_submit(pool, submit_late, &late[i]);
+        }
+        for (int i = 0; i < 4; i++) {
+            wait_value(futures[i]);
+            at_future_release(futures[i]);
+            cr_expect_eq(late[i].status, i == 0 ? AT_ERROR_TIMED_OUT : AT_OK);
+            cr_expect_eq(late[i].over - began, overs[round][i], "%d: %lld", i,
+                         (long long)(late[i].over - began));
+        }
+        cr_expect_eq(numbers_of(workers).expired, (uint64_t)(round == 0 ? 3 : 2));
+        destroy_workers(workers);
+        destroy_pool(pool);
+    }
+    unbind_virtual_clock(clock);
+}
+
 /* Rule X2: a submit that waits ends at the deadline of its caller, and keeps the argument. */
 Test(task_pool, x2_waits_end_with_the_operation) {
     struct tally tally = {0};
