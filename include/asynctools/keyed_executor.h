@@ -65,8 +65,10 @@ AT_API AT_NODISCARD at_future *at_keyed_executor_submit_at(const char *site,
 /** Submits a task that owns its argument. Its priority does not change the order.
  *  Threads:   any, also inside tasks.      Blocks: never.
  *  Ownership: takes `options->argument` always: run or dropped exactly once, dropped before the
- *             return if it cannot be accepted. Copies `options`; borrows `key` for the call.
- * Returns owned. Errors:    as at_keyed_executor_submit, and AT_ERROR_INVALID. */
+ *             return if it cannot be accepted. Copies `options`; borrows `key` for the call;
+ *             returns owned (at_future_release).
+ *  Ordering:  as at_keyed_executor_submit.
+ *  Errors:    as at_keyed_executor_submit, and AT_ERROR_INVALID. */
 #define at_keyed_executor_submit_with(keyed, key, key_size, ...)                                   \
     at_keyed_executor_submit_with_at(AT_SITE(""), keyed, key, key_size, __VA_ARGS__)
 AT_API AT_NODISCARD at_future *at_keyed_executor_submit_with_at(const char *site,

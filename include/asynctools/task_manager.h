@@ -107,8 +107,9 @@ AT_API AT_NODISCARD at_future *at_task_manager_submit_at(const char *site, at_ta
 /** Starts a child that owns its argument, and gives its future.
  *  Threads:   any, also the children.      Blocks: never.
  *  Ownership: takes `options->argument` always: it is run or dropped exactly once. Copies
- * `options`. Returns as at_task_manager_submit. Ordering:  as at_task_manager_start. Errors:    as
- * at_task_manager_start_with: the future has failed with it. */
+ *             `options`. Returns as at_task_manager_submit.
+ *  Ordering:  as at_task_manager_start.
+ *  Errors:    as at_task_manager_start_with: the future has failed with it. */
 #define at_task_manager_submit_with(manager, ...)                                                  \
     at_task_manager_submit_with_at(AT_SITE(""), manager, __VA_ARGS__)
 AT_API AT_NODISCARD at_future *at_task_manager_submit_with_at(const char *site,
@@ -135,7 +136,7 @@ AT_API at_status at_task_manager_cancel(at_task_manager *manager);
 AT_API AT_NODISCARD at_status at_task_manager_join(at_task_manager *manager, at_deadline deadline);
 
 /** Waits as at_task_manager_join does, without a deadline, and hands over how the first `n`
- * children ended whose outcomes nobody has got yet, in the order in which they were started.
+ *  children ended whose outcomes nobody has got yet, in the order in which they were started.
  *  Threads:   any but the children.
  *  Blocks:    until every child has ended.
  *  Ownership: fills `outcomes`, which the caller owns (at_outcomes_release), whatever it returns;
@@ -167,7 +168,9 @@ typedef struct at_task_manager_counts {
 } at_task_manager_counts;
 
 /** Counts the children: started = queued + running + succeeded + failed + cancelled. In the child
- * of a process fork all are zero. Threads:   any.      Blocks: never. Ownership: fills `counts`. */
+ *  of a process fork all are zero.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: fills `counts`. */
 AT_API void at_task_manager_count(at_task_manager *manager, at_task_manager_counts *counts);
 
 AT_DECLARATIONS_END
