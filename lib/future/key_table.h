@@ -4,29 +4,36 @@
 
 /* The keys of a keyed executor, by their bytes. Its owner's lock guards it. */
 #include "base/hash.h"
+#include "base/lock.h"
 #include "pool/executor.h"
 
 #include <stdbool.h>
 
-/* One key: an executor of its own, kept by its futures and its running tasks. */
+/* One key: an executor of its own, kept by its futures, and by those who use it. See key_turns.c
+ * for who may touch what. */
 typedef struct ati_key {
+    /* Written when it is made, and by the table. */
     at_executor executor; /* first: an at_executor of a key is the key */
     struct at_keyed_executor *keyed;
-    _Atomic uint64_t references; /* gets to 0 only under the lock */
-    int64_t weight;
     struct ati_key *next_of_bucket;
     uint64_t hash;
 
-    /* Under the lock of `keyed`. */
-    ati_task_node *first;
-    ati_task_node *last;
-    int64_t queued;
-    int64_t running;
-    int64_t left;         /* of its weight, in this round */
-    bool is_ready;        /* in the list of those that are */
-    struct ati_key *next; /* in that list */
+    _Alignas(ATI_CACHE_LINE) ati_lock lock;  /* guards what follows, but for these: */
+    uint32_t users;                          /* runners; ready_lock */
+    bool is_kept;                            /* in the list of those; ready_lock */
+    bool is_ready;                           /* in a list of such keys, or soon */
+    uint32_t running;                        /* tasks */
+    _Atomic uint64_t references;             /* gets to 0 only under table_lock */
+    _Atomic(struct ati_key_runner *) runner; /* that alone runs its tasks, or NULL */
+    _Atomic(ati_task_node *) first;          /* of those queued */
+    ati_task_node *last;                     /* if there is a first */
+    int64_t queued;                          /* but for those that `runner` has taken */
+    struct ati_key *next;                    /* in the list of ready keys; its lock */
 
-    size_t size; /* of `bytes` */
+    /* Seldom written. */
+    _Alignas(ATI_CACHE_LINE) int64_t weight;
+    int64_t left; /* of its weight, in this round; `lock` */
+    size_t size;  /* of `bytes` */
     unsigned char bytes[];
 } ati_key;
 

@@ -9,9 +9,22 @@
  * where it was, if it had not had its share.
  *
  * Runners run what is ready: drains of the pool, one for each task that may run at the same time. A
- * runner ends when no key is ready. One that ends a task of a key takes the next task, so a key
- * that becomes ready thereby has a runner; one that becomes ready by a start gets another, if there
- * is one left.
+ * runner takes the first ready key off the list, and all that it has queued, if it is the only one
+ * that may run it. It runs one task after the other, and looks before each whether the key has had
+ * its share and another is ready: then it puts back what is left.
+ *
+ * Producers and runners have locks and cache lines of their own. Who starts a task takes the lock
+ * of its key, and arrival_lock only if that makes the key ready; runners take what has arrived over
+ * into their list, which ready_lock guards, when that is empty or a key goes to its end. The order
+ * of the locks: that of a key, ready_lock, arrival_lock; of two keys none has both.
+ *
+ *   1. is_ready is set by who puts the key into a list, or is about to, and cleared by the runner
+ *      that has taken it off. So a key is in one list at most, once.
+ *   2. While keys are ready either no runner is idle, or one is arriving: it was started and has
+ *      not looked yet. It looks after that has ended, and starts the next if it leaves a key.
+ *      Runners become idle under both locks, when neither list has a key.
+ *   3. `taken`, `left` and `given_back` of a runner belong to who runs it. A key that only one may
+ *      run points to it while it has tasks of the key.
  *
  * A task that waits for one of the same executor that has not begun lends its place, else as many
  * of those as there are places could keep out all that they wait for. While it waits there is one
@@ -21,211 +34,299 @@
  *
  * Checked by: tests/unit/keyed_executor_test.c, tests/stress/keyed_executor_test.c. */
 #include "base/error.h"
-#include "base/memory.h"
 #include "future/future.h"
 #include "future/keyed_executor.h"
 #include "pool/pool.h"
 
-/* -- Keys -- */
+enum { linger_least = 4 }; /* tasks that a runner has run before it lingers */
 
-void ati_key_retain(at_executor *executor) {
-    ati_key *key = (ati_key *)executor;
-    atomic_fetch_add_explicit(&key->references, 1, memory_order_relaxed);
+static ati_task_node *first_of(const ati_key *key) {
+    return atomic_load_explicit(&((ati_key *)key)->first, memory_order_relaxed);
 }
 
-/* Gives a reference back that is not the last. */
-static bool release_one_of_several(ati_key *key) {
-    uint64_t references = atomic_load_explicit(&key->references, memory_order_relaxed);
-    while (references > 1)
-        /* ORDER key.references: release. All uses happen before the free.
-         * Pairs with: acq_rel in ati_key_release(). If relaxed: freed while this thread still
-         * reads. */
-        if (atomic_compare_exchange_weak_explicit(&key->references, &references, references - 1,
-                                                  memory_order_release, memory_order_relaxed))
-            return true;
-    return false;
+static void set_first(ati_key *key, ati_task_node *node) {
+    atomic_store_explicit(&key->first, node, memory_order_relaxed);
 }
-
-/* The last reference goes under the lock, so that nobody finds the key meanwhile. In the child of a
- * fork the lock may be held for ever, and the key stays. */
-void ati_key_release(at_executor *executor) {
-    ati_key *key = (ati_key *)executor;
-    at_keyed_executor *keyed = key->keyed;
-    if (release_one_of_several(key) || ati_keyed_is_forked(keyed))
-        return;
-    ati_lock_acquire(&keyed->lock);
-    /* ORDER key.references: acq_rel. All uses by others happen before the free.
-     * Pairs with: release in release_one_of_several(). If relaxed: freed while another reads. */
-    bool is_last = atomic_fetch_sub_explicit(&key->references, 1, memory_order_acq_rel) == 1;
-    if (is_last)
-        ati_key_table_remove(&keyed->table, key);
-    size_t wanted_size = is_last ? ati_key_table_wanted_size(&keyed->table) : 0;
-    ati_lock_release(&keyed->lock);
-    if (!is_last)
-        return;
-    ati_keyed_fit_table(keyed, wanted_size);
-    ati_release(key, sizeof *key + key->size);
-    ati_keyed_release(keyed);
-}
-
-/* -- Those that are ready; under the lock -- */
 
 static bool may_begin(const ati_key *key) {
-    return key->first && key->running < key->keyed->options.max_per_key;
+    return first_of(key) && key->running < key->keyed->options.max_per_key;
+}
+
+/* -- The list of those that are ready; under ready_lock -- */
+
+static ati_key *first_ready(const at_keyed_executor *keyed) {
+    return atomic_load_explicit(&((at_keyed_executor *)keyed)->first_ready, memory_order_relaxed);
+}
+
+static void set_first_ready(at_keyed_executor *keyed, ati_key *key) {
+    atomic_store_explicit(&keyed->first_ready, key, memory_order_relaxed);
+}
+
+static void append_ready(at_keyed_executor *keyed, ati_key *first, ati_key *last) {
+    if (first_ready(keyed))
+        keyed->last_ready->next = first;
+    else
+        set_first_ready(keyed, first);
+    keyed->last_ready = last;
+}
+
+/* Those that have arrived are ready. */
+static void take_arrived(at_keyed_executor *keyed) {
+    if (!atomic_load_explicit(&keyed->first_arrived, memory_order_relaxed))
+        return;
+    ati_lock_acquire(&keyed->arrival_lock);
+    ati_key *first = atomic_load_explicit(&keyed->first_arrived, memory_order_relaxed);
+    ati_key *last = keyed->last_arrived;
+    atomic_store_explicit(&keyed->first_arrived, NULL, memory_order_relaxed);
+    ati_lock_release(&keyed->arrival_lock);
+    if (first)
+        append_ready(keyed, first, last);
 }
 
 static void add_ready(ati_key *key, bool is_first) {
     at_keyed_executor *keyed = key->keyed;
-    key->is_ready = true;
-    key->next = is_first ? keyed->first_ready : NULL;
-    if (is_first || !keyed->first_ready)
-        keyed->first_ready = key;
-    else
-        keyed->last_ready->next = key;
+    if (!is_first) {
+        take_arrived(keyed);
+        key->next = NULL;
+        append_ready(keyed, key, key);
+        return;
+    }
+    key->next = first_ready(keyed);
     if (!key->next)
         keyed->last_ready = key;
+    set_first_ready(keyed, key);
 }
 
-static void remove_first_ready(at_keyed_executor *keyed) {
-    keyed->first_ready->is_ready = false;
-    keyed->first_ready = keyed->first_ready->next;
+/* What comes next was written on another CPU: the first task of the next key, and the one after.
+ * Looking at it is all that is done, and it may have changed. */
+static void prefetch_next(const ati_key *key) {
+    if (!key)
+        return;
+    ati_prefetch_node(first_of(key));
+    if (key->next)
+        __builtin_prefetch(&key->next->lock, 1);
 }
 
-/* Takes the next task of the first key, which is kept for it, and puts the key where it belongs. */
-static ati_key *take_task(at_keyed_executor *keyed, ati_work *work) {
-    ati_key *key = keyed->first_ready;
+/* NULL: none is ready. */
+static ati_key *pop_ready(at_keyed_executor *keyed) {
+    if (!first_ready(keyed))
+        take_arrived(keyed);
+    ati_key *key = first_ready(keyed);
     if (!key)
         return NULL;
-    ati_task_node *node = key->first;
-    key->first = node->next;
-    *work = node->work;
-    if (key->left == 0)
-        key->left = key->weight;
-    key->left--;
-    key->queued--;
-    keyed->queued--;
-    key->running++;
-    keyed->running++;
-    ati_key_retain(&key->executor);
-    if (!key->first)
-        key->left = 0;
-    if (!may_begin(key) || key->left == 0) {
-        remove_first_ready(keyed);
-        if (may_begin(key))
-            add_ready(key, false);
-    }
+    set_first_ready(keyed, key->next);
+    prefetch_next(key->next);
+    ati_key_begin_use(key);
     return key;
 }
 
-static void end_task(ati_key *key) {
+/* -- Keys in turn; under the lock of the key -- */
+
+/* The runner takes what it runs next. True: the key goes back to those that are ready. */
+static bool take_tasks(ati_key_runner *runner, ati_key *key) {
+    at_keyed_executor *keyed = runner->keyed;
+    int64_t count = keyed->takes_all ? key->queued : 1;
+    runner->taken = first_of(key);
+    runner->taken_last = keyed->takes_all ? key->last : runner->taken;
+    ati_counter_add(&runner->taken_count, (uint64_t)count);
+    set_first(key, keyed->takes_all ? NULL : runner->taken->next);
+    key->queued -= count;
+    key->running++;
+    key->is_ready = false;
+    if (key->left == 0)
+        key->left = key->weight;
+    runner->left = key->left;
+    if (keyed->is_serial) {
+        atomic_store_explicit(&key->runner, runner, memory_order_relaxed);
+        return false;
+    }
+    key->left = first_of(key) ? key->left - 1 : 0;
+    key->is_ready = may_begin(key);
+    return key->is_ready;
+}
+
+static void put_back_taken(ati_key_runner *runner, ati_key *key) {
+    if (!runner->taken)
+        return;
+    uint64_t count = ati_counter_read(&runner->taken_count);
+    ati_task_node *first = first_of(key);
+    runner->taken_last->next = first;
+    if (!first)
+        key->last = runner->taken_last;
+    set_first(key, runner->taken);
+    key->queued += (int64_t)count;
+    ati_counter_add(&runner->taken_count, -count);
+    runner->taken = NULL;
+}
+
+/* The task has ended. True: the key is to be put back to those that are ready. */
+static bool leave_tasks(ati_key_runner *runner, ati_key *key, bool *is_first) {
+    put_back_taken(runner, key);
+    if (runner->keyed->is_serial) {
+        key->left = first_of(key) ? runner->left : 0;
+        atomic_store_explicit(&key->runner, NULL, memory_order_relaxed);
+    }
     key->running--;
-    key->keyed->running--;
-    if (!key->is_ready && may_begin(key))
-        add_ready(key, key->left > 0);
+    bool is_ready = !key->is_ready && may_begin(key);
+    key->is_ready |= is_ready;
+    *is_first = key->left > 0;
+    return is_ready;
 }
 
 /* -- Runners -- */
 
-static void push_runner(ati_key_runner **list, ati_key_runner *runner) {
-    runner->next = *list;
-    *list = runner;
+/* The runner has ended the task of its key. Under ready_lock from then on. */
+static void leave_key(ati_key_runner *runner, ati_key_list *unkept) {
+    ati_key *key = runner->key;
+    bool is_first;
+    ati_lock_acquire(&key->lock);
+    bool is_ready = leave_tasks(runner, key, &is_first);
+    ati_lock_release(&key->lock);
+    uint64_t given_back = runner->given_back;
+    runner->given_back = 0;
+    runner->key = NULL;
+    if (given_back > 0)
+        /* ORDER key.references: release. All uses happen before the free; it is in use still.
+         * Pairs with: acq_rel in ati_keyed_let_go(). If relaxed: freed while this thread still
+         * reads. */
+        atomic_fetch_sub_explicit(&key->references, given_back, memory_order_release);
+    ati_lock_acquire(&runner->keyed->ready_lock);
+    if (is_ready)
+        add_ready(key, is_first);
+    ati_key_end_use(key, unkept);
 }
 
-static ati_key_runner *pop_runner(ati_key_runner **list) {
-    ati_key_runner *runner = *list;
-    if (runner)
-        *list = runner->next;
-    return runner;
-}
-
-/* Places have been taken back: there are more runners than places. Then none is idle. */
-static bool has_surplus(const at_keyed_executor *keyed) {
-    return keyed->runner_count > keyed->options.max_running + keyed->lent;
-}
-
-static void put_away(at_keyed_executor *keyed, ati_key_runner *runner) {
-    push_runner(&keyed->surplus_runners, runner);
-    keyed->runner_count--;
-}
-
-static void end_runner(at_keyed_executor *keyed, ati_key_runner *runner) {
-    keyed->runners_under_way--;
-    if (has_surplus(keyed))
-        put_away(keyed, runner);
-    else
-        push_runner(&keyed->idle_runners, runner);
-}
-
-static bool take(ati_drain *drain, ati_work *work) {
-    ati_key_runner *runner = (ati_key_runner *)drain;
+/* Gives the key whose turn it is, or NULL: none is ready, or there is no place. */
+static ati_key *next_key(ati_key_runner *runner) {
     at_keyed_executor *keyed = runner->keyed;
-    ati_key *ended = runner->key;
-    ati_lock_acquire(&keyed->lock);
-    if (ended)
-        end_task(ended);
-    ati_key *key = has_surplus(keyed) ? NULL : take_task(keyed, work);
-    runner->key = key;
-    if (!key)
-        end_runner(keyed, runner);
-    ati_lock_release(&keyed->lock);
-    if (ended)
-        ati_key_release(&ended->executor);
-    if (!key)
-        ati_keyed_release(keyed);
+    ati_key_list unkept;
+    unkept.count = 0;
+    if (runner->key)
+        leave_key(runner, &unkept);
+    else
+        ati_lock_acquire(&keyed->ready_lock);
+    ati_key *key = ati_keyed_has_surplus(keyed) ? NULL : pop_ready(keyed);
+    ati_lock_release(&keyed->ready_lock);
+    ati_keyed_let_go(keyed, &unkept);
     return key;
 }
 
+/* The same; one that finds none lets some gather first, if it has run a few. NULL: it has ended. */
+static ati_key *find_key(ati_key_runner *runner) {
+    at_keyed_executor *keyed = runner->keyed;
+    int looks = runner->ran == linger_least ? ATI_LINGER_TIMES : 0;
+    for (;;) {
+        ati_key *key = next_key(runner);
+        if (key)
+            return key;
+        if (looks-- > 0 && !ati_keyed_has_surplus(keyed) && ati_worker_linger(ati_worker_current))
+            continue;
+        if (ati_key_runner_end(runner))
+            break;
+    }
+    ati_keyed_forget(keyed);
+    ati_keyed_release(keyed);
+    return NULL;
+}
+
+static void begin_key(ati_key_runner *runner, ati_key *key) {
+    at_keyed_executor *keyed = runner->keyed;
+    runner->key = key;
+    ati_lock_acquire(&key->lock);
+    bool stays_ready = take_tasks(runner, key);
+    bool is_first = key->left > 0;
+    ati_lock_release(&key->lock);
+    if (stays_ready) {
+        ati_lock_acquire(&keyed->ready_lock);
+        add_ready(key, is_first);
+        ati_lock_release(&keyed->ready_lock);
+    }
+    if (atomic_load_explicit(&keyed->has_idle, memory_order_relaxed) && ati_keyed_has_ready(keyed))
+        ati_keyed_call_runner(keyed);
+}
+
+/* Whether the next task is of the same key, and in hand. */
+static bool goes_on(ati_key_runner *runner) {
+    at_keyed_executor *keyed = runner->keyed;
+    if (!runner->taken || ati_keyed_has_surplus(keyed))
+        return false;
+    if (runner->left == 0) {
+        if (ati_keyed_has_ready(keyed))
+            return false;
+        runner->left = runner->key->weight; /* a round of this key alone */
+    }
+    return true;
+}
+
+bool ati_key_runner_take(ati_drain *drain, ati_work *work) {
+    ati_key_runner *runner = (ati_key_runner *)drain;
+    ati_worker *worker = ati_worker_current;
+    if (atomic_load_explicit(&runner->worker, memory_order_relaxed) != worker)
+        atomic_store_explicit(&runner->worker, worker, memory_order_relaxed);
+    ati_counter_add(&runner->running, -ati_counter_read(&runner->running));
+    if (runner->is_arriving)
+        ati_key_runner_arrive(runner);
+    if (!goes_on(runner)) {
+        ati_key *key = find_key(runner);
+        if (!key)
+            return false;
+        begin_key(runner, key);
+    }
+    ati_task_node *node = runner->taken;
+    runner->taken = node == runner->taken_last ? NULL : node->next;
+    ati_prefetch_node(runner->taken);
+    runner->left--;
+    ati_counter_add(&runner->taken_count, (uint64_t)-1);
+    ati_counter_add_after(&runner->begun, 1);
+    ati_counter_add(&runner->running, 1);
+    runner->ran += runner->ran < linger_least;
+    *work = node->work;
+    return true;
+}
+
 /* The task has ended, and the next is not taken before others of the pool have had their turn. */
-static void pause_runner(ati_drain *drain) {
+void ati_key_runner_pause(ati_drain *drain) {
     ati_key_runner *runner = (ati_key_runner *)drain;
     at_keyed_executor *keyed = runner->keyed;
-    ati_key *ended = runner->key;
-    ati_lock_acquire(&keyed->lock);
-    end_task(ended);
-    runner->key = NULL;
-    ati_lock_release(&keyed->lock);
-    ati_key_release(&ended->executor);
-}
-
-/* Starts a runner, if one is left. It waits for the lock, if it begins at once. */
-static at_status start_runner(at_keyed_executor *keyed) {
-    ati_key_runner *runner = keyed->idle_runners;
-    if (!runner)
-        return AT_OK;
-    at_status status = ati_drain_start(&runner->drain);
-    if (status != AT_OK)
-        return status;
-    (void)pop_runner(&keyed->idle_runners);
-    keyed->runners_under_way++;
-    atomic_fetch_add_explicit(&keyed->references, 1, memory_order_relaxed);
-    return AT_OK;
-}
-
-/* As many as the key can use. One that is under way already would do. */
-static at_status start_runners(ati_key *key, size_t count) {
-    at_keyed_executor *keyed = key->keyed;
-    int64_t places = keyed->options.max_per_key - key->running;
-    at_status status = AT_OK;
-    for (size_t i = 0; status == AT_OK && i < count && (int64_t)i < places && keyed->idle_runners;
-         i++)
-        status = start_runner(keyed);
-    return keyed->runners_under_way > 0 ? AT_OK : status;
+    ati_key_list unkept;
+    unkept.count = 0;
+    ati_counter_add(&runner->running, (uint64_t)-1);
+    leave_key(runner, &unkept);
+    ati_lock_release(&keyed->ready_lock);
+    atomic_store_explicit(&runner->worker, NULL, memory_order_relaxed);
+    ati_keyed_let_go(keyed, &unkept);
 }
 
 /* -- Starting -- */
 
 static void append(ati_key *key, ati_task_node *nodes, size_t count) {
-    if (key->first)
+    if (first_of(key))
         key->last->next = nodes;
     else
-        key->first = nodes;
+        set_first(key, nodes);
     key->last = nodes;
     while (key->last->next)
         key->last = key->last->next;
     key->queued += (int64_t)count;
-    key->keyed->queued += (int64_t)count;
-    if (!key->is_ready && may_begin(key))
-        add_ready(key, false);
+    atomic_fetch_add_explicit(&key->keyed->ever_queued, count, memory_order_relaxed);
+}
+
+/* The key becomes ready. Under its lock, so a runner that takes it off waits for its tasks. */
+static at_status arrive(ati_key *key) {
+    at_keyed_executor *keyed = key->keyed;
+    ati_lock_acquire(&keyed->arrival_lock);
+    at_status status = ati_keyed_start_runner(keyed);
+    if (status == AT_OK) {
+        key->is_ready = true;
+        key->next = NULL;
+        if (atomic_load_explicit(&keyed->first_arrived, memory_order_relaxed))
+            keyed->last_arrived->next = key;
+        else
+            atomic_store_explicit(&keyed->first_arrived, key, memory_order_relaxed);
+        keyed->last_arrived = key;
+    }
+    ati_lock_release(&keyed->arrival_lock);
+    return status;
 }
 
 at_status ati_key_start(at_executor *executor, ati_task_node *nodes, size_t count,
@@ -239,104 +340,18 @@ at_status ati_key_start(at_executor *executor, ati_task_node *nodes, size_t coun
     if (status != AT_OK)
         return status;
     int64_t bound = is_continuation ? AT_UNLIMITED : keyed->options.queue_bound_per_key;
-    ati_lock_acquire(&keyed->lock);
+    ati_lock_acquire(&key->lock);
     bool is_full = key->queued >= bound;
-    status = is_full ? AT_ERROR_FULL : start_runners(key, count);
+    if (is_full)
+        status = AT_ERROR_FULL;
+    else if (!key->is_ready && key->running < keyed->options.max_per_key)
+        status = arrive(key);
     if (status == AT_OK)
         append(key, nodes, count);
-    ati_lock_release(&keyed->lock);
+    ati_lock_release(&key->lock);
     if (!is_full)
         return status;
     return ati_fail(AT_ERROR_FULL,
                     "keyed executor: the queue of the key is full, queue_bound_per_key is %lld",
                     (long long)bound);
-}
-
-/* -- Making and lending places -- */
-
-static void init_runner(ati_key_runner *runner, at_keyed_executor *keyed) {
-    ati_drain_init(&runner->drain, keyed->pool, take, pause_runner);
-    runner->keyed = keyed;
-}
-
-void ati_keyed_init_runners(at_keyed_executor *keyed) {
-    keyed->runner_count = keyed->options.max_running;
-    for (int64_t i = keyed->runner_count; i-- > 0;) {
-        init_runner(&keyed->runners[i], keyed);
-        push_runner(&keyed->idle_runners, &keyed->runners[i]);
-    }
-}
-
-static void free_lent(ati_key_runner *list) {
-    while (list) {
-        ati_key_runner *runner = pop_runner(&list);
-        if (runner->is_lent)
-            ati_release(runner, sizeof *runner);
-    }
-}
-
-void ati_keyed_free_runners(at_keyed_executor *keyed) {
-    free_lent(keyed->idle_runners);
-    free_lent(keyed->surplus_runners);
-}
-
-/* Whether a task of this executor runs on this stack, or waits below. */
-static bool is_inside(const at_keyed_executor *keyed) {
-    for (const ati_frame *frame = ati_frame_current(); frame; frame = frame->outer) {
-        const at_future *own = frame->identity;
-        if (own && own->executor->start == ati_key_start &&
-            ((ati_key *)own->executor)->keyed == keyed)
-            return true;
-    }
-    return false;
-}
-
-/* Takes the lock, with a runner in surplus_runners. False: no memory. */
-static bool lock_with_surplus(at_keyed_executor *keyed) {
-    ati_lock_acquire(&keyed->lock);
-    if (keyed->surplus_runners)
-        return true;
-    ati_lock_release(&keyed->lock);
-    ati_key_runner *made = ati_allocate_zeroed(sizeof *made);
-    if (!made)
-        return false;
-    init_runner(made, keyed);
-    made->is_lent = true;
-    ati_lock_acquire(&keyed->lock);
-    push_runner(&keyed->surplus_runners, made);
-    return true;
-}
-
-static void lend_place(at_keyed_executor *keyed) {
-    keyed->lent++;
-    if (keyed->runner_count < keyed->options.max_running + keyed->lent) {
-        push_runner(&keyed->idle_runners, pop_runner(&keyed->surplus_runners));
-        keyed->runner_count++;
-    }
-    if (keyed->first_ready)
-        (void)start_runner(keyed); /* a pool that has stopped runs nothing any more */
-}
-
-at_status ati_keyed_lend(const at_future *target, at_keyed_executor **lender) {
-    *lender = NULL;
-    if (target->executor->start != ati_key_start)
-        return AT_OK;
-    at_keyed_executor *keyed = ((ati_key *)target->executor)->keyed;
-    if (ati_future_phase(target) >= ATI_PHASE_RUNNING || !is_inside(keyed))
-        return AT_OK;
-    if (!lock_with_surplus(keyed))
-        return ati_fail(AT_ERROR_NO_MEMORY, "at_future_wait: no memory to lend a place of the "
-                                            "keyed executor to what is waited for");
-    lend_place(keyed);
-    ati_lock_release(&keyed->lock);
-    *lender = keyed;
-    return AT_OK;
-}
-
-void ati_keyed_take_back(at_keyed_executor *lender) {
-    ati_lock_acquire(&lender->lock);
-    lender->lent--;
-    if (has_surplus(lender) && lender->idle_runners)
-        put_away(lender, pop_runner(&lender->idle_runners));
-    ati_lock_release(&lender->lock);
 }

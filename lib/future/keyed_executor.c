@@ -37,10 +37,10 @@ void ati_keyed_fit_table(at_keyed_executor *keyed, size_t wanted_size) {
     ati_key **buckets = ati_key_table_make_buckets(bucket_count);
     if (!buckets)
         return;
-    ati_lock_acquire(&keyed->lock);
+    ati_lock_acquire(&keyed->table_lock);
     if (ati_key_table_wanted_size(&keyed->table) == wanted_size)
         ati_key_table_swap(&keyed->table, &buckets, &bucket_count);
-    ati_lock_release(&keyed->lock);
+    ati_lock_release(&keyed->table_lock);
     ati_key_table_free_buckets(buckets, bucket_count);
 }
 
@@ -50,16 +50,18 @@ void ati_keyed_fit_table(at_keyed_executor *keyed, size_t wanted_size) {
 static ati_key *find_key(at_keyed_executor *keyed, const void *bytes, size_t size, uint64_t hash,
                          ati_key *made) {
     size_t wanted_size = 0;
-    ati_lock_acquire(&keyed->lock);
+    ati_lock_acquire(&keyed->table_lock);
     ati_key *key = ati_key_table_find(&keyed->table, bytes, size, hash);
-    if (!key && made) {
+    if (key) {
+        ati_key_retain(&key->executor);
+    } else if (made) {
         key = made;
+        if (keyed->table.count == 0)
+            atomic_fetch_add_explicit(&keyed->references, 1, memory_order_relaxed);
         ati_key_table_add(&keyed->table, key);
         wanted_size = ati_key_table_wanted_size(&keyed->table);
-    } else if (key) {
-        ati_key_retain(&key->executor);
     }
-    ati_lock_release(&keyed->lock);
+    ati_lock_release(&keyed->table_lock);
     ati_keyed_fit_table(keyed, wanted_size);
     return key;
 }
@@ -67,14 +69,15 @@ static ati_key *find_key(at_keyed_executor *keyed, const void *bytes, size_t siz
 /* NULL: no memory. */
 static ati_key *make_key(at_keyed_executor *keyed, const void *bytes, size_t size, uint64_t hash,
                          int64_t weight) {
-    ati_key *key = ati_allocate_zeroed(sizeof *key + size);
+    ati_key *key = ati_allocate_aligned(sizeof *key + size, _Alignof(ati_key));
     if (!key)
         return NULL;
+    memset(key, 0, sizeof *key);
     key->executor = (at_executor){.start = ati_key_start,
                                   .retain = ati_key_retain,
                                   .release = ati_key_release,
                                   .pool = keyed->pool};
-    if (keyed->options.max_per_key == 1)
+    if (keyed->is_serial)
         key->executor.serial_name = "a key of a keyed executor";
     key->keyed = keyed;
     atomic_init(&key->references, 1);
@@ -104,12 +107,9 @@ static at_status use_key(at_keyed_executor *keyed, const void *bytes, size_t siz
     ati_key *made = make_key(keyed, bytes, size, hash, weight);
     if (!made)
         return ati_fail(AT_ERROR_NO_MEMORY, "no memory for a key");
-    atomic_fetch_add_explicit(&keyed->references, 1, memory_order_relaxed);
     *key = find_key(keyed, bytes, size, hash, made);
-    if (*key != made) { /* somebody else was faster */
+    if (*key != made) /* somebody else was faster */
         ati_release(made, sizeof *made + size);
-        ati_keyed_release(keyed);
-    }
     return AT_OK;
 }
 
@@ -126,13 +126,9 @@ static at_future *submit(const char *call, const char *site, at_keyed_executor *
     ati_key *key = NULL;
     ati_frame_slot slot = ati_frame_put_slot_aside();
     at_status status = use_key(keyed, bytes, size, &key);
-    at_future *future;
-    if (status == AT_OK) {
-        future = ati_future_submit_with(call, site, &key->executor, options);
-        ati_key_release(&key->executor);
-    } else {
-        future = refuse(keyed, options, status);
-    }
+    at_future *future = status == AT_OK
+                            ? ati_future_submit_kept(call, site, &key->executor, options)
+                            : refuse(keyed, options, status);
     ati_frame_put_slot_back(slot);
     return future;
 }
@@ -186,14 +182,18 @@ at_status at_keyed_executor_create(at_keyed_executor **keyed, at_pool *pool,
     at_status status = complete_options(&completed, pool);
     if (status != AT_OK)
         return status;
-    at_keyed_executor *made = ati_allocate_zeroed(size_of(completed.max_running));
+    size_t size = size_of(completed.max_running);
+    at_keyed_executor *made = ati_allocate_aligned(size, _Alignof(at_keyed_executor));
+    if (made)
+        memset(made, 0, size);
     if (!made || !ati_key_table_init(&made->table)) {
-        if (made)
-            ati_release(made, size_of(completed.max_running));
+        ati_release(made, size);
         return ati_fail(AT_ERROR_NO_MEMORY, "at_keyed_executor_create: out of memory");
     }
     made->pool = pool;
     made->options = completed;
+    made->is_serial = completed.max_per_key == 1;
+    made->takes_all = made->is_serial && completed.queue_bound_per_key == AT_UNLIMITED;
     made->fork_count = ati_process_fork_count();
     atomic_init(&made->references, 1);
     ati_keyed_init_runners(made);
@@ -207,9 +207,10 @@ int64_t at_keyed_executor_key_count(at_keyed_executor *keyed) {
     ATI_CALLER_CHECK(keyed, "at_keyed_executor_key_count", "`keyed` is NULL");
     if (ati_keyed_is_forked(keyed))
         return 0;
-    ati_lock_acquire(&keyed->lock);
+    ati_keyed_forget(keyed);
+    ati_lock_acquire(&keyed->table_lock);
     size_t count = keyed->table.count;
-    ati_lock_release(&keyed->lock);
+    ati_lock_release(&keyed->table_lock);
     return (int64_t)count;
 }
 
