@@ -384,8 +384,12 @@ at_future *ati_future_submit(const char *site, at_executor *executor,
 at_future *ati_future_submit_with(const char *call, const char *site, at_executor *executor,
                                   const at_task_options *options);
 
-/* The same, and takes a reference of `executor` always. */
-at_future *ati_future_submit_kept(const char *call, const char *site, at_executor *executor,
+/* Other than AT_OK: the options of a caller are wrong, and the error says which. */
+at_status ati_future_check_options(const char *call, const at_task_options *options);
+
+/* Makes a future that is marked as queued, and takes a reference of `executor` in any case. NULL:
+ * out of memory, the argument was dropped. */
+at_future *ati_future_create_task(const char *site, at_executor *executor,
                                   const at_task_options *options);
 
 /* Starts the tasks of fresh futures of one executor that are marked as queued. */

@@ -22,11 +22,9 @@ typedef struct key_view {
 static bool copy_busy_key(key_view *view, ati_key *key) {
     *view = (key_view){.size = key->size};
     ati_lock_acquire(&key->lock);
-    view->queued = key->queued;
-    view->running = key->running;
-    const ati_key_runner *runner = atomic_load_explicit(&key->runner, memory_order_relaxed);
-    if (runner)
-        view->queued += (int64_t)ati_counter_read(&runner->taken_count);
+    bool runs_alone = atomic_load_explicit(&key->runner, memory_order_relaxed);
+    view->queued = key->queued + (int64_t)ati_counter_read(&key->taken_count);
+    view->running = key->running + runs_alone;
     ati_lock_release(&key->lock);
     size_t copied = key->size < shown_bytes ? key->size : shown_bytes;
     if (copied > 0)
@@ -99,6 +97,13 @@ static void write_keys(ati_json *json, const key_view *views, size_t count) {
     ati_json_end_array(json);
 }
 
+/* What has begun was counted here before. */
+static uint64_t count_ever_queued(at_keyed_executor *keyed) {
+    return ati_counter_read(&keyed->found) +
+           atomic_load_explicit(&keyed->continued, memory_order_relaxed) -
+           atomic_load_explicit(&keyed->refused, memory_order_relaxed);
+}
+
 static bool write_keyed(const void *it, ati_json *json) {
     at_keyed_executor *keyed = (at_keyed_executor *)it;
     key_view views[shown_keys];
@@ -107,8 +112,7 @@ static bool write_keyed(const void *it, ati_json *json) {
     size_t keys = keyed->table.count;
     ati_lock_release(&keyed->table_lock);
     runner_counts counts = count_all(keyed);
-    uint64_t queued =
-        atomic_load_explicit(&keyed->ever_queued, memory_order_relaxed) - counts.begun;
+    uint64_t queued = count_ever_queued(keyed) - counts.begun;
     ati_json_begin_object(json, NULL);
     ati_json_integer(json, "max_running", keyed->options.max_running);
     ati_json_unsigned(json, "keys", keys);

@@ -8,17 +8,17 @@
 
 void ati_key_retain(at_executor *executor) {
     ati_key *key = (ati_key *)executor;
-    atomic_fetch_add_explicit(&key->references, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&key->others, 1, memory_order_relaxed);
 }
 
-/* Gives references back that are not all. */
-static bool give_back_some(ati_key *key) {
-    uint64_t references = atomic_load_explicit(&key->references, memory_order_relaxed);
-    while (references > 1)
+/* Gives a reference back that is not the last: those found meanwhile are only more. */
+static bool give_back_one_of_several(ati_key *key) {
+    uint64_t others = atomic_load_explicit(&key->others, memory_order_relaxed);
+    while (atomic_load_explicit(&key->found, memory_order_relaxed) + others > 1)
         /* ORDER key.references: release. All uses happen before the free.
          * Pairs with: acq_rel in ati_keyed_let_go(). If relaxed: freed while this thread still
          * reads. */
-        if (atomic_compare_exchange_weak_explicit(&key->references, &references, references - 1,
+        if (atomic_compare_exchange_weak_explicit(&key->others, &others, others - 1,
                                                   memory_order_release, memory_order_relaxed))
             return true;
     return false;
@@ -32,14 +32,14 @@ static bool leave_to_runner(ati_key *key) {
     ati_key_runner *runner = atomic_load_explicit(&key->runner, memory_order_relaxed);
     if (!runner || !worker || atomic_load_explicit(&runner->worker, memory_order_relaxed) != worker)
         return false;
-    runner->given_back++;
+    key->given_back++;
     return true;
 }
 
 /* In the child of a fork the locks may be held for ever, and the key stays. */
 void ati_key_release(at_executor *executor) {
     ati_key *key = (ati_key *)executor;
-    if (leave_to_runner(key) || give_back_some(key) || ati_keyed_is_forked(key->keyed))
+    if (leave_to_runner(key) || give_back_one_of_several(key) || ati_keyed_is_forked(key->keyed))
         return;
     ati_key_list list;
     list.count = 1;
@@ -55,8 +55,10 @@ void ati_keyed_let_go(at_keyed_executor *keyed, const ati_key_list *list) {
     for (size_t i = 0; i < list->count; i++) {
         ati_key *key = list->keys[i];
         /* ORDER key.references: acq_rel. All uses by others happen before the free.
-         * Pairs with: release in give_back_some(). If relaxed: freed while another reads. */
-        if (atomic_fetch_sub_explicit(&key->references, 1, memory_order_acq_rel) != 1)
+         * Pairs with: release in give_back_one_of_several(). If relaxed: freed while another reads.
+         */
+        uint64_t others = atomic_fetch_sub_explicit(&key->others, 1, memory_order_acq_rel) - 1;
+        if (atomic_load_explicit(&key->found, memory_order_relaxed) + others != 0)
             continue;
         ati_key_table_remove(&keyed->table, key);
         key->next_of_bucket = unused;

@@ -18,22 +18,32 @@ typedef struct ati_key {
     struct ati_key *next_of_bucket;
     uint64_t hash;
 
-    _Alignas(ATI_CACHE_LINE) ati_lock lock;  /* guards what follows, but for these: */
-    uint32_t users;                          /* runners; ready_lock */
-    bool is_kept;                            /* in the list of those; ready_lock */
-    bool is_ready;                           /* in a list of such keys, or soon */
-    uint32_t running;                        /* tasks */
-    _Atomic uint64_t references;             /* gets to 0 only under table_lock */
-    _Atomic(struct ati_key_runner *) runner; /* that alone runs its tasks, or NULL */
-    _Atomic(ati_task_node *) first;          /* of those queued */
-    ati_task_node *last;                     /* if there is a first */
-    int64_t queued;                          /* but for those that `runner` has taken */
-    struct ati_key *next;                    /* in the list of ready keys; its lock */
+    /* Of those who start tasks. */
+    _Alignas(ATI_CACHE_LINE) ati_lock lock; /* guards what follows up to `running` */
+    bool is_ready;                          /* in a list of such keys, or about to be; or one runner
+                                               alone has it */
+    ati_task_node *first;                   /* of those queued */
+    ati_task_node *last;                    /* if there is a first */
+    int64_t queued;                         /* of these */
+    int64_t running;                        /* tasks, if several may */
+    _Atomic uint64_t found;                 /* references made by finding it; under table_lock */
+    _Atomic uint64_t others;                /* made in other ways, less those given back; the sum
+                                               gets to 0 only under table_lock */
 
-    /* Seldom written. */
+    /* Of the runner that has it, or of who holds ready_lock while none does. */
+    _Alignas(ATI_CACHE_LINE) ati_task_node *taken; /* before those queued; one runner's alone */
+    ati_task_node *taken_last;                     /* of these, if there is one */
+    ati_counter taken_count;                       /* of these */
+    int64_t left;                                  /* of its weight, in this round */
+    uint64_t given_back;                           /* references that went on runners' threads */
+    _Atomic(struct ati_key_runner *) runner;       /* that alone runs its tasks, or NULL */
+    struct ati_key *next;                          /* in the list of ready keys; its lock */
+    uint32_t users;                                /* runners; ready_lock */
+    bool is_kept;                                  /* in the list of those; ready_lock */
+
+    /* Never written. */
     _Alignas(ATI_CACHE_LINE) int64_t weight;
-    int64_t left; /* of its weight, in this round; `lock` */
-    size_t size;  /* of `bytes` */
+    size_t size; /* of `bytes` */
     unsigned char bytes[];
 } ati_key;
 

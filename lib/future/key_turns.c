@@ -9,22 +9,23 @@
  * where it was, if it had not had its share.
  *
  * Runners run what is ready: drains of the pool, one for each task that may run at the same time. A
- * runner takes the first ready key off the list, and all that it has queued, if it is the only one
- * that may run it. It runs one task after the other, and looks before each whether the key has had
- * its share and another is ready: then it puts back what is left.
+ * runner takes the first ready key off the list. If it is the only one that may run it, it takes
+ * all that is queued, runs one task after the other, and looks before each whether the key has had
+ * its share and another is ready: then it puts the key back, which keeps what was taken.
  *
  * Producers and runners have locks and cache lines of their own. Who starts a task takes the lock
  * of its key, and arrival_lock only if that makes the key ready; runners take what has arrived over
  * into their list, which ready_lock guards, when that is empty or a key goes to its end. The order
  * of the locks: that of a key, ready_lock, arrival_lock; of two keys none has both.
  *
- *   1. is_ready is set by who puts the key into a list, or is about to, and cleared by the runner
- *      that has taken it off. So a key is in one list at most, once.
+ *   1. is_ready is set by who puts the key into a list, or is about to. It is cleared by the runner
+ *      that has taken it off, or, if that has it alone, when nothing is left. So a key is in one
+ *      list at most, once.
  *   2. While keys are ready either no runner is idle, or one is arriving: it was started and has
  *      not looked yet. It looks after that has ended, and starts the next if it leaves a key.
  *      Runners become idle under both locks, when neither list has a key.
- *   3. `taken`, `left` and `given_back` of a runner belong to who runs it. A key that only one may
- *      run points to it while it has tasks of the key.
+ *   3. What is taken of a key, and what else stands beside it, belongs to the runner that has the
+ *      key alone. It passes to the next by ready_lock, or by the key's lock and arrival_lock.
  *
  * A task that waits for one of the same executor that has not begun lends its place, else as many
  * of those as there are places could keep out all that they wait for. While it waits there is one
@@ -40,16 +41,8 @@
 
 enum { linger_least = 4 }; /* tasks that a runner has run before it lingers */
 
-static ati_task_node *first_of(const ati_key *key) {
-    return atomic_load_explicit(&((ati_key *)key)->first, memory_order_relaxed);
-}
-
-static void set_first(ati_key *key, ati_task_node *node) {
-    atomic_store_explicit(&key->first, node, memory_order_relaxed);
-}
-
 static bool may_begin(const ati_key *key) {
-    return first_of(key) && key->running < key->keyed->options.max_per_key;
+    return key->first && key->running < key->keyed->options.max_per_key;
 }
 
 /* -- The list of those that are ready; under ready_lock -- */
@@ -97,14 +90,16 @@ static void add_ready(ati_key *key, bool is_first) {
     set_first_ready(keyed, key);
 }
 
-/* What comes next was written on another CPU: the first task of the next key, and the one after.
- * Looking at it is all that is done, and it may have changed. */
+/* What comes next was written on another CPU: the first task of the next key, and the one after. */
 static void prefetch_next(const ati_key *key) {
     if (!key)
         return;
-    ati_prefetch_node(first_of(key));
+    if (key->taken)
+        ati_prefetch_node(key->taken);
+    else
+        __builtin_prefetch(&key->lock, 1);
     if (key->next)
-        __builtin_prefetch(&key->next->lock, 1);
+        __builtin_prefetch(&key->next->taken, 1);
 }
 
 /* NULL: none is ready. */
@@ -120,56 +115,123 @@ static ati_key *pop_ready(at_keyed_executor *keyed) {
     return key;
 }
 
-/* -- Keys in turn; under the lock of the key -- */
+/* -- Keys that one runner alone may run -- */
 
-/* The runner takes what it runs next. True: the key goes back to those that are ready. */
-static bool take_tasks(ati_key_runner *runner, ati_key *key) {
-    at_keyed_executor *keyed = runner->keyed;
-    int64_t count = keyed->takes_all ? key->queued : 1;
-    runner->taken = first_of(key);
-    runner->taken_last = keyed->takes_all ? key->last : runner->taken;
-    ati_counter_add(&runner->taken_count, (uint64_t)count);
-    set_first(key, keyed->takes_all ? NULL : runner->taken->next);
+/* Under the lock: the runner takes what is queued, before which nothing is taken. */
+static void take_queued(ati_key *key) {
+    bool takes_all = key->keyed->takes_all;
+    int64_t count = takes_all ? key->queued : 1;
+    key->taken = key->first;
+    key->taken_last = takes_all ? key->last : key->first;
+    key->first = takes_all ? NULL : key->first->next;
     key->queued -= count;
-    key->running++;
-    key->is_ready = false;
+    ati_counter_add(&key->taken_count, (uint64_t)count);
+}
+
+/* False: nothing is queued. */
+static bool take_more(ati_key *key) {
+    ati_lock_acquire(&key->lock);
+    bool is_more = key->first;
+    if (is_more)
+        take_queued(key);
+    ati_lock_release(&key->lock);
+    return is_more;
+}
+
+static ati_task_node *take_node(ati_key *key) {
+    ati_task_node *node = key->taken;
+    key->taken = node == key->taken_last ? NULL : node->next;
+    if (key->taken)
+        ati_prefetch_node(key->taken);
+    key->left--;
+    ati_counter_add(&key->taken_count, (uint64_t)-1);
+    return node;
+}
+
+static ati_task_node *begin_alone(ati_key_runner *runner, ati_key *key) {
+    atomic_store_explicit(&key->runner, runner, memory_order_relaxed);
+    if (!key->taken)
+        (void)take_more(key); /* something is queued: it was ready */
     if (key->left == 0)
         key->left = key->weight;
-    runner->left = key->left;
-    if (keyed->is_serial) {
-        atomic_store_explicit(&key->runner, runner, memory_order_relaxed);
-        return false;
-    }
-    key->left = first_of(key) ? key->left - 1 : 0;
-    key->is_ready = may_begin(key);
-    return key->is_ready;
+    return take_node(key);
 }
 
-static void put_back_taken(ati_key_runner *runner, ati_key *key) {
-    if (!runner->taken)
-        return;
-    uint64_t count = ati_counter_read(&runner->taken_count);
-    ati_task_node *first = first_of(key);
-    runner->taken_last->next = first;
-    if (!first)
-        key->last = runner->taken_last;
-    set_first(key, runner->taken);
-    key->queued += (int64_t)count;
-    ati_counter_add(&runner->taken_count, -count);
-    runner->taken = NULL;
-}
-
-/* The task has ended. True: the key is to be put back to those that are ready. */
-static bool leave_tasks(ati_key_runner *runner, ati_key *key, bool *is_first) {
-    put_back_taken(runner, key);
-    if (runner->keyed->is_serial) {
-        key->left = first_of(key) ? runner->left : 0;
+/* True: the key is to be put back to those that are ready. */
+static bool leave_alone(ati_key *key) {
+    if (key->taken) {
         atomic_store_explicit(&key->runner, NULL, memory_order_relaxed);
+        return true;
     }
+    uint64_t given_back = 0;
+    ati_lock_acquire(&key->lock);
+    atomic_store_explicit(&key->runner, NULL, memory_order_relaxed);
+    bool is_ready = key->first;
+    if (!is_ready) { /* when the lock is free it may be ready again */
+        key->is_ready = false;
+        key->left = 0;
+        given_back = key->given_back;
+        key->given_back = 0;
+    }
+    ati_lock_release(&key->lock);
+    if (given_back > 0)
+        /* ORDER key.references: release. All uses happen before the free; it is in use still.
+         * Pairs with: acq_rel in ati_keyed_let_go(). If relaxed: freed while this thread still
+         * reads. */
+        atomic_fetch_sub_explicit(&key->others, given_back, memory_order_release);
+    return is_ready;
+}
+
+/* Whether the next task is of the same key. One who finds no other key ready waits a moment for
+ * more of this one. */
+static bool goes_on(const ati_key_runner *runner) {
+    at_keyed_executor *keyed = runner->keyed;
+    ati_key *key = runner->key;
+    if (!key || !keyed->is_serial || ati_keyed_has_surplus(keyed))
+        return false;
+    bool has_others = ati_keyed_has_ready(keyed);
+    if (has_others && (key->left == 0 || !key->taken))
+        return false;
+    if (key->left == 0)
+        key->left = key->weight; /* a round of this key alone */
+    if (key->taken || take_more(key))
+        return true;
+    int looks = runner->ran == linger_least ? ATI_LINGER_TIMES : 0;
+    while (looks-- > 0 && ati_worker_linger(ati_worker_current)) {
+        if (ati_keyed_has_ready(keyed))
+            return false;
+        if (take_more(key))
+            return true;
+    }
+    return false;
+}
+
+/* -- Keys that several may run: a task at a time -- */
+
+static ati_task_node *begin_one(ati_key *key, bool *stays_ready, bool *is_first) {
+    ati_lock_acquire(&key->lock);
+    ati_task_node *node = key->first;
+    key->first = node->next;
+    key->queued--;
+    key->running++;
+    if (key->left == 0)
+        key->left = key->weight;
+    key->left = key->first ? key->left - 1 : 0;
+    key->is_ready = may_begin(key);
+    *stays_ready = key->is_ready;
+    *is_first = key->left > 0;
+    ati_lock_release(&key->lock);
+    return node;
+}
+
+/* True: as leave_alone. */
+static bool leave_one(ati_key *key, bool *is_first) {
+    ati_lock_acquire(&key->lock);
     key->running--;
     bool is_ready = !key->is_ready && may_begin(key);
     key->is_ready |= is_ready;
     *is_first = key->left > 0;
+    ati_lock_release(&key->lock);
     return is_ready;
 }
 
@@ -177,20 +239,12 @@ static bool leave_tasks(ati_key_runner *runner, ati_key *key, bool *is_first) {
 
 /* The runner has ended the task of its key. Under ready_lock from then on. */
 static void leave_key(ati_key_runner *runner, ati_key_list *unkept) {
+    at_keyed_executor *keyed = runner->keyed;
     ati_key *key = runner->key;
-    bool is_first;
-    ati_lock_acquire(&key->lock);
-    bool is_ready = leave_tasks(runner, key, &is_first);
-    ati_lock_release(&key->lock);
-    uint64_t given_back = runner->given_back;
-    runner->given_back = 0;
     runner->key = NULL;
-    if (given_back > 0)
-        /* ORDER key.references: release. All uses happen before the free; it is in use still.
-         * Pairs with: acq_rel in ati_keyed_let_go(). If relaxed: freed while this thread still
-         * reads. */
-        atomic_fetch_sub_explicit(&key->references, given_back, memory_order_release);
-    ati_lock_acquire(&runner->keyed->ready_lock);
+    bool is_first = keyed->is_serial && key->left > 0;
+    bool is_ready = keyed->is_serial ? leave_alone(key) : leave_one(key, &is_first);
+    ati_lock_acquire(&keyed->ready_lock);
     if (is_ready)
         add_ready(key, is_first);
     ati_key_end_use(key, unkept);
@@ -211,31 +265,26 @@ static ati_key *next_key(ati_key_runner *runner) {
     return key;
 }
 
-/* The same; one that finds none lets some gather first, if it has run a few. NULL: it has ended. */
+/* The same. NULL: the runner has ended. */
 static ati_key *find_key(ati_key_runner *runner) {
     at_keyed_executor *keyed = runner->keyed;
-    int looks = runner->ran == linger_least ? ATI_LINGER_TIMES : 0;
-    for (;;) {
+    do {
         ati_key *key = next_key(runner);
         if (key)
             return key;
-        if (looks-- > 0 && !ati_keyed_has_surplus(keyed) && ati_worker_linger(ati_worker_current))
-            continue;
-        if (ati_key_runner_end(runner))
-            break;
-    }
+    } while (!ati_key_runner_end(runner));
     ati_keyed_forget(keyed);
     ati_keyed_release(keyed);
     return NULL;
 }
 
-static void begin_key(ati_key_runner *runner, ati_key *key) {
+static ati_task_node *begin_key(ati_key_runner *runner, ati_key *key) {
     at_keyed_executor *keyed = runner->keyed;
+    bool stays_ready = false;
+    bool is_first = false;
     runner->key = key;
-    ati_lock_acquire(&key->lock);
-    bool stays_ready = take_tasks(runner, key);
-    bool is_first = key->left > 0;
-    ati_lock_release(&key->lock);
+    ati_task_node *node =
+        keyed->is_serial ? begin_alone(runner, key) : begin_one(key, &stays_ready, &is_first);
     if (stays_ready) {
         ati_lock_acquire(&keyed->ready_lock);
         add_ready(key, is_first);
@@ -243,19 +292,7 @@ static void begin_key(ati_key_runner *runner, ati_key *key) {
     }
     if (atomic_load_explicit(&keyed->has_idle, memory_order_relaxed) && ati_keyed_has_ready(keyed))
         ati_keyed_call_runner(keyed);
-}
-
-/* Whether the next task is of the same key, and in hand. */
-static bool goes_on(ati_key_runner *runner) {
-    at_keyed_executor *keyed = runner->keyed;
-    if (!runner->taken || ati_keyed_has_surplus(keyed))
-        return false;
-    if (runner->left == 0) {
-        if (ati_keyed_has_ready(keyed))
-            return false;
-        runner->left = runner->key->weight; /* a round of this key alone */
-    }
-    return true;
+    return node;
 }
 
 bool ati_key_runner_take(ati_drain *drain, ati_work *work) {
@@ -263,20 +300,19 @@ bool ati_key_runner_take(ati_drain *drain, ati_work *work) {
     ati_worker *worker = ati_worker_current;
     if (atomic_load_explicit(&runner->worker, memory_order_relaxed) != worker)
         atomic_store_explicit(&runner->worker, worker, memory_order_relaxed);
-    ati_counter_add(&runner->running, -ati_counter_read(&runner->running));
     if (runner->is_arriving)
         ati_key_runner_arrive(runner);
-    if (!goes_on(runner)) {
+    if (runner->key)
+        ati_counter_add(&runner->running, (uint64_t)-1);
+    ati_task_node *node;
+    if (goes_on(runner)) {
+        node = take_node(runner->key);
+    } else {
         ati_key *key = find_key(runner);
         if (!key)
             return false;
-        begin_key(runner, key);
+        node = begin_key(runner, key);
     }
-    ati_task_node *node = runner->taken;
-    runner->taken = node == runner->taken_last ? NULL : node->next;
-    ati_prefetch_node(runner->taken);
-    runner->left--;
-    ati_counter_add(&runner->taken_count, (uint64_t)-1);
     ati_counter_add_after(&runner->begun, 1);
     ati_counter_add(&runner->running, 1);
     runner->ran += runner->ran < linger_least;
@@ -300,15 +336,14 @@ void ati_key_runner_pause(ati_drain *drain) {
 /* -- Starting -- */
 
 static void append(ati_key *key, ati_task_node *nodes, size_t count) {
-    if (first_of(key))
+    if (key->first)
         key->last->next = nodes;
     else
-        set_first(key, nodes);
+        key->first = nodes;
     key->last = nodes;
     while (key->last->next)
         key->last = key->last->next;
     key->queued += (int64_t)count;
-    atomic_fetch_add_explicit(&key->keyed->ever_queued, count, memory_order_relaxed);
 }
 
 /* The key becomes ready. Under its lock, so a runner that takes it off waits for its tasks. */
@@ -329,6 +364,14 @@ static at_status arrive(ati_key *key) {
     return status;
 }
 
+static at_status refuse(const at_keyed_executor *keyed, at_status status) {
+    if (status != AT_ERROR_FULL)
+        return status;
+    return ati_fail(AT_ERROR_FULL,
+                    "keyed executor: the queue of the key is full, queue_bound_per_key is %lld",
+                    (long long)keyed->options.queue_bound_per_key);
+}
+
 at_status ati_key_start(at_executor *executor, ati_task_node *nodes, size_t count,
                         bool is_continuation) {
     ati_key *key = (ati_key *)executor;
@@ -337,21 +380,20 @@ at_status ati_key_start(at_executor *executor, ati_task_node *nodes, size_t coun
         return ati_fail(AT_ERROR_FORKED,
                         "the keyed executor belongs to the parent of this forked process");
     at_status status = is_continuation ? AT_OK : ati_pool_check_open(keyed->pool);
-    if (status != AT_OK)
-        return status;
-    int64_t bound = is_continuation ? AT_UNLIMITED : keyed->options.queue_bound_per_key;
-    ati_lock_acquire(&key->lock);
-    bool is_full = key->queued >= bound;
-    if (is_full)
-        status = AT_ERROR_FULL;
-    else if (!key->is_ready && key->running < keyed->options.max_per_key)
-        status = arrive(key);
+    if (status == AT_OK) {
+        if (is_continuation) /* others were counted when the key was found */
+            atomic_fetch_add_explicit(&keyed->continued, count, memory_order_relaxed);
+        ati_lock_acquire(&key->lock);
+        if (!is_continuation && key->queued >= keyed->options.queue_bound_per_key)
+            status = AT_ERROR_FULL;
+        else if (!key->is_ready && key->running < keyed->options.max_per_key)
+            status = arrive(key);
+        if (status == AT_OK)
+            append(key, nodes, count);
+        ati_lock_release(&key->lock);
+    }
     if (status == AT_OK)
-        append(key, nodes, count);
-    ati_lock_release(&key->lock);
-    if (!is_full)
-        return status;
-    return ati_fail(AT_ERROR_FULL,
-                    "keyed executor: the queue of the key is full, queue_bound_per_key is %lld",
-                    (long long)bound);
+        return AT_OK;
+    atomic_fetch_add_explicit(&keyed->refused, count, memory_order_relaxed);
+    return refuse(keyed, status);
 }

@@ -52,14 +52,17 @@ static ati_key *find_key(at_keyed_executor *keyed, const void *bytes, size_t siz
     size_t wanted_size = 0;
     ati_lock_acquire(&keyed->table_lock);
     ati_key *key = ati_key_table_find(&keyed->table, bytes, size, hash);
-    if (key) {
-        ati_key_retain(&key->executor);
-    } else if (made) {
+    if (!key && made) {
         key = made;
         if (keyed->table.count == 0)
             atomic_fetch_add_explicit(&keyed->references, 1, memory_order_relaxed);
         ati_key_table_add(&keyed->table, key);
         wanted_size = ati_key_table_wanted_size(&keyed->table);
+    }
+    if (key) {
+        uint64_t found = atomic_load_explicit(&key->found, memory_order_relaxed);
+        atomic_store_explicit(&key->found, found + 1, memory_order_relaxed);
+        ati_counter_add(&keyed->found, 1);
     }
     ati_lock_release(&keyed->table_lock);
     ati_keyed_fit_table(keyed, wanted_size);
@@ -80,7 +83,6 @@ static ati_key *make_key(at_keyed_executor *keyed, const void *bytes, size_t siz
     if (keyed->is_serial)
         key->executor.serial_name = "a key of a keyed executor";
     key->keyed = keyed;
-    atomic_init(&key->references, 1);
     key->weight = weight;
     key->hash = hash;
     key->size = size;
@@ -125,10 +127,18 @@ static at_future *submit(const char *call, const char *site, at_keyed_executor *
                          const void *bytes, size_t size, const at_task_options *options) {
     ati_key *key = NULL;
     ati_frame_slot slot = ati_frame_put_slot_aside();
-    at_status status = use_key(keyed, bytes, size, &key);
-    at_future *future = status == AT_OK
-                            ? ati_future_submit_kept(call, site, &key->executor, options)
-                            : refuse(keyed, options, status);
+    at_status status = ati_future_check_options(call, options);
+    if (status == AT_OK)
+        status = use_key(keyed, bytes, size, &key);
+    at_future *future;
+    if (status != AT_OK) {
+        future = refuse(keyed, options, status);
+    } else if ((future = ati_future_create_task(site, &key->executor, options))) {
+        ati_future_start_tasks(&future, 1);
+    } else {
+        atomic_fetch_add_explicit(&keyed->refused, 1, memory_order_relaxed);
+        future = ati_future_no_memory();
+    }
     ati_frame_put_slot_back(slot);
     return future;
 }

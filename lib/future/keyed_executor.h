@@ -16,13 +16,8 @@ typedef struct ati_key_runner {
     ati_drain drain; /* first */
     at_keyed_executor *keyed;
     ati_key *key;                 /* whose task it runs, or NULL */
-    ati_task_node *taken;         /* tasks of the key that it runs next, in order */
-    ati_task_node *taken_last;    /* of these, if there is one */
-    ati_counter taken_count;      /* of these */
     ati_counter begun;            /* tasks ever */
     ati_counter running;          /* tasks: one or none */
-    int64_t left;                 /* of the weight of a key that it runs alone, in this round */
-    uint64_t given_back;          /* references of such a key that went on its thread */
     _Atomic(ati_worker *) worker; /* on whose thread it is, or NULL */
     int ran;                      /* tasks since it was idle; at most a few */
     bool is_arriving;             /* started, and has not looked for a key yet */
@@ -45,7 +40,9 @@ struct at_keyed_executor {
 
     _Alignas(ATI_CACHE_LINE) ati_lock table_lock; /* guards the table; locks of keys nest in it */
     ati_key_table table;
-    _Atomic uint64_t ever_queued; /* tasks */
+    ati_counter found;          /* keys for tasks that were to be queued; table_lock */
+    _Atomic uint64_t refused;   /* of these */
+    _Atomic uint64_t continued; /* continuations that were queued */
 
     _Alignas(ATI_CACHE_LINE) ati_lock arrival_lock; /* guards the following, and has_surplus; the
                                                        pool's own nest in it */

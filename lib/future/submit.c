@@ -17,10 +17,8 @@ static bool detach(at_future *future) {
     return true;
 }
 
-/* Makes a future that is marked as queued, and takes a reference of the executor; NULL: out of
- * memory, the argument was dropped. */
-static at_future *create_kept(const char *site, at_executor *executor,
-                              const at_task_options *options) {
+at_future *ati_future_create_task(const char *site, at_executor *executor,
+                                  const at_task_options *options) {
     at_future *future = ati_future_create_kept(ATI_FUTURE_TASK, executor, site, options->name);
     if (!future) {
         ati_call_drop(options->drop, options->argument);
@@ -43,44 +41,38 @@ static at_future *create_kept(const char *site, at_executor *executor,
 
 static at_future *create(const char *site, at_executor *executor, const at_task_options *options) {
     executor->retain(executor);
-    return create_kept(site, executor, options);
+    return ati_future_create_task(site, executor, options);
 }
 
-static at_future *start_one(at_future *future) {
+at_future *ati_future_submit(const char *site, at_executor *executor,
+                             const at_task_options *options) {
+    at_future *future = create(site, executor, options);
     if (!future)
         return ati_future_no_memory();
     ati_future_start_tasks(&future, 1);
     return future;
 }
 
-at_future *ati_future_submit(const char *site, at_executor *executor,
-                             const at_task_options *options) {
-    return start_one(create(site, executor, options));
-}
-
-/* NULL: the options are as they should be. */
+/* NULL: they are as they should be. */
 static const char *find_wrong(const at_task_options *options) {
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         return "reserved: is not zero";
     return ati_priority_is_valid(options->priority) ? NULL : "priority: is none";
 }
 
-at_future *ati_future_submit_with(const char *call, const char *site, at_executor *executor,
-                                  const at_task_options *options) {
-    executor->retain(executor);
-    return ati_future_submit_kept(call, site, executor, options);
+at_status ati_future_check_options(const char *call, const at_task_options *options) {
+    const char *wrong = find_wrong(options);
+    return wrong ? ati_fail(AT_ERROR_INVALID, "%s: %s", call, wrong) : AT_OK;
 }
 
-at_future *ati_future_submit_kept(const char *call, const char *site, at_executor *executor,
+at_future *ati_future_submit_with(const char *call, const char *site, at_executor *executor,
                                   const at_task_options *options) {
     const char *wrong = find_wrong(options);
     if (!wrong)
-        return start_one(create_kept(site, executor, options));
+        return ati_future_submit(site, executor, options);
     ati_call_drop(options->drop, options->argument);
-    at_future *future = ati_future_failed(
-        executor, ati_error_create(site, NULL, AT_ERROR_INVALID, "%s: %s", call, wrong));
-    executor->release(executor);
-    return future;
+    return ati_future_failed(executor,
+                             ati_error_create(site, NULL, AT_ERROR_INVALID, "%s: %s", call, wrong));
 }
 
 at_future *at_pool_submit_at(const char *site, at_pool *pool, at_run_fn run, void *argument) {
