@@ -47,10 +47,20 @@ void ati_key_release(at_executor *executor) {
     ati_keyed_let_go(key->keyed, &list);
 }
 
+/* Under table_lock. False: there are enough. */
+static bool become_spare(ati_key *key) {
+    at_keyed_executor *keyed = key->keyed;
+    if (key->size > ATI_SMALL_KEY || keyed->spare_count == ATI_SPARE_KEYS)
+        return false;
+    keyed->spares[keyed->spare_count++] = key;
+    return true;
+}
+
 void ati_keyed_let_go(at_keyed_executor *keyed, const ati_key_list *list) {
     if (list->count == 0)
         return;
     ati_key *unused = NULL;
+    size_t removed = 0;
     ati_lock_acquire(&keyed->table_lock);
     for (size_t i = 0; i < list->count; i++) {
         ati_key *key = list->keys[i];
@@ -61,17 +71,20 @@ void ati_keyed_let_go(at_keyed_executor *keyed, const ati_key_list *list) {
         if (atomic_load_explicit(&key->found, memory_order_relaxed) + others != 0)
             continue;
         ati_key_table_remove(&keyed->table, key);
-        key->next_of_bucket = unused;
-        unused = key;
+        removed++;
+        if (!become_spare(key)) {
+            key->next_of_bucket = unused;
+            unused = key;
+        }
     }
-    bool is_empty = unused && keyed->table.count == 0;
-    size_t wanted_size = unused ? ati_key_table_wanted_size(&keyed->table) : 0;
+    bool is_empty = removed > 0 && keyed->table.count == 0;
+    size_t wanted_size = removed > 0 ? ati_key_table_wanted_size(&keyed->table) : 0;
     ati_lock_release(&keyed->table_lock);
     ati_keyed_fit_table(keyed, wanted_size);
     while (unused) {
         ati_key *key = unused;
         unused = key->next_of_bucket;
-        ati_release(key, sizeof *key + key->size);
+        ati_release(key, ati_key_size_of(key->size));
     }
     if (is_empty)
         ati_keyed_release(keyed);

@@ -47,6 +47,9 @@ typedef struct ati_key {
     unsigned char bytes[];
 } ati_key;
 
+/* Bytes of a key that needs no more memory than one of none. */
+enum { ATI_SMALL_KEY = sizeof(ati_key) - offsetof(ati_key, bytes) };
+
 typedef struct ati_key_table {
     ati_key **buckets;
     size_t bucket_count; /* a power of two */

@@ -90,7 +90,8 @@ static void add_ready(ati_key *key, bool is_first) {
     set_first_ready(keyed, key);
 }
 
-/* What comes next was written on another CPU: the first task of the next key, and the one after. */
+/* What comes next was written on another CPU: the first task of the next key, and the one after. A
+ * line that producers write is not looked at before something has to be taken there. */
 static void prefetch_next(const ati_key *key) {
     if (!key)
         return;
@@ -118,12 +119,12 @@ static ati_key *pop_ready(at_keyed_executor *keyed) {
 /* -- Keys that one runner alone may run -- */
 
 /* Under the lock: the runner takes what is queued, before which nothing is taken. */
-static void take_queued(ati_key *key) {
+static void take_queued(ati_key *key, ati_task_node *first) {
     bool takes_all = key->keyed->takes_all;
     int64_t count = takes_all ? key->queued : 1;
-    key->taken = key->first;
-    key->taken_last = takes_all ? key->last : key->first;
-    key->first = takes_all ? NULL : key->first->next;
+    key->taken = first;
+    key->taken_last = takes_all ? key->last : first;
+    key->first = takes_all ? NULL : first->next;
     key->queued -= count;
     ati_counter_add(&key->taken_count, (uint64_t)count);
 }
@@ -131,11 +132,11 @@ static void take_queued(ati_key *key) {
 /* False: nothing is queued. */
 static bool take_more(ati_key *key) {
     ati_lock_acquire(&key->lock);
-    bool is_more = key->first;
-    if (is_more)
-        take_queued(key);
+    ati_task_node *first = key->first;
+    if (first)
+        take_queued(key, first);
     ati_lock_release(&key->lock);
-    return is_more;
+    return first;
 }
 
 static ati_task_node *take_node(ati_key *key) {

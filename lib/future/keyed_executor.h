@@ -25,7 +25,10 @@ typedef struct ati_key_runner {
     struct ati_key_runner *older; /* of those made for places that were lent; arrival_lock */
 } ati_key_runner;
 
-enum { ATI_KEPT_KEYS = 64 };
+enum {
+    ATI_KEPT_KEYS = 64,  /* that were busy lately */
+    ATI_SPARE_KEYS = 64, /* for which there is memory */
+};
 
 struct at_keyed_executor {
     at_pool *pool;                     /* retained */
@@ -40,9 +43,12 @@ struct at_keyed_executor {
 
     _Alignas(ATI_CACHE_LINE) ati_lock table_lock; /* guards the table; locks of keys nest in it */
     ati_key_table table;
-    ati_counter found;          /* keys for tasks that were to be queued; table_lock */
-    _Atomic uint64_t refused;   /* of these */
-    _Atomic uint64_t continued; /* continuations that were queued */
+    uint32_t spare_count;
+    ati_key
+        *spares[ATI_SPARE_KEYS]; /* memory for small keys, so that malloc is not asked for each */
+    ati_counter found;           /* keys for tasks that were to be queued; table_lock */
+    _Atomic uint64_t refused;    /* of these */
+    _Atomic uint64_t continued;  /* continuations that were queued */
 
     _Alignas(ATI_CACHE_LINE) ati_lock arrival_lock; /* guards the following, and has_surplus; the
                                                        pool's own nest in it */
@@ -91,6 +97,11 @@ void ati_keyed_release(at_keyed_executor *keyed);
 void ati_keyed_fit_table(at_keyed_executor *keyed, size_t wanted_size);
 
 /* -- References to keys (key_references.c) -- */
+
+/* The memory of a key of so many bytes. */
+static inline size_t ati_key_size_of(size_t size) {
+    return size <= ATI_SMALL_KEY ? sizeof(ati_key) : offsetof(ati_key, bytes) + size;
+}
 
 void ati_key_retain(at_executor *executor);
 void ati_key_release(at_executor *executor);
