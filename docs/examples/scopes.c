@@ -40,6 +40,22 @@ static at_status say_goodbye(void) {
     return status;
 }
 
+static uint64_t add_some(uint64_t *numbers, size_t count) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += ++numbers[i];
+    return sum;
+}
+
+/* Uses a buffer of its thread, so no other task may run there meanwhile. */
+static uint64_t sum_until_stopped(void) {
+    static _Thread_local uint64_t numbers[1000];
+    uint64_t sum = 0;
+    while (!at_is_cancelled())
+        sum += add_some(numbers, 1000);
+    return sum;
+}
+
 static void *serve(void *unused) {
     at_status status = at_sleep(AT_SECONDS(60));
     if (status == AT_ERROR_CANCELLED)
@@ -53,6 +69,11 @@ int main(void) {
     expect(at_pool_create(&pool, NULL) == AT_OK, "a pool");
     void *answer;
     expect(ask(pool, &answer) == AT_ERROR_TIMED_OUT, "no answer in time");
+
+    AT_TIMEOUT(scope, AT_MILLISECONDS(5)) {
+        expect(sum_until_stopped() > 0, "a sum");
+    }
+    expect(!at_is_cancelled(), "nothing outside");
 
     /* The same by calls, under a token by which others can end it. */
     at_scope scope;

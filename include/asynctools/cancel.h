@@ -87,6 +87,11 @@ AT_API at_scope at_scope_enter(const at_scope_options *options);
 AT_API void at_scope_leave(at_scope *scope);
 #endif
 
+/** Says whether the running code is to stop: its task, or the scope that it runs in, is cancelled
+ * or past its deadline. False outside of both. For code that must not give way to other tasks or
+ * make an error; at_check does both. Threads:   any.      Blocks: never. */
+AT_API bool at_is_cancelled(void);
+
 /* -- Tokens -- */
 
 /** Makes a token: a scope that others run in, to be cancelled from outside.
@@ -119,7 +124,7 @@ AT_API void at_token_release(at_token *token);
 AT_API at_status at_token_cancel(at_token *token);
 
 /** Says why the token is cancelled: AT_CANCEL_NONE if it is not. A deadline that has passed counts
- *  from the first time that somebody looks: a wait that ends, at_check, this call.
+ *  from the first time that somebody looks: a wait that ends, at_check, at_is_cancelled, this call.
  *  Threads:   any.      Blocks: never. */
 AT_API at_cancel_reason at_token_reason(at_token *token);
 

@@ -47,12 +47,13 @@ typedef void (*at_progress_fn)(size_t completed, size_t total, void *context);
 /* Zero is the default for each member; NULL options are all defaults. */
 typedef struct at_map_options {
     at_progress_fn on_progress; /* called by one at a time, each time with a larger number than
-                                   before, at the end with the total. It is called after each item
-                                   that takes long, and after several that do not. Default: none */
+                                   before, after each item that takes long, and after several that
+                                   do not; at the end with the total, whatever became of the items:
+                                   their outcomes say that. Default: none */
     void *context;              /* borrowed, for on_progress */
     at_logger *progress_logger; /* borrowed: gets a line `batch_progress` with `completed` and
-                                   `total`, four a second at most, and one at the end; default:
-                                   none */
+                                   `total`, four a second at most, and one at the end; if items were
+                                   not begun, with how many (`not_run`); default: none */
     bool fail_fast;             /* the first item that fails cancels the others; default: all are
                                    called, whatever becomes of the others */
     uint64_t reserved[4];
@@ -67,13 +68,14 @@ typedef struct at_map_options {
  *  Threads:   any, but not an inline continuation.
  *  Blocks:    until all items have ended: suspends a task, blocks a thread.
  *  Ownership: borrows `items`; fills `outcomes`, in the order of the items, whatever the call
- *             returns: they are the caller's, see at_outcomes_release.
+ *             returns: they are the caller's, see at_outcomes_release. With `outcomes` NULL values
+ *             are dropped when their items end; what the map returns is the same.
  *  Ordering:  what the caller did before happens before the items, and they before the return.
  *             Items are begun about in their order.
  *  Errors:    of an item: what it failed with, its task named `run[17]`; AT_ERROR_CANCELLED if it
  *             was not begun. Of the map: AT_OK if all items succeeded; the first item, in their
  *             order, that failed by itself, under fail_fast the one that has ended the others, with
- *             those that failed besides (at_error_other);
+ *             those that failed besides (at_error_other: the first 64, the rest is counted);
  *             AT_ERROR_TIMED_OUT or AT_ERROR_CANCELLED when items were not begun because of the
  *             caller's operation; and without any item begun AT_ERROR_INVALID, AT_ERROR_NO_MEMORY,
  *             AT_ERROR_FULL, AT_ERROR_CLOSED, AT_ERROR_FORKED, AT_ERROR_DEADLOCK in an inline

@@ -29,9 +29,9 @@ typedef struct at_keyed_executor_options {
     int64_t max_per_key;         /* tasks of one key that run at the same time; default: 1; more,
                                     or AT_UNLIMITED, and they still begin in order */
     int64_t max_running;         /* tasks of all keys that run at the same time, those that wait
-                                    included, but for a task that waits for one of this executor
-                                    which has not begun: it lends its place for that time. Default:
-                                    as many as the pool has workers; at most 65,536 */
+                                    included, but for those that wait for tasks of this executor
+                                    which have not begun: they lend their places for that time.
+                                    Default: as many as the pool has workers; at most 65,536 */
     int64_t queue_bound_per_key; /* tasks of one key that may be queued before a submit gives
                                     AT_ERROR_FULL; continuations always pass; default:
                                     AT_UNLIMITED */

@@ -16,8 +16,9 @@
  *   3. Whoever has cancelled a record, alone, walks its children; so each is walked once, and
  *      next_cancelled belongs to that thread.
  *
- * Progress: blocking, by short sections; those of a cancel are of batch_limit waits at most, or of
- * as many steps as there are children. No recursion: what is to be walked is a list.
+ * Progress: blocking, by short sections; those of a cancel end batch_limit waits at most, or cancel
+ * as many children, passing by those that are cancelled or shielded. No recursion: what is to be
+ * walked is a list.
  *
  * Checked by: tests/unit/context_test.c, tests/unit/cancel_test.c, tests/stress/cancel_test.c. */
 #include "base/context.h"
@@ -27,7 +28,7 @@
 
 #include <string.h>
 
-enum { batch_limit = 64 }; /* waits that are ended in one section */
+enum { batch_limit = 64 }; /* waits that are ended, or children cancelled, in one section */
 
 /* -- Records -- */
 
@@ -248,18 +249,35 @@ static at_cancel_reason reason_of(const ati_context *child, const ati_context *p
     return is_late && !child->has_foreign_deadline ? AT_CANCEL_DEADLINE : AT_CANCEL_PARENT;
 }
 
-/* Appends the children that it cancels to the list that ends at `last`. Gives its new end. */
-static ati_context *cancel_children(ati_context *context, ati_context *last, at_deadline passed) {
-    ati_lock_acquire(&context->lock);
-    for (ati_context *child = context->children; child; child = child->older_sibling) {
+/* Cancels some children and appends them to the list that ends at `*last`; `*from` is the one that
+ * it went to the last time, which that list keeps, or NULL. False: none is left. Under the lock. */
+static bool cancel_some_children(ati_context *context, ati_context **from, ati_context **last,
+                                 at_deadline passed) {
+    int count = 0;
+    ati_context *child = *from ? (*from)->older_sibling : context->children;
+    for (; child && count < batch_limit; child = child->older_sibling) {
         if (ati_context_is_shielded(child) ||
             !set_reason(child, reason_of(child, context, passed)) || !retain_if_alive(child))
             continue;
         child->next_cancelled = NULL;
-        last->next_cancelled = child;
-        last = child;
+        (*last)->next_cancelled = child;
+        *last = child;
+        *from = child;
+        count++;
     }
-    ati_lock_release(&context->lock);
+    return child;
+}
+
+/* Appends the children that it cancels to the list that ends at `last`. Gives its new end. Younger
+ * ones than those that it meets see by themselves that their parent is cancelled. */
+static ati_context *cancel_children(ati_context *context, ati_context *last, at_deadline passed) {
+    ati_context *from = NULL;
+    bool some_left;
+    do {
+        ati_lock_acquire(&context->lock);
+        some_left = cancel_some_children(context, &from, &last, passed);
+        ati_lock_release(&context->lock);
+    } while (some_left);
     return last;
 }
 

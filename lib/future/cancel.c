@@ -29,7 +29,8 @@
  * The registration of a claimed continuation may stay in the list of its source, or be on its way:
  * who fires it finds it gone (ati_future_leave_waiting), and gives back what belonged to it.
  *
- * Checked by: tests/unit/future_cancel_test.c, tests/stress/future_cancel_test.c. */
+ * Checked by: tests/model/future_cancel_model.c, tests/unit/future_cancel_test.c,
+ * tests/stress/future_cancel_test.c. */
 #include "pool/cancel.h"
 #include "base/check.h"
 #include "base/error.h"

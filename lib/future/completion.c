@@ -362,19 +362,24 @@ static bool is_interested(const ati_registration *registration) {
            registration->fire != ati_fire_stop;
 }
 
+/* Looks from both ends: many lose their interest in the order of the list, or against it. */
+static bool is_anybody_interested(const at_future *source) {
+    const ati_registration *last = source->last;
+    const ati_registration *first = last->next;
+    while (!is_interested(first) && !is_interested(last)) {
+        if (first == last || first->next == last)
+            return false;
+        first = first->next;
+        last = last->previous;
+    }
+    return true;
+}
+
 /* Whether a pending source is wanted by nobody; under the lock, with its state and whether there
  * are registrations. */
 static bool is_unwanted(const at_future *source, uint32_t state, bool listed) {
-    if (ati_phase_is_done(state & ATI_PHASE_MASK) || (state & ATI_STATE_NEEDED))
-        return false;
-    const ati_registration *registration = source->last;
-    if (listed)
-        do {
-            registration = registration->next;
-            if (is_interested(registration))
-                return false;
-        } while (registration != source->last);
-    return true;
+    bool may_be = !ati_phase_is_done(state & ATI_PHASE_MASK) && !(state & ATI_STATE_NEEDED);
+    return may_be && !(listed && is_anybody_interested(source));
 }
 
 /* The source is locked, and unlocked here. */

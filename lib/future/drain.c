@@ -45,3 +45,7 @@ at_status ati_drain_start(ati_drain *drain) {
     drain->node.next = NULL;
     return ati_pool_start_nodes(drain->pool, &drain->node, 1, true);
 }
+
+void ati_drain_start_from_outside(ati_drain *drain) {
+    ati_pool_start_node_last(drain->pool, &drain->node);
+}

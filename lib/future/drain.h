@@ -31,4 +31,8 @@ void ati_drain_init(ati_drain *drain, at_pool *pool, bool (*take)(ati_drain *dra
  * pool has refused. */
 at_status ati_drain_start(ati_drain *drain);
 
+/* The same from where no task runs, a worker that looks for work for example, for a pool that has
+ * suspended tasks: it cannot fail. */
+void ati_drain_start_from_outside(ati_drain *drain);
+
 #endif

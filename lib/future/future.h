@@ -363,9 +363,7 @@ size_t ati_future_list_followers(at_future *source, at_future *(*follower_of)(at
 enum { ATI_LOOK_LIMIT = 64 }; /* for one wait */
 bool ati_future_waits_for(const at_future *future, at_future *target, int *looks_left);
 
-/* Cancels `context`, which it retains, when the future is cancelled: whoever is to complete it runs
- * under that. The future is pending, and will be completed. False: no memory (stop.c). */
-bool ati_future_stop(at_future *future, ati_context *context);
+/* Of a registration that only wants to know whether the future is cancelled (stop.c). */
 void ati_fire_stop(ati_registration *registration, at_future *source, ati_completions *list);
 
 /* -- Running (task.c) -- */
@@ -374,6 +372,9 @@ void ati_fire_stop(ati_registration *registration, at_future *source, ati_comple
  * over one reference. If the executor refuses, the future is completed with the error. False: it
  * has been cancelled, and nothing was done. */
 bool ati_future_start(at_future *future, ati_completions *list);
+
+/* The future whose task or function this work is, or NULL. */
+at_future *ati_future_of_work(const ati_work *work);
 
 /* Starts what was noted, in order, all of one executor together. */
 void ati_completions_start(ati_completions *list);

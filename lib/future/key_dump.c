@@ -45,11 +45,13 @@ static size_t copy_busy_keys(const ati_key_table *table, key_view *views) {
 typedef struct runner_counts {
     uint64_t begun;
     uint64_t running;
+    int64_t lent; /* places */
 } runner_counts;
 
 static void add_counts(runner_counts *counts, const ati_key_runner *runner) {
     counts->begun += ati_counter_read_after(&runner->begun);
-    counts->running += ati_counter_read(&runner->running);
+    counts->running +=
+        atomic_load_explicit(&((ati_key_runner *)runner)->task, memory_order_relaxed) != NULL;
 }
 
 static runner_counts count_all(at_keyed_executor *keyed) {
@@ -59,6 +61,7 @@ static runner_counts count_all(at_keyed_executor *keyed) {
     ati_lock_acquire(&keyed->arrival_lock);
     for (const ati_key_runner *lent = keyed->lent_runners; lent; lent = lent->older)
         add_counts(&counts, lent);
+    counts.lent = keyed->lent;
     ati_lock_release(&keyed->arrival_lock);
     return counts;
 }
@@ -118,6 +121,7 @@ static bool write_keyed(const void *it, ati_json *json) {
     ati_json_unsigned(json, "keys", keys);
     ati_json_unsigned(json, "queued", queued);
     ati_json_unsigned(json, "running", counts.running);
+    ati_json_integer(json, "lent", counts.lent);
     write_keys(json, views, count);
     ati_json_end_object(json);
     return true;

@@ -16,7 +16,7 @@
  * Producers and runners have locks and cache lines of their own. Who starts a task takes the lock
  * of its key, and arrival_lock only if that makes the key ready; runners take what has arrived over
  * into their list, which ready_lock guards, when that is empty or a key goes to its end. The order
- * of the locks: that of a key, ready_lock, arrival_lock; of two keys none has both.
+ * of the locks: ready_lock or table_lock, that of one key, arrival_lock.
  *
  *   1. is_ready is set by who puts the key into a list, or is about to. It is cleared by the runner
  *      that has taken it off, or, if that has it alone, when nothing is left. So a key is in one
@@ -29,11 +29,14 @@
  *
  * A task that waits for one of the same executor that has not begun lends its place, else as many
  * of those as there are places could keep out all that they wait for. While it waits there is one
- * runner more. Afterwards the first runner that ends a task leaves: the one that comes back goes on
- * at once, and nothing is begun before fewer than max_running are left. So nobody waits for a place
- * who holds anything.
+ * runner more. Afterwards a runner that ends a task leaves: the one that comes back goes on at
+ * once, and nothing is begun before fewer than max_running are left. So nobody waits for a place
+ * who holds anything. Waits that come to the same by a detour are found by the search for
+ * deadlocks, which lets one of them lend its place. It looks when a wait begins; so a runner leaves
+ * only if some other task does not wait, which will come to its end or begin a wait.
  *
- * Checked by: tests/unit/keyed_executor_test.c, tests/stress/keyed_executor_test.c. */
+ * Checked by: tests/unit/keyed_executor_test.c, tests/unit/keyed_wait_test.c,
+ * tests/stress/keyed_executor_test.c. */
 #include "base/error.h"
 #include "future/future.h"
 #include "future/keyed_executor.h"
@@ -260,7 +263,7 @@ static ati_key *next_key(ati_key_runner *runner) {
         leave_key(runner, &unkept);
     else
         ati_lock_acquire(&keyed->ready_lock);
-    ati_key *key = ati_keyed_has_surplus(keyed) ? NULL : pop_ready(keyed);
+    ati_key *key = ati_keyed_may_leave(keyed) ? NULL : pop_ready(keyed);
     ati_lock_release(&keyed->ready_lock);
     ati_keyed_let_go(keyed, &unkept);
     return key;
@@ -303,8 +306,7 @@ bool ati_key_runner_take(ati_drain *drain, ati_work *work) {
         atomic_store_explicit(&runner->worker, worker, memory_order_relaxed);
     if (runner->is_arriving)
         ati_key_runner_arrive(runner);
-    if (runner->key)
-        ati_counter_add(&runner->running, (uint64_t)-1);
+    atomic_store_explicit(&runner->task, NULL, memory_order_relaxed);
     ati_task_node *node;
     if (goes_on(runner)) {
         node = take_node(runner->key);
@@ -315,7 +317,7 @@ bool ati_key_runner_take(ati_drain *drain, ati_work *work) {
         node = begin_key(runner, key);
     }
     ati_counter_add_after(&runner->begun, 1);
-    ati_counter_add(&runner->running, 1);
+    atomic_store_explicit(&runner->task, ati_future_of_work(&node->work), memory_order_relaxed);
     runner->ran += runner->ran < linger_least;
     *work = node->work;
     return true;
@@ -327,7 +329,7 @@ void ati_key_runner_pause(ati_drain *drain) {
     at_keyed_executor *keyed = runner->keyed;
     ati_key_list unkept;
     unkept.count = 0;
-    ati_counter_add(&runner->running, (uint64_t)-1);
+    atomic_store_explicit(&runner->task, NULL, memory_order_relaxed);
     leave_key(runner, &unkept);
     ati_lock_release(&keyed->ready_lock);
     atomic_store_explicit(&runner->worker, NULL, memory_order_relaxed);
@@ -397,4 +399,37 @@ at_status ati_key_start(at_executor *executor, ati_task_node *nodes, size_t coun
         return AT_OK;
     atomic_fetch_add_explicit(&keyed->refused, count, memory_order_relaxed);
     return refuse(keyed, status);
+}
+
+/* -- Those who look from outside -- */
+
+static bool visit_nodes(const ati_task_node *node,
+                        bool (*visit)(const ati_work *work, void *context), void *context) {
+    while (node && visit(&node->work, context))
+        node = node->next;
+    return !node;
+}
+
+/* What its runner has taken stays as it is: the task that runs does not end. */
+void ati_key_visit_queued(at_executor *executor, bool (*visit)(const ati_work *work, void *context),
+                          void *context) {
+    ati_key *key = (ati_key *)executor;
+    ati_lock_acquire(&key->lock);
+    if (visit_nodes(key->taken, visit, context))
+        (void)visit_nodes(key->first, visit, context);
+    ati_lock_release(&key->lock);
+}
+
+void ati_keyed_visit_ready(at_keyed_executor *keyed,
+                           bool (*visit)(const ati_work *work, void *context), void *context) {
+    bool goes_on = true;
+    ati_lock_acquire(&keyed->ready_lock);
+    take_arrived(keyed);
+    for (ati_key *key = first_ready(keyed); key && goes_on; key = key->next) {
+        ati_lock_acquire(&key->lock);
+        goes_on =
+            visit_nodes(key->taken, visit, context) && visit_nodes(key->first, visit, context);
+        ati_lock_release(&key->lock);
+    }
+    ati_lock_release(&keyed->ready_lock);
 }

@@ -78,8 +78,10 @@ static void init_key(ati_key *key, at_keyed_executor *keyed, const key_name *nam
                                   .retain = ati_key_retain,
                                   .release = ati_key_release,
                                   .pool = keyed->pool};
-    if (keyed->is_serial)
+    if (keyed->is_serial) {
         key->executor.serial_name = "a key of a keyed executor";
+        key->executor.visit_queued = ati_key_visit_queued;
+    }
     key->keyed = keyed;
     key->weight = weight;
     key->hash = name->hash;

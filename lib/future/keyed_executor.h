@@ -15,14 +15,14 @@
 typedef struct ati_key_runner {
     ati_drain drain; /* first */
     at_keyed_executor *keyed;
-    ati_key *key;                 /* whose task it runs, or NULL */
-    ati_counter begun;            /* tasks ever */
-    ati_counter running;          /* tasks: one or none */
-    _Atomic(ati_worker *) worker; /* on whose thread it is, or NULL */
-    int ran;                      /* tasks since it was idle; at most a few */
-    bool is_arriving;             /* started, and has not looked for a key yet */
-    struct ati_key_runner *next;  /* of those that are not under way; arrival_lock */
-    struct ati_key_runner *older; /* of those made for places that were lent; arrival_lock */
+    ati_key *key;                    /* whose task it runs, or NULL */
+    ati_counter begun;               /* tasks ever */
+    _Atomic(const at_future *) task; /* that it runs, only to be compared; NULL: none */
+    _Atomic(ati_worker *) worker;    /* on whose thread it is, or NULL */
+    int ran;                         /* tasks since it was idle; at most a few */
+    bool is_arriving;                /* started, and has not looked for a key yet */
+    struct ati_key_runner *next;     /* of those that are not under way; arrival_lock */
+    struct ati_key_runner *older;    /* of those made for places that were lent; arrival_lock */
 } ati_key_runner;
 
 enum {
@@ -55,7 +55,8 @@ struct at_keyed_executor {
     bool is_arriving;                               /* a runner is, see there */
     _Atomic(ati_key *) first_arrived;               /* keys that a start has made ready */
     ati_key *last_arrived;
-    int64_t lent;         /* places, by tasks that wait for others */
+    int64_t waiting;      /* of its tasks, for futures */
+    int64_t lent;         /* places, by some of those */
     int64_t runner_count; /* idle or under way */
     int64_t runners_under_way;
     ati_key_runner *idle_runners;
@@ -130,6 +131,14 @@ void ati_keyed_let_go(at_keyed_executor *keyed, const ati_key_list *list);
 at_status ati_key_start(at_executor *executor, ati_task_node *nodes, size_t count,
                         bool is_continuation);
 
+void ati_key_visit_queued(at_executor *executor, bool (*visit)(const ati_work *work, void *context),
+                          void *context);
+
+/* For the search for stuck waits (deadlock.c). Calls visit for the works that could begin if there
+ * were a place, as long as it says true. */
+void ati_keyed_visit_ready(at_keyed_executor *keyed,
+                           bool (*visit)(const ati_work *work, void *context), void *context);
+
 /* What a runner does as a drain. */
 bool ati_key_runner_take(ati_drain *drain, ati_work *work);
 void ati_key_runner_pause(ati_drain *drain);
@@ -152,14 +161,35 @@ void ati_keyed_call_runner(at_keyed_executor *keyed);
 /* A runner that was started begins. */
 void ati_key_runner_arrive(ati_key_runner *runner);
 
-/* A runner has nothing to run, or no place. False: a key has arrived. */
+/* Whether a runner that has ended a task is to leave, because places were taken back. Under
+ * ready_lock. */
+bool ati_keyed_may_leave(at_keyed_executor *keyed);
+
+/* A runner has nothing to run, or is to leave. False: that has changed. */
 bool ati_key_runner_end(ati_key_runner *runner);
 
-/* The running task is about to wait for `target`. If both are of one keyed executor and the target
- * has not begun, the task lends its place until ati_keyed_take_back(*lender); else that is NULL.
- * Other than AT_OK: there is no memory for it. */
-at_status ati_keyed_lend(const at_future *target, at_keyed_executor **lender);
-void ati_keyed_take_back(at_keyed_executor *lender);
+/* -- Waits of its tasks (key_runners.c) -- */
+
+/* The keyed executor whose task runs on this stack, or waits below on it; or NULL. */
+at_keyed_executor *ati_keyed_of_stack(void);
+
+/* That task is about to wait for `target`. `*lends`: it gives its place to others meanwhile. Other
+ * than AT_OK: there is no memory for it, and the wait must not begin. */
+at_status ati_keyed_begin_wait(at_keyed_executor *keyed, const at_future *target, bool *lends);
+void ati_keyed_end_wait(at_keyed_executor *keyed, bool lends);
+
+/* Whether works are ready, all places are taken, and is_stuck says so of each task that has begun
+ * and not ended. */
+bool ati_keyed_is_stuck(at_keyed_executor *keyed,
+                        bool (*is_stuck)(const at_future *task, void *context), void *context);
+
+/* Lends one place. False: no memory. */
+bool ati_keyed_lend(at_keyed_executor *keyed);
+void ati_keyed_take_back(at_keyed_executor *keyed);
+
+static inline at_keyed_executor *ati_keyed_of(const at_executor *executor) {
+    return executor->start == ati_key_start ? ((const ati_key *)executor)->keyed : NULL;
+}
 
 /* What a dump says of it (key_dump.c). */
 extern const ati_part_section ati_keyed_section;

@@ -179,7 +179,20 @@ static at_status start(at_executor *executor, ati_task_node *nodes, size_t count
     return status;
 }
 
-/* -- The dump -- */
+/* -- Those who look from outside -- */
+
+/* What the turn under way has taken stays as it is: the work that runs does not end. */
+static void visit_queued(at_executor *executor, bool (*visit)(const ati_work *work, void *context),
+                         void *context) {
+    at_strand *strand = (at_strand *)executor;
+    bool goes_on = true;
+    ati_lock_acquire(&strand->lock);
+    for (const ati_task_node *node = strand->taken; node && goes_on; node = node->next)
+        goes_on = visit(&node->work, context);
+    for (const ati_task_node *node = strand->first; node && goes_on; node = node->next)
+        goes_on = visit(&node->work, context);
+    ati_lock_release(&strand->lock);
+}
 
 static bool write_strand(const void *it, ati_json *json) {
     at_strand *strand = (at_strand *)it;
@@ -227,7 +240,8 @@ at_status at_strand_create(at_strand **strand, at_pool *pool, const at_strand_op
                                    .retain = retain,
                                    .release = release,
                                    .pool = pool,
-                                   .serial_name = made->name};
+                                   .serial_name = made->name,
+                                   .visit_queued = visit_queued};
     ati_drain_init(&made->drain, pool, take, pause_turn);
     atomic_init(&made->references, 1);
     made->fork_count = ati_process_fork_count();

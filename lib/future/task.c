@@ -72,6 +72,10 @@ static at_future *future_of(ati_task_node *node) {
     return (at_future *)((char *)node - offsetof(at_future, node));
 }
 
+at_future *ati_future_of_work(const ati_work *work) {
+    return work->run == run_queued ? work->argument : NULL;
+}
+
 static void prepare_node(at_future *future) {
     future->node.next = NULL;
     future->node.work = (ati_work){

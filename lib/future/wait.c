@@ -99,16 +99,17 @@ static bool run_in_place(ati_worker *worker, at_future *future, at_deadline dead
     return false;
 }
 
-static void take_place_back(const ati_future_wait *wait) {
-    if (wait->lender)
-        ati_keyed_take_back(wait->lender);
+/* A task of a keyed executor waits no more. */
+static void leave_keyed(const ati_future_wait *wait) {
+    if (wait->keyed)
+        ati_keyed_end_wait(wait->keyed, wait->lends);
 }
 
 void ati_fire_wait(ati_registration *registration, at_future *source, ati_completions *list) {
     (void)source;
     (void)list;
     ati_future_wait *wait = ati_future_wait_of(registration);
-    take_place_back(wait); /* before who completes the source takes another task */
+    leave_keyed(wait); /* before who completes the source takes another task */
     ati_waiter_wake(&wait->waiter);
 }
 
@@ -148,7 +149,8 @@ static at_status wait_for_completion(at_future *future, at_deadline deadline) {
         future->kind != ATI_FUTURE_PLAIN && future->kind != ATI_FUTURE_TIMEOUT;
     if (wait.waiter.is_provable)
         ati_search_install(ati_deadlock_search);
-    at_status status = ati_keyed_lend(future, &wait.lender);
+    wait.keyed = wait.waiter.is_provable ? ati_keyed_of_stack() : NULL;
+    at_status status = wait.keyed ? ati_keyed_begin_wait(wait.keyed, future, &wait.lends) : AT_OK;
     if (status != AT_OK)
         return status;
     ati_completions list = {0};
@@ -156,14 +158,14 @@ static at_status wait_for_completion(at_future *future, at_deadline deadline) {
     if (!ati_waiter_wait_cancellable(&wait.waiter, deadline)) {
         bool is_unwanted;
         if (ati_future_leave(future, &wait.registration, &is_unwanted)) {
-            take_place_back(&wait);
+            leave_keyed(&wait);
             return end_unserved(future, is_unwanted);
         }
         (void)ati_waiter_wait(&wait.waiter, AT_FOREVER); /* it is being fired */
     }
     if (!wait.is_deadlock)
         return AT_OK;
-    take_place_back(&wait);
+    leave_keyed(&wait);
     return fail_deadlock(future);
 }
 

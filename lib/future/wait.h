@@ -12,10 +12,11 @@
  * the tasks of `frame` and below it are running. */
 typedef struct ati_future_wait {
     ati_registration registration;
-    const ati_frame *frame;    /* the innermost on that stack */
-    uint64_t number;           /* of those that begin with this frame: no two waits look the same */
-    at_keyed_executor *lender; /* of the place that the task has given up, or NULL */
-    bool is_deadlock;          /* ended because it could not end; written before the wake */
+    const ati_frame *frame;   /* the innermost on that stack */
+    uint64_t number;          /* of those that begin with this frame: no two waits look the same */
+    at_keyed_executor *keyed; /* whose task waits, or NULL */
+    bool lends;               /* its place; written before the wait, or under the target's lock */
+    bool is_deadlock;         /* ended because it could not end; written before the wake */
     ati_waiter waiter;
 } ati_future_wait;
 
@@ -29,6 +30,19 @@ static inline ati_future_wait *ati_future_wait_of(ati_registration *registration
 /* Reports that the running task waits for `target`, which is the task of the frame `outer` below it
  * or follows from that. */
 void ati_deadlock_report_own(const at_future *target, const ati_frame *outer);
+
+/* A line of the report of a cycle of `total` tasks, under way; the rest zeroed. */
+enum { ATI_NAMING_ROOM = 4096 };
+typedef struct ati_naming {
+    uint32_t total;
+    uint32_t first; /* in this line, counted from 0 */
+    uint32_t next;
+    size_t length;
+    char line[ATI_NAMING_ROOM];
+} ati_naming;
+
+/* Names the next of them. With the last one the report is out. */
+void ati_naming_add(ati_naming *named, const at_future *task);
 
 /* Searches waits of a worker for cycles; ends one wait of each, and reports it (deadlock.c). As
  * ati_search_fn. */

@@ -272,11 +272,16 @@ static void put_context_fields(encoding *line, const ati_context *context) {
     }
 }
 
+/* A scope has the name of what is around it; one in a plain thread, of nothing, has none. */
 static void put_operation(encoding *body, const ati_context *context) {
-    char *to = PUT_LITERAL(body->at, ",\"operation\":\"");
-    if (!put_text(&to, operation_max, context->name, strlen(context->name)))
-        note_cut(body, "operation", 9);
-    to = PUT_LITERAL(to, "\",\"operation_id\":\"");
+    char *to = body->at;
+    if (*context->name) {
+        to = PUT_LITERAL(to, ",\"operation\":\"");
+        if (!put_text(&to, operation_max, context->name, strlen(context->name)))
+            note_cut(body, "operation", 9);
+        *to++ = '"';
+    }
+    to = PUT_LITERAL(to, ",\"operation_id\":\"");
     to = ati_number_hex(to, context->id);
     to = PUT_LITERAL(to, "\",\"trace_id\":\"");
     to = ati_number_hex(to, context->trace_id[0]);

@@ -26,6 +26,10 @@ struct at_executor {
     void (*release)(at_executor *executor);
     at_pool *pool; /* whose workers run it in the end; NULL: it runs on other threads too */
     const char *serial_name; /* of one that runs one work at a time; NULL: it may run several */
+    /* Of such a one: calls visit(work, context) for the works that come after the one that runs, as
+     * long as it says true. The caller keeps that one from ending meanwhile. */
+    void (*visit_queued)(at_executor *executor, bool (*visit)(const ati_work *work, void *context),
+                         void *context);
 };
 
 #endif

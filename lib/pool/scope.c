@@ -146,6 +146,13 @@ void at_scope_leave(at_scope *scope) {
     (void)at_scope_end(scope);
 }
 
+bool at_is_cancelled(void) {
+    ati_frame *frame = ati_frame_current();
+    if (frame->own_context)
+        frame->own_context(frame, false);
+    return ati_is_cancelled(frame->context);
+}
+
 /* -- Tokens -- */
 
 at_status at_token_create(at_token **token, at_token *parent) {

@@ -18,9 +18,8 @@
 
 struct ati_shield {
     ati_context *context;
-    at_pool *pool;    /* that keeps the time, or NULL; kept by the watch */
-    ati_watch *watch; /* for the end of the grace, if it has not begun */
-    bool is_set;
+    at_pool *pool;    /* that keeps the time, and that the function runs on, or NULL */
+    ati_watch *watch; /* for the end of the grace, once it has begun while the function runs */
     at_cancel_callback on_cancel;
 };
 
@@ -34,24 +33,16 @@ static void cancel_late(ati_context *context) {
     (void)ati_cancel(context, AT_CANCEL_DEADLINE);
 }
 
+/* Without memory there is none. */
 static void begin_grace(void *argument) {
     ati_shield *shield = argument;
-    if (!shield->watch || shield->is_set)
+    if (!shield->pool || shield->watch)
         return;
-    shield->is_set = true;
-    ati_watch_set(shield->watch, add_grace(at_clock_now(shield->pool->options.clock)));
-}
-
-/* False: no memory. */
-static bool await_cancel(ati_shield *shield, ati_context *outer) {
-    shield->pool = at_pool_current();
-    if (shield->pool) {
-        shield->watch = ati_watch_create(shield->pool, shield->context, cancel_late);
-        if (!shield->watch)
-            return false;
-        ati_cancel_call(&shield->on_cancel, outer, begin_grace, shield);
-    }
-    return true;
+    shield->watch = ati_watch_create(shield->pool, shield->context, cancel_late);
+    if (shield->watch)
+        ati_watch_set(shield->watch, add_grace(at_clock_now(shield->pool->options.clock)));
+    else
+        cancel_late(shield->context);
 }
 
 ati_shield *ati_shield_begin(ati_context *outer) {
@@ -61,10 +52,13 @@ ati_shield *ati_shield_begin(ati_context *outer) {
     bool has_begun = ati_is_cancelled(outer);
     at_deadline deadline = has_begun ? at_after(grace) : add_grace(outer->deadline);
     shield->context = ati_context_create_scope(outer, outer->name, deadline, ATI_CONTEXT_SHIELDED);
-    if (!shield->context || (!has_begun && !await_cancel(shield, outer))) {
-        ati_context_release(shield->context);
+    if (!shield->context) {
         ati_release(shield, sizeof *shield);
         return NULL;
+    }
+    if (!has_begun) {
+        shield->pool = at_pool_current();
+        ati_cancel_call(&shield->on_cancel, outer, begin_grace, shield);
     }
     return shield;
 }
@@ -74,11 +68,12 @@ ati_context *ati_shield_context(const ati_shield *shield) {
 }
 
 void ati_shield_end(ati_shield *shield) {
-    uint32_t holders = shield->watch ? 2 : 1;
-    bool is_left = ati_context_has_others(shield->context, holders) &&
-                   !ati_context_end_shield(shield->context);
+    bool stays =
+        ati_context_has_others(shield->context, 1) && !ati_context_end_shield(shield->context);
     at_cancel_callback_unregister(&shield->on_cancel);
-    if (is_left) { /* and the callback may not have come to it */
+    uint32_t held = shield->watch ? 2 : 1;
+    if (stays && ati_context_has_others(shield->context, held)) {
+        /* The callback may not have come to it. */
         begin_grace(shield);
         ati_watch_leave(shield->watch);
     } else {

@@ -18,23 +18,27 @@
 #include "work/task_manager.h"
 
 bool ati_child_extra_create(const char *name, ati_child_extra **extra) {
-    *extra = ati_allocate_zeroed(sizeof **extra);
-    if (!*extra)
+    ati_child_extra *made = ati_block_allocate();
+    if (!made)
         return false;
-    if (name && *name && !((*extra)->name = ati_copy_text(name))) {
-        ati_release(*extra, sizeof **extra);
-        *extra = NULL;
+    *made = (ati_child_extra){0};
+    atomic_init(&made->references, 1);
+    if (name && *name && !(made->name = ati_copy_text(name))) {
+        ati_block_release(made);
+        return false;
     }
-    return *extra;
+    *extra = made;
+    return true;
 }
 
 void ati_child_extra_release(ati_child_extra *extra) {
-    if (!extra)
+    /* ORDER child_extra.references: acq_rel. All uses by others happen before the free.
+     * Pairs with: acq_rel in ati_child_extra_release(). If relaxed: freed while it is used. */
+    if (!extra || atomic_fetch_sub_explicit(&extra->references, 1, memory_order_acq_rel) != 1)
         return;
     ati_release_text(extra->name);
     ati_future_release_inside(extra->future);
-    ati_context_release(extra->context);
-    ati_release(extra, sizeof *extra);
+    ati_block_release(extra);
 }
 
 ati_child ati_child_of(const char *site, const at_task_options *options) {

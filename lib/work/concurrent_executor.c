@@ -217,7 +217,7 @@ static at_status check_call(const at_concurrent_executor *executor, at_items ite
 /* No item was begun: all have the outcome of the map, whose error is in the slot. So many as cannot
  * be are not there. */
 static void fill(at_outcome *outcomes, size_t count, at_status status) {
-    for (size_t i = 0; count <= item_limit && i < count; i++)
+    for (size_t i = 0; outcomes && count <= item_limit && i < count; i++)
         outcomes[i] = (at_outcome){.status = status, .error = at_error_retain(at_error_last())};
 }
 
@@ -232,8 +232,8 @@ static at_status run_map(at_concurrent_executor *executor, ati_map_call *call, b
 
 static void tell_of_nothing(const at_map_options *options, size_t total) {
     ati_map_progress progress = {0};
-    ati_map_progress_init(&progress, options, total);
-    ati_map_progress_end(&progress);
+    ati_map_progress_init(&progress, options, ati_context_current(), total);
+    ati_map_progress_end(&progress, total);
 }
 
 at_status at_concurrent_executor_map_at(const char *site, at_concurrent_executor *executor,
@@ -242,8 +242,6 @@ at_status at_concurrent_executor_map_at(const char *site, at_concurrent_executor
     static const at_map_options defaults = {0};
     ATI_CALLER_CHECK(executor, "at_concurrent_executor_map", "`executor` is NULL");
     ATI_CALLER_CHECK(run, "at_concurrent_executor_map", "`run` is NULL");
-    ATI_CALLER_CHECK(outcomes || items.count == 0, "at_concurrent_executor_map",
-                     "`outcomes` is NULL");
     if (!options)
         options = &defaults;
     at_status status = check_call(executor, items, options);

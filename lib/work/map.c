@@ -29,6 +29,7 @@
 #include "pool/cancel.h"
 #include "pool/exception.h"
 #include "pool/pool.h"
+#include "work/map_errors.h"
 #include "work/outcomes.h"
 
 #include <stdio.h>
@@ -36,12 +37,17 @@
 static const at_duration run_time_min = AT_MICROSECONDS(4);
 static const at_duration run_time_max = AT_MICROSECONDS(16);
 
+/* A runner tells of what it has run about so often; items that take longer one by one. */
+static const at_duration tell_interval = AT_MICROSECONDS(50);
+
 enum {
     share_limit = 64,    /* runners that look at each other's runs */
     parts = 4,           /* a run is at most such a part of each runner's share of the rest */
     length_bits = 24,    /* of a range */
     run_limit = 1 << 16, /* items */
-    untold_limit = 128   /* short items that a runner does not tell of one by one */
+    untold_limit = 4096, /* items that a runner does not tell of, however short */
+    fetch_ahead = 16     /* outcomes, so that who takes an item need not wait for the one before
+                            to be written */
 };
 
 typedef enum runner_state { RUNNER_QUEUED, RUNNER_BEGUN, RUNNER_GONE } runner_state;
@@ -57,8 +63,8 @@ struct ati_item_map {
     ati_map_call call;
     ati_context *context; /* the operation of the items, owned */
     ati_map_progress progress;
-    _Atomic uint64_t failed_count;
-    _Atomic uint64_t cause; /* fail_fast: number of the item that has ended the others, from 1 */
+    ati_map_errors errors;
+    _Atomic bool has_cause; /* fail_fast: an item has ended the others by its failure */
     ati_waiter waiter;      /* of the caller */
     uint32_t runner_count;
     size_t size;                                    /* of this allocation */
@@ -148,33 +154,44 @@ static bool find_items(ati_item_map *map, map_runner *finder, uint64_t wanted) {
 
 /* -- Running -- */
 
-/* The others end on account of the first that fails, so its error comes first. */
-static void fail_others(ati_item_map *map, uint64_t index, at_status status) {
-    uint64_t none = 0;
-    if (status != AT_ERROR_CANCELLED)
-        (void)atomic_compare_exchange_strong_explicit(&map->cause, &none, index + 1,
-                                                      memory_order_relaxed, memory_order_relaxed);
-    (void)ati_cancel(map->context, AT_CANCEL_SIBLING);
+/* Under fail_fast the others end on account of the first that fails, so its error comes first. */
+static void note_failure(ati_item_map *map, uint64_t index, const at_error *error) {
+    bool is_fatal = map->call.options->fail_fast;
+    bool is_cause = is_fatal && at_error_status(error) != AT_ERROR_CANCELLED &&
+                    !atomic_exchange_explicit(&map->has_cause, true, memory_order_relaxed);
+    ati_map_errors_note(&map->errors, index, error, is_cause);
+    if (is_fatal)
+        (void)ati_cancel(map->context, AT_CANCEL_SIBLING);
+}
+
+/* Where the outcome of an item goes; the next ones are fetched. */
+static at_outcome *find_outcome(const ati_map_call *call, uint64_t index, at_outcome *unwanted) {
+    if (!call->outcomes)
+        return unwanted;
+    if (index + fetch_ahead < call->items.count)
+        __builtin_prefetch(&call->outcomes[index + fetch_ahead], 1);
+    return &call->outcomes[index];
 }
 
 static void run_item(ati_item_map *map, uint64_t index) {
     const ati_map_call *call = &map->call;
     ati_task_run run;
+    at_outcome unwanted;
+    at_outcome *outcome = find_outcome(call, index, &unwanted);
     ati_task_begin(NULL, &run, map->context, call->site, NULL);
     ATI_STOP_EXCEPTIONS;
     void *returned = call->run((char *)call->items.data + index * call->items.size);
-    char name[128] = "";
+    char name[128];
+    name[0] = '\0';
     if (returned == AT_FAILED)
         snprintf(name, sizeof name, "%.100s[%llu]", ati_site_name(call->site),
                  (unsigned long long)index);
-    at_outcome *outcome = &call->outcomes[index];
     ati_outcome_take(outcome, &run.frame, returned, name, call->site);
     ati_task_end(NULL, &run, outcome->status);
-    if (outcome->status == AT_OK)
-        return;
-    atomic_fetch_add_explicit(&map->failed_count, 1, memory_order_relaxed);
-    if (call->options->fail_fast)
-        fail_others(map, index, outcome->status);
+    if (outcome->status != AT_OK)
+        note_failure(map, index, outcome->error);
+    if (!call->outcomes)
+        at_outcomes_release(outcome, 1);
 }
 
 static uint64_t next_length(uint64_t length, int64_t elapsed) {
@@ -201,17 +218,19 @@ static void run_items(ati_item_map *map, map_runner *runner) {
     uint64_t untold = 0;
     at_clock *clock = at_clock_current();
     int64_t began = at_clock_now(clock);
+    int64_t told = began;
     while (!ati_is_cancelled(map->context) && find_items(map, runner, length)) {
-        uint64_t count = run_range(map, runner);
+        untold += run_range(map, runner);
         int64_t now = at_clock_now(clock);
         length = next_length(length, now - began);
-        untold += count;
-        bool is_due = now - began >= run_time_min || untold >= untold_limit;
-        ati_map_progress_add(&map->progress, count, is_due);
-        if (is_due)
+        if (now - told >= tell_interval || untold >= untold_limit) {
+            ati_map_progress_add(&map->progress, untold);
             untold = 0;
+            told = now;
+        }
         began = now;
     }
+    ati_map_progress_add(&map->progress, untold);
 }
 
 void ati_map_release(ati_item_map *map) {
@@ -267,7 +286,8 @@ ati_item_map *ati_map_create(const ati_map_call *call) {
         .call = *call, .context = call->context, .runner_count = runner_count, .size = size};
     atomic_init(&made->references, 1);
     ati_waiter_init(&made->waiter, "at_concurrent_executor_map", NULL);
-    ati_map_progress_init(&made->progress, call->options, call->items.count);
+    ati_map_progress_init(&made->progress, call->options, call->context, call->items.count);
+    ati_map_errors_init(&made->errors);
     void *lane = ati_context_in_lane(NULL, ati_lane_inherited());
     for (uint32_t i = 0; i < runner_count; i++)
         made->runners[i] = (map_runner){
@@ -315,7 +335,7 @@ static void await_runners(ati_item_map *map) {
 
 /* Gives so many items from `begin` on the outcome of those that were not begun. */
 static void leave_out(ati_item_map *map, uint64_t begin, uint64_t count) {
-    for (uint64_t i = 0; i < count; i++)
+    for (uint64_t i = 0; map->call.outcomes && i < count; i++)
         map->call.outcomes[begin + i] = ati_outcome_failed(AT_ERROR_CANCELLED);
 }
 
@@ -332,49 +352,27 @@ static uint64_t leave_out_unbegun(ati_item_map *map) {
     return count;
 }
 
-/* Gives the item that has ended the others, else the first that failed by itself, else the first
- * that failed at all. */
-static size_t find_primary(const ati_item_map *map) {
-    const at_outcome *outcomes = map->call.outcomes;
-    size_t count = map->call.items.count;
-    uint64_t cause = atomic_load_explicit(&((ati_item_map *)map)->cause, memory_order_relaxed);
-    size_t cancelled = count;
-    if (cause > 0)
-        return cause - 1;
-    for (size_t i = 0; i < count; i++) {
-        if (outcomes[i].status != AT_OK && outcomes[i].status != AT_ERROR_CANCELLED)
-            return i;
-        if (outcomes[i].status != AT_OK && cancelled == count)
-            cancelled = i;
-    }
-    return cancelled;
+/* One error, with those of the others that failed by themselves. */
+static at_status fail_as_items(ati_item_map *map) {
+    at_error *error = ati_map_errors_join(&map->errors);
+    at_status status = at_error_status(error);
+    ati_error_slot_put(error, false);
+    return status;
 }
 
-/* One error, with those of the others that failed by themselves. */
-static at_status fail_as_items(const ati_item_map *map) {
-    const at_outcome *outcomes = map->call.outcomes;
-    size_t primary = find_primary(map);
-    at_status status = outcomes[primary].status;
-    at_error *error = status == AT_ERROR_CANCELLED ? at_error_retain(outcomes[primary].error)
-                                                   : ati_error_copy(outcomes[primary].error);
-    for (size_t i = 0; i < map->call.items.count; i++)
-        if (i != primary && outcomes[i].status != AT_OK && outcomes[i].status != AT_ERROR_CANCELLED)
-            ati_error_add_other(error, at_error_retain(outcomes[i].error));
-    ati_error_slot_put(error, false);
+static at_status judge(ati_item_map *map, uint64_t unbegun) {
+    at_status status = unbegun > 0 ? ati_cancel_check("at_concurrent_executor_map") : AT_OK;
+    if (status == AT_OK && (unbegun > 0 || ati_map_errors_count(&map->errors) > 0))
+        status = fail_as_items(map);
     return status;
 }
 
 static at_status finish(ati_item_map *map) {
     uint64_t unbegun = leave_out_unbegun(map);
-    ati_map_progress_end(&map->progress);
-    if (unbegun > 0) {
-        at_status status = ati_cancel_check("at_concurrent_executor_map");
-        if (status != AT_OK)
-            return status;
-    }
-    if (unbegun == 0 && atomic_load_explicit(&map->failed_count, memory_order_relaxed) == 0)
-        return AT_OK;
-    return fail_as_items(map);
+    ati_map_progress_end(&map->progress, unbegun);
+    at_status status = judge(map, unbegun);
+    ati_map_errors_deinit(&map->errors);
+    return status;
 }
 
 at_status ati_map_run(ati_item_map *map, bool *ran) {

@@ -16,8 +16,8 @@ typedef struct ati_map_call {
     at_pool *pool;
     ati_context *context; /* the operation of the items */
     at_run_fn run;
-    at_items items; /* at least one */
-    at_outcome *outcomes;
+    at_items items;       /* at least one */
+    at_outcome *outcomes; /* NULL: nobody wants them */
     uint64_t max_workers;
     const at_map_options *options; /* never NULL */
 } ati_map_call;

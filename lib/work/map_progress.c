@@ -11,16 +11,26 @@ static bool is_wanted(const ati_map_progress *progress) {
 }
 
 void ati_map_progress_init(ati_map_progress *progress, const at_map_options *options,
-                           size_t total) {
+                           ati_context *context, size_t total) {
     progress->options = options;
+    progress->context = context;
     progress->total = total;
     if (options->progress_logger)
         progress->next_line = at_after(line_interval);
 }
 
-static void write_line(const ati_map_progress *progress, uint64_t completed) {
-    at_log_info(progress->options->progress_logger, "batch_progress", at_kv("completed", completed),
-                at_kv("total", progress->total));
+/* All lines of a map are of its operation, also the one that its caller writes. */
+static void write_line(const ati_map_progress *progress, uint64_t completed, uint64_t not_run) {
+    at_logger *logger = progress->options->progress_logger;
+    ati_frame frame;
+    ati_frame_enter(&frame, progress->context, NULL, NULL);
+    if (not_run == 0)
+        at_log_info(logger, "batch_progress", at_kv("completed", completed),
+                    at_kv("total", progress->total));
+    else
+        at_log_info(logger, "batch_progress", at_kv("completed", completed),
+                    at_kv("total", progress->total), at_kv("not_run", not_run));
+    ati_frame_leave(&frame);
 }
 
 /* In a frame of its own: what the user's function leaves there is not the map's. */
@@ -54,7 +64,7 @@ static void tell_latest(ati_map_progress *progress) {
         if (completed > progress->told) {
             tell(progress, completed);
             if (is_line_due(progress))
-                write_line(progress, completed);
+                write_line(progress, completed, 0);
         }
         ati_try_lock_release(&progress->telling);
         uint64_t latest = atomic_load_explicit(&progress->completed, memory_order_relaxed);
@@ -64,16 +74,15 @@ static void tell_latest(ati_map_progress *progress) {
     }
 }
 
-void ati_map_progress_add(ati_map_progress *progress, uint64_t count, bool is_due) {
-    if (!is_wanted(progress))
+void ati_map_progress_add(ati_map_progress *progress, uint64_t count) {
+    if (count == 0 || !is_wanted(progress))
         return;
     atomic_fetch_add_explicit(&progress->completed, count, memory_order_relaxed);
-    if (is_due)
-        tell_latest(progress);
+    tell_latest(progress);
 }
 
-void ati_map_progress_end(ati_map_progress *progress) {
+void ati_map_progress_end(ati_map_progress *progress, uint64_t not_run) {
     tell(progress, progress->total);
     if (progress->options->progress_logger)
-        write_line(progress, progress->total);
+        write_line(progress, progress->total - not_run, not_run);
 }

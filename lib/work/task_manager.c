@@ -167,12 +167,12 @@ static bool leave_place(ati_place *place, at_status ended_as) {
 
 /* The child of the place has ended. True: the place is that of the next one. */
 static bool move_on(ati_place *place, at_status ended_as) {
-    int looks = place->in_a_row >= linger_least ? ATI_LINGER_TIMES : 0;
+    ati_worker *worker = ati_worker_current; /* NULL: of a child that the pool has refused */
+    int looks = worker && place->in_a_row >= linger_least ? ATI_LINGER_TIMES : 0;
     do {
         if (take_next(place, ended_as))
             return true;
-    } while ((looks-- > 0 && ati_worker_linger(ati_worker_current)) ||
-             !leave_place(place, ended_as));
+    } while ((looks-- > 0 && ati_worker_linger(worker)) || !leave_place(place, ended_as));
     return false;
 }
 
@@ -293,22 +293,23 @@ static void run_child(ati_worker *worker, ati_place *place) {
     at_task_manager *manager = place->manager;
     ati_child *child = place->child;
     at_future *future = future_of(child);
-    ati_context *context = manager->context;
-    if (child->extra && child->extra->context)
-        context = child->extra->context;
-    bool is_cancelled = ati_is_cancelled(context);
-    ati_task_run run;
-    ati_task_begin(worker, &run, context, child->site, name_of(child));
-    run.frame.identity = future;
-    if (is_cancelled)
+    bool is_cancelled = ati_is_cancelled(manager->context);
+    ati_stop_run run;
+    ati_task_begin(worker, &run.task, manager->context, child->site, name_of(child));
+    run.task.frame.identity = future;
+    if (is_cancelled || (future && !ati_stop_enter(&child->extra->stop, &run)))
         leave_out(child);
     else
-        call_function(place, &run.frame);
+        call_function(place, &run.task.frame);
     ati_completions list = {0};
-    if (future)
+    if (future) {
+        run.task.frame.own_context = NULL;
+        run.task.frame.context = manager->context;
+        ati_stop_leave(&child->extra->stop);
         complete_future(child, future, &list);
+    }
     decide(manager, child);
-    ati_task_end(worker, &run, child->status);
+    ati_task_end(worker, &run.task, child->status);
     if (worker->depth == 0)
         worker->quiet = ATI_QUIET_FIRST;
     if (future)

@@ -6,19 +6,23 @@
 #include "base/block_cache.h"
 #include "base/context.h"
 #include "base/lock.h"
+#include "future/stop.h"
 #include "pool/executor.h"
 #include "pool/parts.h"
 #include "pool/waiter.h"
 
 #include <asynctools/task_manager.h>
 
-/* What only some children have. */
+/* What only some children have: one block of the cache in base/block_cache.h. */
 typedef struct ati_child_extra {
-    char *name;           /* owned, or NULL: that of its function */
-    at_future *future;    /* of a submitted one, which owns the value: kept inside, or NULL */
-    ati_context *context; /* of its own: owned, or NULL */
+    ati_stop stop;                /* first; if it is a submitted one */
+    _Atomic uint32_t references;  /* the child's, and that of the future's list */
+    char *name;                   /* owned, or NULL: that of its function */
+    at_future *future;            /* of a submitted one, which owns the value: kept inside */
     struct ati_child_extra *next; /* of those that the manager keeps for who has gathered them */
 } ati_child_extra;
+
+_Static_assert(sizeof(ati_child_extra) <= ATI_BLOCK_SIZE, "what a child has beside is one block");
 
 /* What is known of a child. */
 typedef struct ati_child {

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Children with a future: each has an operation of its own, which is cancelled with its future. */
+/* Children with a future: each is asked to stop when that is cancelled. */
 #include "base/check.h"
 #include "base/error.h"
 #include "future/future.h"
 #include "pool/pool.h"
 #include "work/task_manager.h"
+
+static void release_extra(ati_stop *stop) {
+    ati_child_extra_release((ati_child_extra *)stop);
+}
 
 /* False: out of memory; the future is as it was. */
 static bool create_extra(const at_task_manager *manager, const at_task_options *options,
@@ -12,14 +16,10 @@ static bool create_extra(const at_task_manager *manager, const at_task_options *
     if (!ati_child_extra_create(options->name, extra))
         return false;
     ati_child_extra *made = *extra;
-    made->context =
-        ati_context_create(manager->context, ati_future_task_name(future), AT_FOREVER, NULL, 0);
-    if (!made->context || !ati_future_stop(future, made->context)) {
-        ati_child_extra_release(made);
-        return false;
-    }
     made->future = future;
     ati_future_retain_inside(future);
+    atomic_init(&made->references, 2);
+    ati_stop_begin(&made->stop, future, manager->pool, release_extra);
     return true;
 }
 

@@ -1,26 +1,43 @@
 /* SPDX-License-Identifier: MIT */
-/* A task pool: a bounded queue in front of a pool. An item that is submitted is queued, and started
- * as a task of the pool at once if fewer than pool_size run; each that ends starts the next. So the
- * queue holds something only while pool_size items run, and one of them will look at it.
+/* Purpose: a bounded queue in front of a pool. An item that is submitted is queued, and started as
+ * a task of the pool at once if fewer than pool_size run; each that ends starts the next.
  *
- * Everything is decided under one lock, by ati_task_pool_settle, which notes what is to be done: to
- * start tasks, to drop arguments, to wake those who wait. ati_task_pool_apply does it without the
- * lock, the waking of those who wait for the end last: they may destroy the task pool.
+ * Starts and ends have a lock and cache lines each, and meet in a ring of pointers to items. What
+ * happens for most items is done under one of them: a submit to a full house puts its item into the
+ * ring (ati_task_pool_push), or, where the queue is full, refuses, drops or runs it; the task of an
+ * item that has ended takes the next one out (ati_task_pool_take). All else is decided under both
+ * by ati_task_pool_settle, which notes what is to be done: to start tasks, to drop arguments, to
+ * wake those who wait. ati_task_pool_apply does it without the locks, the waking of those who wait
+ * for the end last: they may destroy the task pool.
  *
- * A submit that waits leaves its item in a list; whoever makes room puts it into the queue from
- * there, so that nobody can come in between. */
+ *   1. An item waits in the queue only while pool_size items run. An item is queued under
+ *      submit_lock, and a place becomes free under both locks, so somebody who ends will see it.
+ *   2. The ring is read and written as by one producer and one consumer: `pushed` is written under
+ *      submit_lock, `taken` under `lock`. Each side looks at the other's count only when what it
+ *      saw last may not be enough.
+ *   3. For what passes the bound, and for queues beyond ring_limit, there is a list behind the
+ *      ring. It has something only while the ring is full, or was when somebody looked last.
+ *   4. A submit that waits leaves its item in a list, and sets is_awaited, under both locks; who
+ *      ends then takes the long way, and puts it into the queue from there, so that nobody can come
+ *      in between.
+ *   5. The next item runs on the worker that has run the one before, at once or, each fourth,
+ *      through the worker's deque, which lets others have their turn.
+ *   6. The outcome of an item that is kept has a place from the submit on, in chunks; the item's
+ *      own memory goes when it has ended.
+ *
+ * Checked by: tests/unit/task_pool_test.c, tests/stress/task_pool_test.c. */
 #include "work/task_pool.h"
+
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "pool/cancel.h"
-#include "pool/exception.h"
 #include "pool/pool.h"
-#include "work/outcomes.h"
 
-#include <string.h>
-
-enum { size_limit = 1000000 };
+enum {
+    size_limit = 1000000,
+    ring_limit = 4096, /* items; what is beyond goes into a list */
+};
 
 static const int64_t default_queue_size = 1024;
 static const int64_t default_kept_outcomes = 65536;
@@ -65,16 +82,48 @@ static void set_options(at_task_pool *workers, const at_task_pool_options *optio
     workers->expiry = options->expiry;
 }
 
+/* False: no memory. */
+static bool create_ring(at_task_pool *workers) {
+    uint64_t size = 1;
+    while (size < ring_limit && size < workers->capacity - workers->pool_size)
+        size *= 2;
+    workers->ring_size = size;
+    workers->ring = ati_allocate(size * sizeof *workers->ring);
+    return workers->ring;
+}
+
+static void free_task_pool(at_task_pool *workers) {
+    ati_context_release(workers->context);
+    ati_kept_chunk *spare = atomic_load_explicit(&workers->spare, memory_order_relaxed);
+    ati_release(spare, sizeof *spare);
+    ati_release(workers->ring, workers->ring_size * sizeof *workers->ring);
+    ati_release(workers, sizeof *workers);
+}
+
 /* On the thread that cancels: what is queued ends at once, whatever those do that run. */
 static void settle_cancelled(void *context) {
     at_task_pool *workers = context;
     ati_task_pool_changes changes = {0};
     if (ati_task_pool_is_forked(workers))
         return;
-    ati_lock_acquire(&workers->lock);
+    ati_task_pool_lock(workers);
     ati_task_pool_settle(workers, &changes);
-    ati_lock_release(&workers->lock);
+    ati_task_pool_unlock(workers);
     ati_task_pool_apply(workers, &changes);
+}
+
+/* NULL: no memory. */
+static at_task_pool *create(at_pool *pool, const at_task_pool_options *options) {
+    at_task_pool *made = ati_allocate_aligned(sizeof *made, _Alignof(at_task_pool));
+    if (!made)
+        return NULL;
+    *made = (at_task_pool){.pool = pool, .process_fork_count = ati_process_fork_count()};
+    set_options(made, options);
+    made->context = ati_context_create(ati_context_own(), "task_pool", AT_FOREVER, NULL, 0);
+    if (made->context && create_ring(made))
+        return made;
+    free_task_pool(made);
+    return NULL;
 }
 
 at_status at_task_pool_create(at_task_pool **workers, at_pool *pool,
@@ -87,19 +136,11 @@ at_status at_task_pool_create(at_task_pool **workers, at_pool *pool,
     at_status status = check_options(options);
     if (status != AT_OK)
         return status;
-    ati_context *outer = ati_context_own();
-    at_task_pool *made = ati_allocate_zeroed(sizeof *made);
-    ati_context *context =
-        made ? ati_context_create(outer, "task_pool", AT_FOREVER, NULL, 0) : NULL;
-    if (!context) {
-        ati_release(made, sizeof *made);
+    at_task_pool *made = create(pool, options);
+    if (!made)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_task_pool_create: out of memory");
-    }
-    made->pool = pool;
-    made->process_fork_count = ati_process_fork_count();
-    made->context = context;
-    set_options(made, options);
-    at_cancel_callback_register(&made->on_cancel, (at_token *)context, settle_cancelled, made);
+    at_cancel_callback_register(&made->on_cancel, (at_token *)made->context, settle_cancelled,
+                                made);
     ati_part_add(pool, &made->part, &ati_task_pool_section, made);
     *workers = made;
     return AT_OK;
@@ -110,8 +151,7 @@ at_status at_task_pool_create(at_task_pool **workers, at_pool *pool,
 static void abandon(at_task_pool *workers) {
     if (workers->context->parent)
         return;
-    ati_context_release(workers->context);
-    ati_release(workers, sizeof *workers);
+    free_task_pool(workers);
 }
 
 void at_task_pool_destroy(at_task_pool *workers) {
@@ -128,12 +168,13 @@ void at_task_pool_destroy(at_task_pool *workers) {
     ati_part_remove(&workers->part);
     at_cancel_callback_unregister(&workers->on_cancel);
     while (workers->first_kept) {
-        ati_task_pool_item *item = workers->first_kept;
-        workers->first_kept = item->next_kept;
-        ati_task_pool_discard_item(item);
+        ati_kept_chunk *chunk = workers->first_kept;
+        workers->first_kept = chunk->next;
+        for (size_t i = 0; i < chunk->count; i++)
+            ati_task_pool_discard(&chunk->outcomes[i]);
+        ati_release(chunk, sizeof *chunk);
     }
-    ati_context_release(workers->context);
-    ati_release(workers, sizeof *workers);
+    free_task_pool(workers);
 }
 
 bool ati_task_pool_is_inside(const at_task_pool *workers) {
@@ -141,243 +182,4 @@ bool ati_task_pool_is_inside(const at_task_pool *workers) {
     while (context && context != workers->context)
         context = context->parent;
     return context;
-}
-
-/* -- Running -- */
-
-/* Without the lock, when the item is the caller's alone; kept ones are not touched afterwards. */
-static void end_item(ati_task_pool_item *item, bool in_caller) {
-    at_task_pool *workers = item->workers;
-    at_status status = item->outcome.status;
-    ati_task_pool_changes changes = {0};
-    if (!workers->keeps_outcomes)
-        ati_task_pool_discard_item(item);
-    ati_lock_acquire(&workers->lock);
-    if (in_caller)
-        workers->running_in_callers--;
-    else
-        workers->running--;
-    if (status == AT_OK)
-        workers->statistics.succeeded++;
-    else if (status == AT_ERROR_CANCELLED)
-        workers->statistics.cancelled++;
-    else
-        workers->statistics.failed++;
-    ati_task_pool_settle(workers, &changes);
-    ati_lock_release(&workers->lock);
-    ati_task_pool_apply(workers, &changes);
-}
-
-/* In a task of the pool, which counts it, or with `worker` NULL as a part of what runs here. */
-static void run_item(ati_task_pool_item *item, ati_worker *worker) {
-    at_task_pool *workers = item->workers;
-    bool is_cancelled = ati_is_cancelled(workers->context);
-    ati_task_run run;
-    ati_task_begin(worker, &run, workers->context, item->site, item->name);
-    ATI_STOP_EXCEPTIONS;
-    if (!is_cancelled) {
-        void *returned = item->run(item->argument);
-        const char *name = *item->name ? item->name : ati_site_name(item->site);
-        ati_outcome_take(&item->outcome, &run.frame, returned, name, item->site);
-    } else {
-        item->outcome = ati_outcome_failed(AT_ERROR_CANCELLED);
-        if (item->drop)
-            item->drop(item->argument);
-    }
-    ati_task_end(worker, &run, item->outcome.status);
-}
-
-static void *run_started(void *argument) {
-    run_item(argument, ati_worker_current);
-    end_item(argument, false);
-    return NULL;
-}
-
-/* -- Submitting -- */
-
-static ati_task_pool_item *create_item(at_task_pool *workers, const char *site,
-                                       const at_task_options *options) {
-    const char *name = options->name ? options->name : "";
-    size_t name_size = strlen(name) + 1;
-    ati_task_pool_item *item = ati_allocate(sizeof *item + name_size);
-    if (!item)
-        return NULL;
-    void *lane = ati_context_in_lane(NULL, ati_lane_of(options->priority));
-    *item = (ati_task_pool_item){
-        .node.work = {.run = run_started, .argument = item, .context = lane},
-        .workers = workers,
-        .run = options->run,
-        .argument = options->argument,
-        .drop = options->drop,
-        .site = site,
-        .size = sizeof *item + name_size,
-    };
-    memcpy(item->name, name, name_size);
-    return item;
-}
-
-static at_status fail_cancelled(const char *call) {
-    return ati_fail(AT_ERROR_CANCELLED, "%s: the task pool is cancelled", call);
-}
-
-static at_status check_open(at_task_pool *workers, const char *call) {
-    at_pool *pool = workers->pool;
-    if (ati_task_pool_is_forked(workers))
-        return ati_fail(AT_ERROR_FORKED, "%s: belongs to the parent of this forked process", call);
-    if (atomic_load_explicit(&pool->state, memory_order_relaxed) != ATI_POOL_RUNNING &&
-        ati_pool_current() != pool)
-        return ati_fail(AT_ERROR_CLOSED, "%s: pool \"%s\" is shut down", call, pool->name);
-    if (ati_is_cancelled(workers->context))
-        return fail_cancelled(call);
-    return AT_OK;
-}
-
-/* What is to become of a submit. */
-typedef enum submit_decision {
-    SUBMIT_TAKE,
-    SUBMIT_WAIT,
-    SUBMIT_REFUSE,
-    SUBMIT_RUN
-} submit_decision;
-
-/* Under the lock, when there is no room, or others wait for it. */
-static submit_decision decide_full(at_task_pool *workers, ati_task_pool_item *item, bool may_wait,
-                                   ati_task_pool_changes *changes) {
-    if (!may_wait)
-        return SUBMIT_REFUSE;
-    if (workers->when_full == AT_TASK_POOL_WAIT)
-        return SUBMIT_WAIT;
-    if (workers->when_full == AT_TASK_POOL_REFUSE || !ati_task_pool_may_keep(workers))
-        return SUBMIT_REFUSE;
-    if (workers->when_full == AT_TASK_POOL_RUN_IN_CALLER) {
-        ati_task_pool_accept(workers, item);
-        workers->running_in_callers++;
-        return SUBMIT_RUN;
-    }
-    if (workers->when_full == AT_TASK_POOL_DROP_OLDEST && workers->queue.first) {
-        ati_task_pool_leave_out(workers, AT_ERROR_DROPPED, changes);
-        ati_task_pool_enqueue(workers, item);
-    } else {
-        ati_task_pool_accept(workers, item);
-        ati_task_pool_leave_out_item(workers, item, AT_ERROR_DROPPED, changes);
-    }
-    return SUBMIT_TAKE;
-}
-
-/* Under the lock. */
-static submit_decision decide(at_task_pool *workers, ati_task_pool_item *item, bool may_wait,
-                              bool is_inside, ati_task_pool_changes *changes) {
-    bool has_room = !workers->submits.first && ati_task_pool_has_room(workers);
-    if (!has_room) {
-        ati_task_pool_expire(workers, changes);
-        ati_task_pool_settle(workers, changes);
-        has_room = !workers->submits.first && ati_task_pool_has_room(workers);
-    }
-    /* What its own items submit passes the bound rather than wait for itself, or run deeper and
-     * deeper on one stack. */
-    bool passes = may_wait && is_inside &&
-                  (workers->when_full == AT_TASK_POOL_WAIT ||
-                   workers->when_full == AT_TASK_POOL_RUN_IN_CALLER);
-    if (!has_room && !passes)
-        return decide_full(workers, item, may_wait, changes);
-    ati_task_pool_enqueue(workers, item);
-    return SUBMIT_TAKE;
-}
-
-static at_status end_wait(const ati_task_pool_wait *wait, const char *call) {
-    return wait->status == AT_OK ? AT_OK : fail_cancelled(call);
-}
-
-/* The wait is in the list. Gives AT_OK if the item was let in. */
-static at_status await_room(at_task_pool *workers, ati_task_pool_wait *wait, const char *call) {
-    if (ati_waiter_wait_cancellable(&wait->waiter, AT_FOREVER))
-        return end_wait(wait, call);
-    ati_lock_acquire(&workers->lock);
-    bool is_over = wait->is_over;
-    if (!is_over) {
-        ati_wait_list_remove(&workers->submits, wait);
-        workers->statistics.waiting--;
-    }
-    ati_lock_release(&workers->lock);
-    if (!is_over)
-        return ati_cancel_check(call);
-    (void)ati_waiter_wait(&wait->waiter, AT_FOREVER);
-    return end_wait(wait, call);
-}
-
-static at_status submit_item(at_task_pool *workers, ati_task_pool_item *item, bool may_wait,
-                             const char *call) {
-    ati_task_pool_changes changes = {0};
-    ati_task_pool_wait wait = {.item = item};
-    ati_waiter_init(&wait.waiter, call, NULL);
-    bool is_inside = ati_task_pool_is_inside(workers);
-    bool may_not_wait = ati_frame_current()->may_not_wait;
-    ati_lock_acquire(&workers->lock);
-    submit_decision decision = decide(workers, item, may_wait, is_inside, &changes);
-    if (decision == SUBMIT_WAIT && !may_not_wait) {
-        ati_wait_list_add(&workers->submits, &wait);
-        workers->statistics.waiting++;
-    }
-    workers->statistics.refused += decision == SUBMIT_REFUSE;
-    ati_task_pool_settle(workers, &changes);
-    ati_lock_release(&workers->lock);
-    ati_task_pool_apply(workers, &changes);
-    switch (decision) {
-    case SUBMIT_WAIT:
-        return may_not_wait ? ati_fail(AT_ERROR_DEADLOCK,
-                                       "%s: an inline continuation may not wait for room", call)
-                            : await_room(workers, &wait, call);
-    case SUBMIT_REFUSE:
-        return ati_fail(AT_ERROR_FULL, "%s: the queue is full", call);
-    case SUBMIT_RUN:
-        run_item(item, NULL);
-        end_item(item, true);
-        return AT_OK;
-    default:
-        return AT_OK;
-    }
-}
-
-static at_status submit(const char *site, at_task_pool *workers, const at_task_options *options,
-                        bool may_wait, const char *call) {
-    at_status status = check_open(workers, call);
-    if (status != AT_OK)
-        return status;
-    ati_task_pool_item *item = create_item(workers, site, options);
-    if (!item)
-        return ati_fail(AT_ERROR_NO_MEMORY, "%s: out of memory", call);
-    status = submit_item(workers, item, may_wait, call);
-    if (status != AT_OK)
-        ati_task_pool_free_item(item);
-    return status;
-}
-
-at_status at_task_pool_submit_at(const char *site, at_task_pool *workers, at_run_fn run,
-                                 void *argument) {
-    ATI_CALLER_CHECK(workers, "at_task_pool_submit", "`workers` is NULL");
-    ATI_CALLER_CHECK(run, "at_task_pool_submit", "`run` is NULL");
-    at_task_options options = {.run = run, .argument = argument};
-    return submit(site, workers, &options, true, "at_task_pool_submit");
-}
-
-at_status at_task_pool_try_submit_at(const char *site, at_task_pool *workers, at_run_fn run,
-                                     void *argument) {
-    ATI_CALLER_CHECK(workers, "at_task_pool_try_submit", "`workers` is NULL");
-    ATI_CALLER_CHECK(run, "at_task_pool_try_submit", "`run` is NULL");
-    at_task_options options = {.run = run, .argument = argument};
-    return submit(site, workers, &options, false, "at_task_pool_try_submit");
-}
-
-at_status at_task_pool_submit_with_at(const char *site, at_task_pool *workers,
-                                      const at_task_options *options) {
-    const char *call = "at_task_pool_submit_with";
-    ATI_CALLER_CHECK(workers, call, "`workers` is NULL");
-    ATI_CALLER_CHECK(options && options->run, call, "`run` is NULL");
-    if (!ati_all_zero(options->reserved, sizeof options->reserved))
-        return ati_fail(AT_ERROR_INVALID, "%s: `reserved` is not zero", call);
-    if (options->is_detached)
-        return ati_fail(AT_ERROR_INVALID, "%s: is_detached: an item belongs to its pool", call);
-    if (!ati_priority_is_valid(options->priority))
-        return ati_fail(AT_ERROR_INVALID, "%s: priority: %d is none", call, (int)options->priority);
-    return submit(site, workers, options, true, call);
 }

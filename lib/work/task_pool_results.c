@@ -10,11 +10,11 @@
 static bool begin_wait(at_task_pool *workers, ati_task_pool_wait *wait, const char *call) {
     *wait = (ati_task_pool_wait){.item = NULL};
     ati_waiter_init(&wait->waiter, call, NULL);
-    ati_lock_acquire(&workers->lock);
+    ati_task_pool_lock(workers);
     bool must_wait = !ati_task_pool_has_ended(workers);
     if (must_wait)
         ati_wait_list_add(&workers->joins, wait);
-    ati_lock_release(&workers->lock);
+    ati_task_pool_unlock(workers);
     return must_wait;
 }
 
@@ -26,11 +26,11 @@ void ati_task_pool_await_end(at_task_pool *workers) {
 
 /* The deadline has passed, or the caller's operation is cancelled. */
 static at_status give_up(at_task_pool *workers, ati_task_pool_wait *wait, const char *call) {
-    ati_lock_acquire(&workers->lock);
+    ati_task_pool_lock(workers);
     bool is_over = wait->is_over;
     if (!is_over)
         ati_wait_list_remove(&workers->joins, wait);
-    ati_lock_release(&workers->lock);
+    ati_task_pool_unlock(workers);
     if (is_over) {
         (void)ati_waiter_wait(&wait->waiter, AT_FOREVER);
         return AT_OK;
@@ -68,7 +68,7 @@ at_status at_task_pool_join(at_task_pool *workers, at_deadline deadline) {
 /* -- Results -- */
 
 typedef struct gathered {
-    ati_task_pool_item *first;
+    ati_kept_chunk *first;
     uint64_t count;
     at_outcome *outcomes; /* or NULL */
     uint64_t room;        /* in `outcomes` */
@@ -78,18 +78,18 @@ typedef struct gathered {
  * have come, or there is not; `count` says how many there are. */
 static bool take_kept(at_task_pool *workers, gathered *all) {
     ati_task_pool_changes changes = {0};
-    ati_lock_acquire(&workers->lock);
+    ati_task_pool_lock(workers);
     bool ended = ati_task_pool_has_ended(workers);
-    all->count = workers->statistics.kept;
+    all->count = workers->kept;
     bool taken = ended && all->count == all->room;
     if (taken) {
         all->first = workers->first_kept;
         workers->first_kept = NULL;
         workers->last_kept = NULL;
-        workers->statistics.kept = 0;
+        workers->kept = 0;
         ati_task_pool_settle(workers, &changes);
     }
-    ati_lock_release(&workers->lock);
+    ati_task_pool_unlock(workers);
     ati_task_pool_apply(workers, &changes);
     return taken;
 }
@@ -112,12 +112,14 @@ static bool make_room(gathered *all, uint64_t wanted) {
 }
 
 static void hand_over(const gathered *all) {
-    ati_task_pool_item *item = all->first;
-    for (uint64_t i = 0; item; i++) {
-        ati_task_pool_item *next = item->next_kept;
-        all->outcomes[i] = item->outcome;
-        ati_task_pool_free_item(item);
-        item = next;
+    at_outcome *to = all->outcomes;
+    ati_kept_chunk *chunk = all->first;
+    while (chunk) {
+        ati_kept_chunk *next = chunk->next;
+        for (size_t i = 0; i < chunk->count; i++)
+            *to++ = chunk->outcomes[i];
+        ati_release(chunk, sizeof *chunk);
+        chunk = next;
     }
 }
 
@@ -150,13 +152,25 @@ void at_task_pool_results_release(at_outcome *outcomes, size_t count) {
 /* -- Numbers -- */
 
 static void count(at_task_pool *workers, at_task_pool_statistics *statistics) {
-    ati_lock_acquire(&workers->lock);
-    *statistics = workers->statistics;
-    statistics->queued = workers->queue.count;
-    statistics->running = workers->running + workers->running_in_callers;
-    /* Those that never ran, and are about to be counted as what they are. */
-    statistics->running += workers->ending;
-    ati_lock_release(&workers->lock);
+    ati_task_pool_lock(workers);
+    const ati_task_pool_ends *ends = &workers->ends;
+    const ati_task_pool_ends *ends_here = &workers->ends_here;
+    *statistics = (at_task_pool_statistics){
+        .submitted = workers->submitted,
+        .succeeded = ends->succeeded + ends_here->succeeded,
+        .failed = ends->failed + ends_here->failed,
+        .cancelled = ends->cancelled + ends_here->cancelled,
+        .dropped = ends->dropped + ends_here->dropped,
+        .expired = ends->expired + ends_here->expired,
+        /* With those that never ran, and are about to be counted as what they are. */
+        .running = workers->running + workers->running_in_callers + workers->ending,
+        .queued = ati_task_pool_queued(workers),
+        .waiting = workers->waiting,
+        .kept = workers->kept,
+        .refused = workers->refused,
+        .max_queued = workers->max_queued,
+    };
+    ati_task_pool_unlock(workers);
 }
 
 void at_task_pool_get_statistics(at_task_pool *workers, at_task_pool_statistics *statistics) {

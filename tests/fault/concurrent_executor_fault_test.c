@@ -22,6 +22,22 @@ static void *fail_or_give(void *argument) {
     return at_return(item, tally_drop);
 }
 
+static void prepare(struct tally *items) {
+    for (int i = 0; i < count; i++)
+        items[i] = (struct tally){.drops = i};
+}
+
+/* Without outcomes it is the same. */
+static void map_for_nobody(at_concurrent_executor *executor) {
+    struct tally items[count];
+    prepare(items);
+    at_status status =
+        at_concurrent_executor_map(executor, fail_or_give, AT_ITEMS(items, count), NULL, NULL);
+    cr_assert(status == AT_ERROR_IO || (status == AT_ERROR_NO_MEMORY && fault_count() > 0));
+    for (int i = 0; i < count; i++)
+        cr_assert_eq(tally_drops(&items[i]), i + (status == AT_ERROR_IO && i != 7));
+}
+
 static void map_once(at_pool *pool) {
     struct tally items[count];
     at_outcome outcomes[count];
@@ -31,8 +47,7 @@ static void map_once(at_pool *pool) {
         cr_assert(status == AT_ERROR_NO_MEMORY && fault_count() > 0);
         return;
     }
-    for (int i = 0; i < count; i++)
-        items[i] = (struct tally){.drops = i};
+    prepare(items);
     status =
         at_concurrent_executor_map(executor, fail_or_give, AT_ITEMS(items, count), outcomes, NULL);
     cr_assert(status == AT_ERROR_IO || (status == AT_ERROR_NO_MEMORY && fault_count() > 0));
@@ -43,6 +58,7 @@ static void map_once(at_pool *pool) {
     at_outcomes_release(outcomes, count);
     for (int i = 0; i < count; i++)
         cr_assert_eq(tally_drops(&items[i]), i + (status == AT_ERROR_IO && i != 7));
+    map_for_nobody(executor);
     at_concurrent_executor_destroy(executor);
     at_error_clear();
 }

@@ -18,11 +18,7 @@
 
 /* -- What the futures call --------------------------------------------------------------------- */
 
-_Thread_local ati_worker *ati_worker_current;
-_Thread_local ati_blocking_caller ati_blocking_caller_current;
-char at_failed_object;
-char ati_continued_object;
-static at_pool *pool;
+#include "future_stubs.h"
 
 void ati_context_retain(ati_context *context) {
     model_check(!context);
@@ -30,22 +26,6 @@ void ati_context_retain(ati_context *context) {
 
 void ati_context_release(ati_context *context) {
     model_check(!context);
-}
-
-_Noreturn void ati_caller_abort(const char *call, const char *sentence) {
-    model_fail("%s: %s", call, sentence);
-}
-
-bool ati_all_zero(const void *bytes, size_t size) {
-    (void)bytes;
-    (void)size;
-    return true;
-}
-
-at_status ati_fail_at(const char *site, at_status status, const char *format, ...) {
-    (void)site;
-    (void)format;
-    return status;
 }
 
 void at_error_release(at_error *error) {
@@ -92,75 +72,9 @@ void ati_error_set_task(at_error *error, const char *name, bool copy_name, const
     model_fail("%s: %s: an error", site, name);
 }
 
-const char *ati_site_name(const char *site) {
-    return site;
-}
-
-void ati_view_show_named(ati_worker *worker, const ati_frame *frame) {
-    (void)worker;
-    (void)frame;
-}
-
-ati_lane ati_lane_of(at_priority priority) {
-    (void)priority;
-    return ATI_LANE_NORMAL;
-}
-
 void ati_report_dropped_error(at_error *error) {
     (void)error;
     model_fail("an error");
-}
-
-at_pool *at_pool_current(void) {
-    return NULL;
-}
-
-/* The pool runs what it is given at once. */
-at_status ati_pool_start_nodes(at_pool *of, ati_task_node *nodes, size_t count,
-                               bool is_continuation) {
-    (void)of;
-    if (!is_continuation)
-        model_fail("%zu tasks are started", count);
-    while (count-- > 0) {
-        ati_task_node *node = nodes;
-        nodes = node->next;
-        node->work.run(node->work.argument);
-    }
-    return AT_OK;
-}
-
-at_executor *at_pool_executor(at_pool *of) {
-    return &of->executor;
-}
-
-void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context, const char *site,
-                    const char *name) {
-    (void)worker;
-    (void)context;
-    (void)site;
-    (void)name;
-    run->frame = (ati_frame){0};
-}
-
-void ati_task_end(ati_worker *worker, ati_task_run *run, at_status status) {
-    (void)worker;
-    (void)run;
-    model_check(status == AT_OK);
-}
-
-at_status ati_task_outcome(ati_frame *frame, void *returned, const char *site, at_error **error) {
-    (void)frame;
-    (void)site;
-    (void)error;
-    model_check(returned != AT_FAILED);
-    return AT_OK;
-}
-
-_Thread_local ati_frame *ati_frame_top;
-
-ati_frame *ati_frame_of_thread(void) {
-    static ati_frame frame;
-    return &frame;
 }
 
 /* Nothing is cancelled here. */
@@ -191,45 +105,13 @@ bool ati_is_cancelled(ati_context *context) {
     return false;
 }
 
-void ati_pool_count_claimed_unqueued(at_pool *of) {
-    (void)of;
-    model_fail("nothing is refused");
-}
-
-ati_shield *ati_shield_begin(ati_context *outer) {
-    (void)outer;
-    model_fail("there are no operations");
-    return NULL;
-}
-
-ati_context *ati_shield_context(const ati_shield *shield) {
-    (void)shield;
-    return NULL;
-}
-
-void ati_shield_end(ati_shield *shield) {
-    (void)shield;
-}
-
 void ati_frame_exchange_slot(ati_frame_slot slot) {
     (void)slot;
     model_fail("an error");
 }
 
-const at_error *at_error_last(void) {
-    return NULL;
-}
-
-static int kept_count; /* futures that have not been freed */
-
-static void keep(at_executor *executor) {
-    (void)executor;
-    kept_count++;
-}
-
-static void let_go(at_executor *executor) {
-    (void)executor;
-    kept_count--;
+static void check_end(at_status status) {
+    model_check(status == AT_OK);
 }
 
 /* -- What the threads share -------------------------------------------------------------------- */
@@ -283,19 +165,13 @@ static void record(ati_registration *registration, at_future *of, ati_completion
 
 static void set_up(void) {
     shared = model_allocate(sizeof *shared, ATI_CACHE_LINE);
-    pool = model_allocate(offsetof(at_pool, timers.wheel), _Alignof(at_pool)); /* no wheel here */
-    pool->executor = (at_executor){.retain = keep, .release = let_go, .pool = pool};
+    set_up_pool();
     for (int i = 0; i < recorder_max; i++)
         shared->recorders[i].registration.fire = record;
     for (int i = 0; i < MODEL_THREADS; i++)
         shared->workers[i].pool = pool;
-    ati_worker_current = NULL;
-    doomed = NULL;
-    freeing = false;
-    model_thread_local(&ati_worker_current, sizeof ati_worker_current);
-    model_thread_local(&doomed, sizeof doomed);
-    model_thread_local(&freeing, sizeof freeing);
-    kept_count = fired_count = set_count = run_count = 0;
+    set_up_threads();
+    fired_count = set_count = run_count = 0;
     detached = false;
     source = derived = NULL;
 }
@@ -371,20 +247,6 @@ static void attach_two_and_detach(void) {
     attach_number(0);
     attach_number(1);
     detached = ati_future_detach(source, &shared->recorders[0].registration);
-}
-
-static void sleep_until_done(at_future *future) {
-    for (;;) {
-        uint32_t state = atomic_load_explicit(&future->state, memory_order_relaxed);
-        if (ati_phase_is_done(state & ATI_PHASE_MASK))
-            break;
-        if (!(state & ATI_STATE_SLEEPERS) && !atomic_compare_exchange_weak_explicit(
-                                                 &future->state, &state, state | ATI_STATE_SLEEPERS,
-                                                 memory_order_relaxed, memory_order_relaxed))
-            continue;
-        ati_futex_wait(&future->state, state | ATI_STATE_SLEEPERS, AT_FOREVER);
-    }
-    model_check(ati_phase_is_done(ati_future_phase(future)));
 }
 
 static void wait_and_release(void) {
@@ -494,32 +356,6 @@ static void check_recorded_chain(void) {
     model_check(fired_count == 1 && shared->recorders[0].value == 9);
     check_chain();
 }
-
-#define CASE(text, prepare, checked, ...)                                                          \
-    {                                                                                              \
-        .name = text, .setup = prepare, .threads = {__VA_ARGS__}, .check = checked,                \
-        .preemptions = MODEL_UNBOUNDED, .stale_reads = MODEL_UNBOUNDED                             \
-    }
-
-#define BOUNDED(text, prepare, checked, ...)                                                       \
-    {                                                                                              \
-        .name = text, .setup = prepare, .threads = {__VA_ARGS__}, .check = checked,                \
-        .preemptions = 2, .stale_reads = 1                                                         \
-    }
-
-/* With one order weaker, which has to be found. */
-#define MUTANT(in, operation, object, from, prepare, checked, ...)                                 \
-    {                                                                                              \
-        .name = "mutant: " operation " " object " in " in ", relaxed", .setup = prepare,           \
-        .threads = {__VA_ARGS__}, .check = checked, .preemptions = 2, .stale_reads = 1,            \
-        .must_fail = true, .mutant = {                                                             \
-            in,                                                                                    \
-            operation,                                                                             \
-            object,                                                                                \
-            memory_order_##from,                                                                   \
-            memory_order_relaxed                                                                   \
-        }                                                                                          \
-    }
 
 static const model_case cases[] = {
     CASE("one attaches", set_up_task, check_one, run_task, attach_one),

@@ -8,36 +8,25 @@
 #define ati_cpu_relax() break
 #include "base/lock.c"
 
-typedef struct guarded {
+enum { preemptions = MODEL_UNBOUNDED, stale_reads = MODEL_UNBOUNDED };
+#include "lock_harness.h"
+
+typedef struct guarded_locks {
     ati_lock lock;
     ati_try_lock try_lock;
     _Atomic uint32_t is_over;
     _Atomic uint32_t is_closed;
-    uint32_t count; /* plain: written by two at once, it is a data race */
-} guarded;
+    uint32_t count;
+} guarded_locks;
 
-static guarded *shared;
-static uint32_t counted[MODEL_THREADS];
-
-int64_t ati_monotonic_ns(void) {
-    return 0;
-}
-
+static guarded_locks *shared;
 static void set_up(void) {
-    shared = model_allocate(sizeof *shared, _Alignof(guarded));
-    memset(counted, 0, sizeof counted);
-}
-
-static void count(void) {
-    shared->count++;
-    counted[model_thread_number()]++;
+    shared = model_allocate(sizeof *shared, _Alignof(guarded_locks));
+    guard(&shared->count);
 }
 
 static void check_count(void) {
-    uint32_t sum = 0;
-    for (int i = 0; i < MODEL_THREADS; i++)
-        sum += counted[i];
-    model_check(shared->count == sum);
+    check_sum();
     model_check(ati_lock_try(&shared->lock));
     model_check(ati_try_lock_acquire(&shared->try_lock));
 }
@@ -101,26 +90,6 @@ static void close_and_settle(void) {
     ati_try_lock_settle(&shared->try_lock);
     count();
 }
-
-#define CASE(text, ...)                                                                            \
-    {                                                                                              \
-        .name = text, .setup = set_up, .threads = {__VA_ARGS__}, .check = check_count,             \
-        .preemptions = MODEL_UNBOUNDED, .stale_reads = MODEL_UNBOUNDED                             \
-    }
-
-/* With one order weaker, which has to be found. */
-#define MUTANT(in, operation, object, from, to, ...)                                               \
-    {                                                                                              \
-        .name = "mutant: " operation " " object " in " in ", " #to, .setup = set_up,               \
-        .threads = {__VA_ARGS__}, .check = check_count, .preemptions = MODEL_UNBOUNDED,            \
-        .stale_reads = MODEL_UNBOUNDED, .must_fail = true, .mutant = {                             \
-            in,                                                                                    \
-            operation,                                                                             \
-            object,                                                                                \
-            memory_order_##from,                                                                   \
-            memory_order_##to                                                                      \
-        }                                                                                          \
-    }
 
 static const model_case cases[] = {
     {.name = "two lock once, futex returns early",

@@ -8,18 +8,16 @@
 #include "base/lock.c"
 #include "base/owner_lock.c"
 
-typedef struct guarded {
+enum { preemptions = 3, stale_reads = 2 };
+#include "lock_harness.h"
+
+typedef struct guarded_lock {
     ati_owner_lock lock;
-    uint32_t count; /* plain: written by two at once, it is a data race */
-} guarded;
+    uint32_t count;
+} guarded_lock;
 
-static guarded *shared;
-static uint32_t counted[MODEL_THREADS];
+static guarded_lock *shared;
 static bool is_unequal;
-
-int64_t ati_monotonic_ns(void) {
-    return 0;
-}
 
 bool ati_barrier_is_unequal(void) {
     return is_unequal;
@@ -30,10 +28,10 @@ void ati_heavy_barrier(void) {
 }
 
 static void set_up(void) {
-    shared = model_allocate(sizeof *shared, _Alignof(guarded));
+    shared = model_allocate(sizeof *shared, _Alignof(guarded_lock));
     is_unequal = true;
     ati_owner_lock_init(&shared->lock);
-    memset(counted, 0, sizeof counted);
+    guard(&shared->count);
 }
 
 static void set_up_equal(void) {
@@ -49,16 +47,8 @@ static void set_up_shared(void) {
     shared->lock.visit_count = alone_after - 1;
 }
 
-static void count(void) {
-    shared->count++;
-    counted[model_thread_number()]++;
-}
-
 static void check_count(void) {
-    uint32_t sum = 0;
-    for (int i = 0; i < MODEL_THREADS; i++)
-        sum += counted[i];
-    model_check(shared->count == sum);
+    check_sum();
     model_check(ati_lock_try(&shared->lock.lock));
     model_check(atomic_load_explicit(&shared->lock.inside, memory_order_relaxed) == 0);
 }
@@ -85,33 +75,13 @@ static void visit_twice(void) {
     visit();
 }
 
-#define CASE(text, set_it_up, ...)                                                                 \
-    {                                                                                              \
-        .name = text, .setup = set_it_up, .threads = {__VA_ARGS__}, .check = check_count,          \
-        .preemptions = 3, .stale_reads = 2                                                         \
-    }
-
-/* With one order weaker, which has to be found. */
-#define MUTANT(in, operation, object, from, to, ...)                                               \
-    {                                                                                              \
-        .name = "mutant: " operation " " object " in " in ", " #to, .setup = set_up,               \
-        .threads = {__VA_ARGS__}, .check = check_count, .preemptions = 3, .stale_reads = 2,        \
-        .must_fail = true, .mutant = {                                                             \
-            in,                                                                                    \
-            operation,                                                                             \
-            object,                                                                                \
-            memory_order_##from,                                                                   \
-            memory_order_##to                                                                      \
-        }                                                                                          \
-    }
-
 static const model_case cases[] = {
-    CASE("owner and visitor", set_up, enter_twice, visit),
-    CASE("owner and two visits", set_up, enter_twice, visit_twice),
-    CASE("owner and two visitors", set_up, enter_twice, visit, visit),
-    CASE("the owner is alone again", set_up_shared, enter_twice, visit),
-    CASE("the owner is alone again, two visits", set_up_shared, enter_twice, visit_twice),
-    CASE("equal barriers", set_up_equal, enter_twice, visit_twice),
+    CASE("owner and visitor", enter_twice, visit),
+    CASE("owner and two visits", enter_twice, visit_twice),
+    CASE("owner and two visitors", enter_twice, visit, visit),
+    CASE_FROM("the owner is alone again", set_up_shared, enter_twice, visit),
+    CASE_FROM("the owner is alone again, two visits", set_up_shared, enter_twice, visit_twice),
+    CASE_FROM("equal barriers", set_up_equal, enter_twice, visit_twice),
     MUTANT("ati_light_barrier", "fence", "", seq_cst, relaxed, enter, visit),
     MUTANT("ati_heavy_barrier", "fence", "", seq_cst, relaxed, enter, visit),
     MUTANT("ati_owner_lock_release", "store", "&lock->inside", release, relaxed, enter, visit),

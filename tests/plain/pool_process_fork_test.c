@@ -216,6 +216,56 @@ static void check_timer_of_parent(void) {
     at_pool_destroy(pool);
 }
 
+struct called {
+    at_cancel_callback callback;
+    at_token *token;
+    int calls;
+};
+
+static void count_call(void *called) {
+    ((struct called *)called)->calls++;
+}
+
+static void *leave_callback(void *argument) {
+    struct called *called = argument;
+    AT_TIMEOUT(scope, AT_HOURS(1)) {
+        called->token = at_token_retain(at_scope_token(&scope));
+        at_cancel_callback_register(&called->callback, called->token, count_call, called);
+    }
+    return argument;
+}
+
+/* Nor is the deadline of a callback; in a child that fails, too, it is removed at once. */
+static int run_child_with_callback(at_pool *pool, struct called *called, bool starts_afresh) {
+    alarm(30);
+    if (starts_afresh)
+        use_pool(pool);
+    at_cancel_callback_unregister(&called->callback);
+    plain_check(at_token_cancel(called->token) == AT_OK && called->calls == 0);
+    at_token_release(called->token);
+    at_pool_destroy(pool);
+    return 0;
+}
+
+static void check_callback_of_parent(at_process_fork_policy process_fork) {
+    at_pool *pool = NULL;
+    struct called called = {0};
+    at_pool_options options = {.thread_count = 2, .process_fork = process_fork};
+    plain_check(at_pool_create(&pool, &options) == AT_OK);
+    at_future *future = at_pool_submit(pool, leave_callback, &called);
+    plain_check(at_future_wait(future, at_after(AT_SECONDS(20)), NULL) == AT_OK);
+    at_future_release(future);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(run_child_with_callback(pool, &called, process_fork == AT_PROCESS_FORK_START_AFRESH));
+    wait_for_child(child);
+    plain_check(at_token_cancel(called.token) == AT_OK && called.calls == 1);
+    at_cancel_callback_unregister(&called.callback);
+    at_token_release(called.token);
+    at_pool_destroy(pool);
+}
+
 /* In a task that forked, the child is a plain thread: what waits sleeps. */
 static void *fork_and_wait(void *unused) {
     pid_t child = fork();
@@ -295,6 +345,7 @@ int main(void) {
     wait_for_child(child);
     check_start_afresh();
     check_timer_of_parent();
+    check_callback_of_parent(AT_PROCESS_FORK_START_AFRESH);
     check_destroy_in_task(AT_PROCESS_FORK_START_AFRESH);
 #else
     (void)run_child_with_own_pool;
@@ -303,6 +354,7 @@ int main(void) {
 #endif
     check_fork_in_task();
     check_statistics();
+    check_callback_of_parent(AT_PROCESS_FORK_FAIL);
     check_destroy_in_task(AT_PROCESS_FORK_FAIL);
     /* The parent has noticed nothing. */
     at_future *future = at_pool_submit(parent.pool, give, NULL);

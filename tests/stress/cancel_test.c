@@ -172,7 +172,6 @@ static void do_nothing(void *unused) {
     (void)unused;
 }
 
-/* A deadline, so that the callback has a timer, which is set under no operation. */
 static void *fork_and_register(void *argument) {
     struct forked *forked = argument;
     AT_TIMEOUT(scope, AT_SECONDS(1000)) {
@@ -182,7 +181,7 @@ static void *fork_and_register(void *argument) {
         while (!atomic_load(&forked->is_taken)) {
             at_cancel_callback callback;
             at_cancel_callback_register(&callback, forked->token, do_nothing, NULL);
-            at_cancel_callback_unregister(&callback);
+            AT_TIMEOUT(inner, AT_SECONDS(100)) at_cancel_callback_unregister(&callback);
         }
         (void)at_fork_join(&fork, take);
     }
@@ -201,4 +200,73 @@ Test(cancel_stress, forks_keep_their_operation) {
         cr_assert(forked.is_under);
     }
     destroy_pool(pool);
+}
+
+/* -- Clean-ups -------------------------------------------------------------------------------- */
+
+enum { cleaning_count = 32 };
+
+static void *give(void *argument) {
+    return argument;
+}
+
+static void *see_nothing(void *unused) {
+    (void)unused;
+    at_yield();
+    return NULL;
+}
+
+/* Ends while it is being cancelled; half of them leave a task behind. */
+static void clean_up(const at_outcome *outcome, void *context) {
+    (void)outcome;
+    tally_run(context);
+    expect(at_check() == AT_OK);
+    if (tally_runs(context) % 2)
+        expect(at_pool_start(at_pool_current(), see_nothing, NULL) == AT_OK);
+    at_yield();
+    expect(at_check() == AT_OK);
+}
+
+static void *cancel_token(void *unused) {
+    for (int round = 0; round < round_count; round++) {
+        pthread_barrier_wait(&begin);
+        expect(at_token_cancel(token) == AT_OK);
+        pthread_barrier_wait(&end);
+    }
+    return unused;
+}
+
+/* Rule X4: each runs, once, and sees nothing of it; those whose source never ran, too. */
+Test(cancel_stress, clean_ups) {
+    struct fault_usage before = fault_usage();
+    pool = create_pool(3);
+    struct tally tally = {0};
+    pthread_t thread;
+    pthread_barrier_init(&begin, NULL, 2);
+    pthread_barrier_init(&end, NULL, 2);
+    cr_assert_eq(pthread_create(&thread, NULL, cancel_token, NULL), 0);
+    for (int round = 0; round < round_count; round++) {
+        at_future *futures[cleaning_count];
+        cr_assert_eq(at_token_create(&token, NULL), AT_OK);
+        pthread_barrier_wait(&begin);
+        AT_TIMEOUT(around, round % 2 ? AT_SECONDS(1000) : AT_FOREVER)
+        AT_SCOPE(scope, .token = token)
+        for (int i = 0; i < cleaning_count; i++)
+            futures[i] = at_future_finally(at_pool_submit(pool, give, NULL), clean_up, &tally);
+        for (int i = 0; i < cleaning_count; i++) {
+            at_status status = at_future_wait(futures[i], PATIENCE, NULL);
+            cr_expect(status == AT_OK || status == AT_ERROR_CANCELLED);
+            at_future_release(futures[i]);
+        }
+        pthread_barrier_wait(&end);
+        at_token_release(token);
+    }
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&begin);
+    pthread_barrier_destroy(&end);
+    at_error_clear();
+    destroy_pool(pool);
+    cr_expect_eq(tally_runs(&tally), round_count * cleaning_count);
+    cr_expect_eq(failures, 0);
+    fault_check_leaks(before);
 }

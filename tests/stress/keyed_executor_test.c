@@ -179,13 +179,34 @@ struct node {
 
 static at_future *submit_node(int level, int number);
 
-/* Waits for two of the next level, under keys that only that has; some waits are given up. */
+static void *pass(void *value, void *context) {
+    (void)context;
+    return value;
+}
+
+static void *wait_for(void *future) {
+    AT_TRY(at_future_wait(future, AT_FOREVER, NULL));
+    at_future_release(future);
+    return NULL;
+}
+
+/* What follows from a future on the pool: a detour for who waits for it. */
+static at_future *follow(at_future *future, int number) {
+    at_pool *pool = at_pool_current();
+    at_continuation_options on_pool = {.executor = at_pool_executor(pool)};
+    return number % 3 == 0   ? future
+           : number % 3 == 1 ? at_future_then_with(future, pass, &on_pool)
+                             : at_pool_submit(pool, wait_for, future);
+}
+
+/* Waits for two of the next level, under keys that only that has, directly or by a detour; some
+ * waits are given up. */
 static void *run_node(void *argument) {
     struct node node = *(struct node *)argument;
     free(argument);
     atomic_fetch_add_explicit(&nodes_run, 1, memory_order_relaxed);
     for (int i = 0; node.level < tree_levels && i < 2; i++) {
-        at_future *next = submit_node(node.level + 1, 2 * node.number + i);
+        at_future *next = follow(submit_node(node.level + 1, 2 * node.number + i), node.number);
         bool is_short = (node.number + i) % 5 == 0;
         at_deadline deadline = is_short ? at_after(AT_MICROSECONDS(50)) : AT_FOREVER;
         at_status status = at_future_wait(next, deadline, NULL);

@@ -18,8 +18,12 @@ TestSuite(memory_level, .timeout = 100);
 
 enum {
     warm_up = 10,
+#ifdef __SANITIZE_THREAD__
+    repetitions = 20,
+#else
     repetitions = 100,
-    growth_limit = repetitions / 10, /* blocks: what leaks grows more often */
+#endif
+    growth_limit = 10, /* blocks: what leaks grows more often */
 };
 
 /* What the library holds when no worker has anything to do. */

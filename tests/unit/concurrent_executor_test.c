@@ -9,7 +9,10 @@
 #include <asynctools/concurrent_executor.h>
 #include <asynctools/sleep.h>
 
+#include "base/error.h"
+
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,6 +94,42 @@ Test(concurrent_executor, g3_a_status_for_each_item) {
         cr_expect_eq(tally_drops(&tallies[i]), i % 2 == 1 ? i : i + 1);
     }
     at_error_clear();
+    at_concurrent_executor_destroy(executor);
+    destroy_pool(pool);
+}
+
+/* Nobody wants the outcomes: values are dropped when their items end, and the error is the same:
+ * that of the first item, whatever came first in time, with 64 others; the rest is counted. */
+Test(concurrent_executor, g3_no_outcomes) {
+    enum { count = 1000 };
+    static struct tally tallies[count];
+    at_pool *pool = create_pool(2);
+    at_concurrent_executor *executor = create_executor(pool, 3);
+    for (int i = 0; i < count; i++)
+        tallies[i] = (struct tally){.drops = i};
+    cr_expect_eq(
+        at_concurrent_executor_map(executor, fail_odd, AT_ITEMS(tallies, count), NULL, NULL),
+        AT_ERROR_IO);
+    const at_error *error = at_error_last();
+    cr_expect_str_eq(at_error_task(error), "fail_odd[1]");
+    cr_assert_eq(at_error_other_count(error), 64);
+    cr_expect_eq(ati_error_hidden_count(error), count / 2 - 65);
+    for (size_t i = 0; i < 64; i++) {
+        char name[20];
+        snprintf(name, sizeof name, "fail_odd[%zu]", 3 + 2 * i);
+        cr_expect_str_eq(at_error_task(at_error_other(error, i)), name);
+    }
+    for (int i = 0; i < count; i++) {
+        cr_expect_eq(tally_runs(&tallies[i]), 1);
+        cr_expect_eq(tally_drops(&tallies[i]), i % 2 == 1 ? i : i + 1);
+        tallies[i] = (struct tally){.drops = 0};
+    }
+    at_error_clear();
+    cr_expect_eq(
+        at_concurrent_executor_map(executor, fail_odd, AT_ITEMS(tallies, count), NULL, NULL),
+        AT_OK);
+    for (int i = 0; i < count; i++)
+        cr_expect_eq(tally_drops(&tallies[i]), 1);
     at_concurrent_executor_destroy(executor);
     destroy_pool(pool);
 }
@@ -357,6 +396,41 @@ Test(concurrent_executor, g3_progress_lines) {
     at_logger_destroy(logger);
 }
 
+/* The last line does not say that all is done: two rounds of four are, one was ended, and eight
+ * items were not begun. It is of the same operation as those before, though no scope around it has
+ * a name. */
+Test(concurrent_executor, g3_progress_lines_of_a_cancelled_map) {
+    char items[20];
+    char *lines = NULL;
+    at_logger *logger = NULL;
+    at_logger_options to_memory = {.memory_bytes = 1 << 20};
+    cr_assert_eq(at_logger_create(&logger, &to_memory), AT_OK);
+    at_clock *clock = bind_virtual_clock();
+    at_pool *pool = create_pool(2);
+    at_concurrent_executor *executor = create_executor(pool, 4);
+    AT_TIMEOUT(scope, AT_MILLISECONDS(2500)) {
+        cr_expect_eq(at_concurrent_executor_map(executor, sleep_a_second, AT_ITEMS(items, 20), NULL,
+                                                &(at_map_options){.progress_logger = logger}),
+                     AT_ERROR_TIMED_OUT);
+        cr_expect_eq(at_concurrent_executor_map(executor, sleep_a_second, AT_ITEMS(items, 3), NULL,
+                                                &(at_map_options){.progress_logger = logger}),
+                     AT_ERROR_TIMED_OUT);
+    }
+    at_error_clear();
+    at_concurrent_executor_destroy(executor);
+    destroy_pool(pool);
+    unbind_virtual_clock(clock);
+    cr_assert_eq(at_logger_flush(logger, PATIENCE), AT_OK);
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    cr_expect_not_null(strstr(lines, "\"completed\":12,\"total\":20,\"not_run\":8"), "%s", lines);
+    cr_expect_not_null(strstr(lines, "\"completed\":0,\"total\":3,\"not_run\":3"), "%s", lines);
+    cr_expect_null(strstr(lines, "\"operation\":\"\""), "%s", lines);
+    cr_expect_null(strstr(lines, "\"completed\":20"), "%s", lines);
+    cr_expect_not_null(strstr(lines, "\"operation\":\"sleep_a_second\""), "%s", lines);
+    at_logger_memory_release(lines);
+    at_logger_destroy(logger);
+}
+
 /* -- Cancellation ---------------------------------------------------------------------------- */
 
 static void *fail_the_third(void *argument) {
@@ -420,6 +494,48 @@ Test(concurrent_executor, g3_fail_fast_names_the_cause) {
     at_concurrent_executor_destroy(executor);
     destroy_pool(pool);
     unbind_virtual_clock(clock);
+}
+
+/* The same without outcomes. */
+Test(concurrent_executor, g3_fail_fast_without_outcomes) {
+    int items[3] = {0, 1, 2};
+    at_clock *clock = bind_virtual_clock();
+    at_pool *pool = create_pool(1);
+    at_concurrent_executor *executor = create_executor(pool, 3);
+    cr_expect_eq(at_concurrent_executor_map(executor, fail_the_second_first, AT_ITEMS(items, 3),
+                                            NULL, &(at_map_options){.fail_fast = true}),
+                 AT_ERROR_IO);
+    cr_expect_not_null(strstr(at_error_message(at_error_last()), "the cause"));
+    cr_expect_geq(at_error_other_count(at_error_last()), 1);
+    at_error_clear();
+    at_concurrent_executor_destroy(executor);
+    destroy_pool(pool);
+    unbind_virtual_clock(clock);
+}
+
+static void *cancel_the_map(void *item) {
+    (void)at_token_cancel(at_token_current());
+    return item;
+}
+
+/* An item ends the map: it was cancelled, though nothing has failed. */
+Test(concurrent_executor, an_item_cancels_the_map) {
+    char items[10];
+    at_outcome outcomes[10];
+    at_pool *pool = create_pool(1);
+    at_concurrent_executor *executor = create_executor(pool, 1);
+    for (int wanted = 0; wanted < 2; wanted++) {
+        cr_expect_eq(at_concurrent_executor_map(executor, cancel_the_map, AT_ITEMS(items, 10),
+                                                wanted ? outcomes : NULL, NULL),
+                     AT_ERROR_CANCELLED);
+        cr_expect_eq(at_error_status(at_error_last()), AT_ERROR_CANCELLED);
+        at_error_clear();
+    }
+    cr_expect_eq(outcomes[0].status, AT_OK);
+    cr_expect_eq(outcomes[9].status, AT_ERROR_CANCELLED);
+    at_outcomes_release(outcomes, 10);
+    at_concurrent_executor_destroy(executor);
+    destroy_pool(pool);
 }
 
 struct timed_map {
@@ -558,6 +674,7 @@ Test(concurrent_executor, bad_input) {
     at_outcomes_release(outcomes, 2);
     at_items many = {.data = items, .count = SIZE_MAX, .size = 1};
     expect_invalid(at_concurrent_executor_map(executor, give_item, many, outcomes, NULL), "count");
+    expect_invalid(at_concurrent_executor_map(executor, give_item, sizeless, NULL, NULL), "size");
     at_map_options map_options = {.reserved = {0, 1}};
     expect_invalid(
         at_concurrent_executor_map(executor, give_item, AT_ITEMS(items, 2), outcomes, &map_options),

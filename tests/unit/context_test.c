@@ -114,6 +114,33 @@ Test(context, a_million_parents_are_released) {
 }
 
 /* Rule H0: no memory is NULL, and the parent is as it was. */
+/* More than one section cancels; every third child is shielded. */
+Test(context, all_children_are_cancelled_once) {
+    enum { count = 1000 };
+    ati_context *root = ati_context_create(NULL, "root", AT_FOREVER, NULL, 0);
+    ati_context *children[count];
+    for (int i = 0; i < count; i++)
+        children[i] =
+            i % 3 == 2 ? ati_context_create_scope(root, "child", AT_FOREVER, ATI_CONTEXT_SHIELDED)
+                       : ati_context_create(root, "child", AT_FOREVER, NULL, 0);
+    ati_context *cancelled = ati_context_cancel(root, AT_CANCEL_EXPLICIT);
+    cr_assert_eq(cancelled, root);
+    int seen = 0;
+    while (cancelled) {
+        ati_context *next = cancelled->next_cancelled;
+        seen++;
+        ati_context_release(cancelled);
+        cancelled = next;
+    }
+    cr_expect_eq(seen, 1 + count - count / 3);
+    for (int i = 0; i < count; i++) {
+        cr_expect_eq(ati_context_reason(children[i]),
+                     i % 3 == 2 ? AT_CANCEL_NONE : AT_CANCEL_PARENT);
+        ati_context_release(children[i]);
+    }
+    ati_context_release(root);
+}
+
 Test(context, without_memory_there_is_none) {
     ati_context *parent = ati_context_create(NULL, "parent", AT_FOREVER, NULL, 0);
     fault_arm(fault_memory, 1);

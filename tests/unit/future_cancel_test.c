@@ -76,6 +76,20 @@ Test(future_cancel, a_task_that_checks) {
     cancel_running(check_for_ever);
 }
 
+static void *ask_for_ever(void *argument) {
+    struct started *started = begin_started(argument);
+    while (!at_is_cancelled())
+        continue;
+    started->status = at_error_last() ? AT_ERROR_FAILED : AT_ERROR_CANCELLED;
+    AT_TRY(at_check());
+    return NULL;
+}
+
+/* The same for one that only asks: no other task runs meanwhile, and no error is made. */
+Test(future_cancel, a_task_that_asks) {
+    cancel_running(ask_for_ever);
+}
+
 /* Rule X2: what the task returns in the end wins. */
 Test(future_cancel, a_task_that_does_not_listen) {
     struct started started = STARTED;

@@ -7,7 +7,6 @@
 
 #include <asynctools/asynctools.h>
 
-#include <stdatomic.h>
 #include <string.h>
 
 TestSuite(keyed_executor, .timeout = 60);
@@ -310,129 +309,6 @@ Test(keyed_executor, wait_for_own_key_is_a_deadlock) {
     at_future_release(future);
     at_keyed_executor_destroy(own);
     destroy_pool(pool);
-}
-
-/* -- Waits for tasks of other keys -- */
-
-static _Atomic int active; /* tasks that run and do not wait */
-static _Atomic int most_active;
-
-static void enter_active(void) {
-    int count = atomic_fetch_add(&active, 1) + 1;
-    int most = atomic_load(&most_active);
-    while (count > most && !atomic_compare_exchange_weak(&most_active, &most, count))
-        ;
-}
-
-static void leave_active(void) {
-    atomic_fetch_sub(&active, 1);
-}
-
-/* Waits for a task of the next key, and so on down to 0. */
-static void *wait_for_next_key(void *argument) {
-    intptr_t number = (intptr_t)argument;
-    enter_active();
-    if (number > 0) {
-        intptr_t next_number = number - 1;
-        at_future *next = at_keyed_executor_submit(own, &next_number, sizeof next_number,
-                                                   wait_for_next_key, (void *)next_number);
-        leave_active();
-        AT_TRY(at_future_wait(next, AT_FOREVER, NULL));
-        enter_active();
-        at_future_release(next);
-    }
-    leave_active();
-    return argument;
-}
-
-/* However few may run: who waits for a task that has not begun lends its place to others, and no
- * more run than may. */
-Test(keyed_executor, waits_across_keys_lend_the_place) {
-    at_pool *pool = create_pool(3);
-    own = create_keyed(pool, &(at_keyed_executor_options){.max_running = 1});
-    at_future *future =
-        at_keyed_executor_submit(own, NULL, 0, wait_for_next_key, (void *)(intptr_t)200);
-    wait_value(future);
-    at_future_release(future);
-    at_keyed_executor_destroy(own);
-    destroy_pool(pool);
-    cr_expect_eq(most_active, 1);
-}
-
-static void *wait_for_all_keys(void *argument) {
-    at_future *futures[20];
-    for (intptr_t i = 0; i < 20; i++)
-        futures[i] = at_keyed_executor_submit(own, &i, sizeof i, tally_run, argument);
-    at_future *all = at_future_all(futures, 20);
-    AT_TRY(at_future_wait(all, AT_FOREVER, NULL));
-    at_future_release(all);
-    return argument;
-}
-
-/* The result of combined futures is under the key of the first. */
-Test(keyed_executor, a_wait_for_many_keys_lends_the_place) {
-    struct tally tally = {0};
-    at_pool *pool = create_pool(2);
-    own = create_keyed(pool, &(at_keyed_executor_options){.max_running = 1});
-    at_future *future = at_keyed_executor_submit(own, NULL, 0, wait_for_all_keys, &tally);
-    wait_value(future);
-    at_future_release(future);
-    at_keyed_executor_destroy(own);
-    destroy_pool(pool);
-    cr_expect_eq(tally_runs(&tally), 20);
-}
-
-struct late {
-    at_future *gate;
-    at_future *third;
-    at_status waited;
-    bool second_has_ended;
-    bool third_came_after;
-};
-
-static void *run_second(void *argument) {
-    struct late *late = argument;
-    AT_TRY(at_future_wait(late->gate, AT_FOREVER, NULL));
-    late->second_has_ended = true;
-    return argument;
-}
-
-static void *run_third(void *argument) {
-    struct late *late = argument;
-    late->third_came_after = late->second_has_ended;
-    return argument;
-}
-
-static void *run_first(void *argument) {
-    struct late *late = argument;
-    at_future *second = submit(own, "second", run_second, late);
-    late->waited = at_future_wait(second, at_after(AT_MILLISECONDS(20)), NULL);
-    late->third = submit(own, "third", run_third, late);
-    at_future_release(second);
-    return argument;
-}
-
-/* A wait that ends by its deadline takes the place back: what was begun goes on beside it, and
- * nothing else is begun before both but one have ended. */
-Test(keyed_executor, a_place_comes_back_from_a_wait_that_times_out) {
-    at_clock *clock = bind_virtual_clock();
-    at_pool *pool = create_pool(2);
-    struct late late = {0};
-    at_promise *promise = create_promise(pool, &late.gate);
-    own = create_keyed(pool, &(at_keyed_executor_options){.max_running = 1});
-    at_future *first = submit(own, "first", run_first, &late);
-    wait_value(first);
-    cr_expect_eq(late.waited, AT_ERROR_TIMED_OUT);
-    cr_expect_eq(at_promise_set(promise, NULL, NULL), AT_OK);
-    at_promise_destroy(promise);
-    wait_value(late.third);
-    cr_expect(late.third_came_after);
-    at_future_release(first);
-    at_future_release(late.third);
-    at_future_release(late.gate);
-    at_keyed_executor_destroy(own);
-    destroy_pool(pool);
-    unbind_virtual_clock(clock);
 }
 
 static void *note_later(void *value, void *key) {

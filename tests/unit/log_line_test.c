@@ -206,6 +206,18 @@ Test(log_line, ten_thousand_fields) {
     free(fields);
 }
 
+/* Rule J1: no member without a meaning. */
+Test(log_line, an_operation_without_a_name) {
+    ati_context *own = ati_context_create(NULL, "", AT_FOREVER, NULL, 0);
+    context = own;
+    json_t *object = ENCODE("event");
+    cr_expect_null(json_object_get(object, "operation"));
+    cr_expect_eq(strlen(string_of(object, "operation_id")), 16);
+    json_decref(object);
+    context = NULL;
+    ati_context_release(own);
+}
+
 Test(log_line, long_names_are_cut) {
     char name[2000];
     memset(name, 'n', sizeof name);

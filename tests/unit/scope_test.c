@@ -121,6 +121,38 @@ Test(scope, shield) {
     everywhere(shielded);
 }
 
+static void asks(void) {
+    CHECK(!at_is_cancelled());
+    AT_TIMEOUT(outer, AT_SECONDS(1)) {
+        CHECK(!at_is_cancelled());
+        CHECK(at_sleep(AT_MILLISECONDS(999)) == AT_OK);
+        CHECK(!at_is_cancelled());
+        AT_SHIELD(clean, 0) {
+            CHECK(at_sleep(AT_MILLISECONDS(1)) == AT_OK);
+            CHECK(!at_is_cancelled());
+        }
+        CHECK(at_is_cancelled());
+        CHECK(at_is_cancelled());
+        CHECK(!at_error_last());
+        CHECK(at_token_reason(at_scope_token(&outer)) == AT_CANCEL_DEADLINE);
+        AT_SCOPE(inner, 0) {
+            CHECK(at_is_cancelled());
+        }
+    }
+    CHECK(!at_is_cancelled());
+    AT_SCOPE(scope, 0) {
+        CHECK(!at_is_cancelled());
+        CHECK(at_token_cancel(at_scope_token(&scope)) == AT_OK);
+        CHECK(at_is_cancelled());
+    }
+    CHECK(!at_is_cancelled());
+}
+
+/* Rule X1: who only asks is told too, from the moment of the deadline on; no error is made. */
+Test(scope, asks_without_an_error) {
+    everywhere(asks);
+}
+
 /* break and goto end a scope too. */
 static void leave_early(void) {
     for (int i = 0; i < 3; i++) {

@@ -105,6 +105,48 @@ Test(task_pool, g4_waits_for_room_and_gathers_in_order) {
     unbind_virtual_clock(clock);
 }
 
+static size_t begun_count;
+
+/* One after the other, on one place. */
+static void *note_order(void *argument) {
+    size_t *order = argument;
+    *order = begun_count++;
+    return order;
+}
+
+/* A queue without a bound, longer than any ring: begun, and gathered, in the order of the submits,
+ * also when it fills again while it is emptied. */
+Test(task_pool, g4_a_queue_without_a_bound) {
+    enum { count = 20000 };
+    static size_t order[count];
+    struct gate gates[2] = {GATE_CLOSED, GATE_CLOSED};
+    at_outcome *outcomes;
+    size_t gathered;
+    at_pool *pool = create_pool(2);
+    at_task_pool_options options = {.pool_size = 1, .queue_size = AT_UNLIMITED};
+    at_task_pool *workers = create_workers(pool, &options);
+    size_t next = 0;
+    for (int round = 0; round < 2; round++) {
+        cr_assert_eq(at_task_pool_submit(workers, gate_pass, &gates[round]), AT_OK);
+        if (round == 0)
+            gate_await(&gates[0], 1);
+        for (int i = 0; i < count / 2; i++, next++)
+            cr_assert_eq(at_task_pool_submit(workers, note_order, &order[next]), AT_OK);
+        if (round == 0)
+            cr_expect_eq(numbers_of(workers).queued, count / 2);
+        gate_open(&gates[round]);
+    }
+    cr_assert_eq(at_task_pool_gather_results(workers, &outcomes, &gathered), AT_OK);
+    cr_assert_eq(gathered, count + 2);
+    for (size_t i = 0; i < count; i++) {
+        cr_assert_eq(order[i], i);
+        cr_assert_eq(outcomes[i + (i < count / 2 ? 1 : 2)].value, &order[i]);
+    }
+    at_task_pool_results_release(outcomes, gathered);
+    cr_expect_geq(destroy_workers(workers).max_queued, count / 2);
+    destroy_pool(pool);
+}
+
 struct submitter {
     at_task_pool *workers;
     at_run_fn run;

@@ -115,7 +115,6 @@ struct index_run {
     at_logger *log;          /* may be NULL */
     const atomic_bool *stop; /* somebody wants the end of the program */
     void *program;           /* its own */
-    bool has_scope;          /* tasks may be cancelled */
     at_duration timeout;     /* 0: none */
     bool is_fail_fast;       /* the first file that is lost ends the run */
     atomic_size_t batches;   /* of files, once the tree is walked; 0: not known */

@@ -124,20 +124,14 @@ static at_status read_batches(const struct library_index *index) {
     struct index_run *run = &index->result->run;
     size_t count;
     struct index_batch *batches = index_collect_batches(run, &count);
-    at_outcome *outcomes = malloc((count + 1) * sizeof(*outcomes));
-    if (!batches || !outcomes) {
-        free(batches);
-        free(outcomes);
+    if (!batches)
         return at_fail_status(AT_ERROR_NO_MEMORY, "no memory for a list of %zu batches", count);
-    }
     at_map_options options = {.on_progress = note_progress,
                               .context = run,
                               .progress_logger = run->log,
                               .fail_fast = run->is_fail_fast};
     at_status status = at_concurrent_executor_map(index->executor, read_batch,
-                                                  AT_ITEMS(batches, count), outcomes, &options);
-    at_outcomes_release(outcomes, count);
-    free(outcomes);
+                                                  AT_ITEMS(batches, count), NULL, &options);
     free(batches);
     return status;
 }
@@ -155,12 +149,10 @@ static void *group_partition(void *argument) {
 static at_status group_files(const struct library_index *index) {
     struct index_result *result = index->result;
     struct partition_task tasks[INDEX_PARTITIONS];
-    at_outcome outcomes[INDEX_PARTITIONS];
     for (int i = 0; i < INDEX_PARTITIONS; i++)
         tasks[i] = (struct partition_task){.result = result, .partition = i};
-    at_status status = at_concurrent_executor_map(
-        index->executor, group_partition, AT_ITEMS(tasks, INDEX_PARTITIONS), outcomes, NULL);
-    at_outcomes_release(outcomes, INDEX_PARTITIONS);
+    at_status status = at_concurrent_executor_map(index->executor, group_partition,
+                                                  AT_ITEMS(tasks, INDEX_PARTITIONS), NULL, NULL);
     if (status != AT_OK)
         return status;
     if (!index_groups_merge(result->parts, &result->groups))
@@ -186,7 +178,6 @@ static bool note_end(struct index_result *result, at_status status) {
 static at_status read_tree(struct library_index *index) {
     struct index_run *run = &index->result->run;
     at_status status = AT_OK;
-    run->has_scope = true;
     AT_TIMEOUT(scope, run->timeout) {
         status = walk_tree(index);
         if (status == AT_OK)

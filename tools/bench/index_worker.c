@@ -37,8 +37,7 @@ int index_run_init(struct index_run *run, const char *path, at_logger *log,
 
 bool index_is_stopped(const void *context) {
     const struct index_run *run = context;
-    return atomic_load_explicit(run->stop, memory_order_relaxed) ||
-           (run->has_scope && at_token_reason(at_token_current()) != AT_CANCEL_NONE);
+    return atomic_load_explicit(run->stop, memory_order_relaxed) || at_is_cancelled();
 }
 
 static void destroy_worker(struct index_worker *worker) {

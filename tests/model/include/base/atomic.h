@@ -57,6 +57,7 @@ void *model_fill(void *to, int byte, size_t size);
 #undef atomic_compare_exchange_weak_explicit
 #undef atomic_fetch_add_explicit
 #undef atomic_fetch_sub_explicit
+#undef atomic_fetch_or_explicit
 #undef atomic_thread_fence
 
 #define atomic_init(object, value) atomic_store_explicit(object, value, memory_order_relaxed)
@@ -101,6 +102,16 @@ void *model_fill(void *to, int byte, size_t size);
                                MODEL_OBJECT(object), expected, &model_value, failure);             \
     })
 #define atomic_compare_exchange_weak_explicit atomic_compare_exchange_strong_explicit
+
+/* As the loop that it is on some machines. */
+#define atomic_fetch_or_explicit(object, bits, order)                                              \
+    ({                                                                                             \
+        MODEL_VALUE(object) model_before = atomic_load_explicit(object, memory_order_relaxed);     \
+        while (!atomic_compare_exchange_weak_explicit(                                             \
+            object, &model_before, model_before | (bits), order, memory_order_relaxed))            \
+            ;                                                                                      \
+        model_before;                                                                              \
+    })
 
 #define atomic_thread_fence(order) model_fence(MODEL_SITE("fence", "", order))
 

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* What the log says of tasks that wait for each other, in as many lines as it takes. */
+#include "future/wait.h"
+
+#include <asynctools/log.h>
+
+#include <stdio.h>
+
+enum { name_room = 200 };
+
+static void end_line(ati_naming *named) {
+    at_log_error(at_logger_default(), "task.deadlock", at_kv("tasks", named->total),
+                 at_kv("first", named->first), at_kv("waits", named->line));
+    named->first = named->next;
+    named->length = 0;
+}
+
+void ati_naming_add(ati_naming *named, const at_future *task) {
+    const char *name = ati_future_task_name(task);
+    int length = snprintf(named->line + named->length, name_room, "%s%s",
+                          named->next > named->first ? " -> " : "", *name ? name : "at_future_all");
+    named->length += (size_t)(length < name_room ? length : name_room - 1);
+    named->next++;
+    if (named->next == named->total || named->length + name_room > ATI_NAMING_ROOM)
+        end_line(named);
+}
+
+static uint32_t count_tasks(const ati_frame *inner, const ati_frame *outer) {
+    uint32_t count = outer->identity != NULL;
+    for (; inner != outer; inner = inner->outer)
+        count += inner->identity != NULL;
+    return count;
+}
+
+/* From the outer one inwards: each waits in place for the next. */
+static void name_tasks(ati_naming *named, const ati_frame *inner, const ati_frame *outer) {
+    if (inner != outer)
+        name_tasks(named, inner->outer, outer);
+    if (inner->identity)
+        ati_naming_add(named, inner->identity);
+}
+
+void ati_deadlock_report_own(const at_future *target, const ati_frame *outer) {
+    const ati_frame *inner = ati_frame_current();
+    bool is_apart = target != outer->identity;
+    ati_naming named = {.total = count_tasks(inner, outer) + is_apart};
+    if (is_apart)
+        ati_naming_add(&named, target);
+    name_tasks(&named, inner, outer);
+}
