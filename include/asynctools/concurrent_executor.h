@@ -72,10 +72,10 @@ typedef struct at_map_options {
  *             are dropped when their items end; what the map returns is the same.
  *  Ordering:  what the caller did before happens before the items, and they before the return.
  *             Items are begun about in their order.
- *  Errors:    of an item: what it failed with, its task named `run[17]`; AT_ERROR_CANCELLED if it
- *             was not begun. Of the map: AT_OK if all items succeeded; the first item, in their
- *             order, that failed by itself, under fail_fast the one that has ended the others, with
- *             those that failed besides (at_error_other: the first 64, the rest is counted);
+ *  Errors:    of an item: what it failed with, with its number (at_error_item);
+ *             AT_ERROR_CANCELLED if it was not begun. Of the map: AT_OK if all items succeeded; the
+ * first item, in their order, that failed by itself, under fail_fast the one that has ended the
+ * others, with those that failed besides (at_error_other: the first 64, the rest is counted);
  *             AT_ERROR_TIMED_OUT or AT_ERROR_CANCELLED when items were not begun because of the
  *             caller's operation; and without any item begun AT_ERROR_INVALID, AT_ERROR_NO_MEMORY,
  *             AT_ERROR_FULL, AT_ERROR_CLOSED, AT_ERROR_FORKED, AT_ERROR_DEADLOCK in an inline

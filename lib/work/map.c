@@ -32,8 +32,6 @@
 #include "work/map_errors.h"
 #include "work/outcomes.h"
 
-#include <stdio.h>
-
 static const at_duration run_time_min = AT_MICROSECONDS(4);
 static const at_duration run_time_max = AT_MICROSECONDS(16);
 
@@ -181,12 +179,8 @@ static void run_item(ati_item_map *map, uint64_t index) {
     ati_task_begin(NULL, &run, map->context, call->site, NULL);
     ATI_STOP_EXCEPTIONS;
     void *returned = call->run((char *)call->items.data + index * call->items.size);
-    char name[128];
-    name[0] = '\0';
-    if (returned == AT_FAILED)
-        snprintf(name, sizeof name, "%.100s[%llu]", ati_site_name(call->site),
-                 (unsigned long long)index);
-    ati_outcome_take(outcome, &run.frame, returned, name, call->site);
+    ati_outcome_take(outcome, &run.frame, returned, (int64_t)index, ati_site_name(call->site),
+                     call->site);
     ati_task_end(NULL, &run, outcome->status);
     if (outcome->status != AT_OK)
         note_failure(map, index, outcome->error);

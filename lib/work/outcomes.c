@@ -4,6 +4,8 @@
 #include "base/error.h"
 #include "future/future.h"
 
+#include <asynctools/limits.h>
+
 at_outcome ati_outcome_failed(at_status status) {
     return (at_outcome){.status = status, .error = ati_error_static(status)};
 }
@@ -18,21 +20,19 @@ static at_error *take_from_future(at_outcome *outcome, at_future *next) {
     return error;
 }
 
-static at_error *take_error(ati_frame *frame, const char *name, const char *site) {
+static at_error *take_error(const ati_frame *frame, const char *site) {
     at_error *error = frame->in_flight ? at_error_take() : NULL;
-    if (!error)
-        error =
-            ati_error_create(site, NULL, AT_ERROR_FAILED, "returned AT_FAILED without saying why");
-    ati_error_set_task(error, name, true, site);
-    return error;
+    return error ? error
+                 : ati_error_create(site, NULL, AT_ERROR_FAILED,
+                                    "returned AT_FAILED without saying why");
 }
 
-void ati_outcome_take(at_outcome *outcome, ati_frame *frame, void *returned, const char *name,
-                      const char *site) {
+void ati_outcome_take(at_outcome *outcome, ati_frame *frame, void *returned, int64_t item,
+                      const char *name, const char *site) {
     *outcome = (at_outcome){.status = AT_OK};
     at_error *error = NULL;
     if (returned == AT_FAILED) {
-        error = take_error(frame, name, site);
+        error = take_error(frame, site);
     } else if (returned == ATI_CONTINUED) {
         at_future *next = frame->next_future;
         frame->next_future = NULL;
@@ -43,6 +43,9 @@ void ati_outcome_take(at_outcome *outcome, ati_frame *frame, void *returned, con
             outcome->drop = frame->returned_drop;
     }
     if (error) {
+        if (item != AT_NONE)
+            error = ati_error_of_item(error, item);
+        ati_error_set_task(error, name, true, site);
         outcome->status = at_error_status(error);
         outcome->error = error;
     }

@@ -69,7 +69,7 @@ void ati_task_pool_run_item(ati_task_pool_item *item, ati_worker *worker) {
     if (!is_cancelled) {
         void *returned = item->run(item->argument);
         const char *name = *item->name ? item->name : ati_site_name(item->site);
-        ati_outcome_take(&item->outcome, &run.frame, returned, name, item->site);
+        ati_outcome_take(&item->outcome, &run.frame, returned, AT_NONE, name, item->site);
     } else {
         if (item->drop)
             item->drop(item->argument);

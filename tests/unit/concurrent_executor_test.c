@@ -12,7 +12,6 @@
 #include "base/error.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,9 +78,10 @@ Test(concurrent_executor, g3_a_status_for_each_item) {
         AT_ERROR_IO);
     const at_error *error = at_error_last();
     cr_expect_str_eq(at_error_text(error), "number 1 is odd");
-    cr_expect_str_eq(at_error_task(error), "fail_odd[1]");
+    cr_expect_str_eq(at_error_task(error), "fail_odd");
+    cr_expect_eq(at_error_item(error), 1);
     cr_expect_eq(at_error_other_count(error), count / 2 - 1);
-    cr_expect_str_eq(at_error_task(at_error_other(error, 0)), "fail_odd[3]");
+    cr_expect_eq(at_error_item(at_error_other(error, 0)), 3);
     for (int i = 0; i < count; i++) {
         cr_expect_eq(outcomes[i].status, i % 2 == 1 ? AT_ERROR_IO : AT_OK);
         cr_expect_eq(at_error_status(outcomes[i].error), outcomes[i].status);
@@ -111,14 +111,11 @@ Test(concurrent_executor, g3_no_outcomes) {
         at_concurrent_executor_map(executor, fail_odd, AT_ITEMS(tallies, count), NULL, NULL),
         AT_ERROR_IO);
     const at_error *error = at_error_last();
-    cr_expect_str_eq(at_error_task(error), "fail_odd[1]");
+    cr_expect_eq(at_error_item(error), 1);
     cr_assert_eq(at_error_other_count(error), 64);
     cr_expect_eq(ati_error_hidden_count(error), count / 2 - 65);
-    for (size_t i = 0; i < 64; i++) {
-        char name[20];
-        snprintf(name, sizeof name, "fail_odd[%zu]", 3 + 2 * i);
-        cr_expect_str_eq(at_error_task(at_error_other(error, i)), name);
-    }
+    for (int i = 0; i < 64; i++)
+        cr_expect_eq(at_error_item(at_error_other(error, i)), 3 + 2 * i);
     for (int i = 0; i < count; i++) {
         cr_expect_eq(tally_runs(&tallies[i]), 1);
         cr_expect_eq(tally_drops(&tallies[i]), i % 2 == 1 ? i : i + 1);
