@@ -60,8 +60,8 @@ typedef struct at_task_manager_options {
 
 /** Creates a task manager.
  *  Threads:   any, also inside tasks.      Blocks: never.
- *  Ownership: returns owned; at_task_manager_destroy ends it, in the scope that created it. Copies
- *             `options`.
+ *  Ownership: returns owned; at_task_manager_destroy ends it, in the scope that created it. Keeps
+ *             `pool` by a reference. Copies `options`.
  *  Errors:    AT_ERROR_INVALID (names the member), AT_ERROR_NO_MEMORY; `*manager` is untouched. */
 AT_API AT_NODISCARD at_status at_task_manager_create(at_task_manager **manager, at_pool *pool,
                                                      const at_task_manager_options *options);
@@ -96,7 +96,8 @@ AT_API AT_NODISCARD at_status at_task_manager_start_with_at(const char *site,
  *  the limit counts it too.
  *  Threads:   any, also the children.      Blocks: never.
  *  Ownership: borrows `argument`. Returns owned (at_future_release), never NULL. The value belongs
- *             to the future; a gather lends it until the manager is destroyed.
+ *             to the future; a gather lends it until the manager is destroyed or somebody takes it
+ *             (at_future_take): from then on there is none.
  *  Ordering:  as at_task_manager_start.
  *  Errors:    as at_task_manager_start: the future has failed with it. */
 #define at_task_manager_submit(manager, run, ...)                                                  \
