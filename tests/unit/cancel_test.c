@@ -457,7 +457,7 @@ Test(cancel, a_late_task_calls_it) {
     gate_await(&gate, 1);
     at_future *queued = NULL;
     at_deadline deadline = 0;
-    AT_TIMEOUT(scope, AT_MICROSECONDS(100)) {
+    AT_TIMEOUT(scope, AT_MILLISECONDS(200)) {
         deadline = at_token_deadline(at_scope_token(&scope));
         at_cancel_callback_register(&timed.callback, at_scope_token(&scope), count_and_sleep,
                                     &timed);
