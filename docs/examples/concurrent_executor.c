@@ -60,7 +60,8 @@ int main(void) {
         if (outcomes[i].status == AT_OK)
             expect(*(int *)outcomes[i].value == i * i, "a square in its place");
         else
-            printf("%s\n", at_error_task(outcomes[i].error)); /* process_item[7] */
+            printf("%s, item %d\n", at_error_task(outcomes[i].error),
+                   (int)at_error_item(outcomes[i].error)); /* process_item, item 7 */
     }
     at_outcomes_release(outcomes, item_count); /* drops the squares and the errors */
 

@@ -32,7 +32,7 @@ int main(void) {
     at_status status =
         at_concurrent_executor_map(executor, save, AT_ITEMS(items, item_count), NULL, NULL);
     expect(status == AT_ERROR_IO, "not all were saved");
-    expect(at_error_other_count(at_error_last()) == 2, "save[7], and two others");
+    expect(at_error_other_count(at_error_last()) == 2, "item 7, and two others");
     at_error_print(at_error_last(), stdout);
 
     at_concurrent_executor_destroy(executor);

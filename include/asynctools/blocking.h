@@ -12,12 +12,12 @@ AT_DECLARATIONS_BEGIN
  *  of the task: its error and what it says by at_return count as the task's own, at_pool_current()
  *  is the task's pool, and what it starts there is started by the task, while the pool closes too.
  *  But it is not on a worker: the library's waits block that thread. Where no spare thread can be
- * started (out of threads, max_spares AT_NONE) and in a plain thread, it is called in place. The
- * pool starts one spare thread for each CPU at once, further ones every 25 milliseconds while calls
- * wait, at most max_spares; they end after a second without a call. Threads:   any, but not an
- * inline continuation (there it is called in place). Blocks:    until `run` has returned;
- * cancellation and deadlines do not stop it. Ownership: borrows `argument`; returns what `run`
- * returned, AT_FAILED included. */
+ *  started (out of threads, max_spares AT_NONE) and in a plain thread, it is called in place. The
+ *  pool starts one spare thread for each CPU at once, further ones every 25 milliseconds while
+ *  calls wait, at most max_spares; they end after a second without a call.
+ *  Threads:   any, but not an inline continuation (there it is called in place).
+ *  Blocks:    until `run` has returned; cancellation and deadlines do not stop it.
+ *  Ownership: borrows `argument`; returns what `run` returned, AT_FAILED included. */
 AT_API void *at_blocking_call(at_run_fn run, void *argument);
 
 /** Announces that this task is about to block its thread, in code that must stay on it. Until

@@ -88,8 +88,9 @@ AT_API void at_scope_leave(at_scope *scope);
 #endif
 
 /** Says whether the running code is to stop: its task, or the scope that it runs in, is cancelled
- * or past its deadline. False outside of both. For code that must not give way to other tasks or
- * make an error; at_check does both. Threads:   any.      Blocks: never. */
+ *  or past its deadline. False outside of both. For code that must not give way to other tasks or
+ *  make an error; at_check does both.
+ *  Threads:   any.      Blocks: never. */
 AT_API bool at_is_cancelled(void);
 
 /* -- Tokens -- */

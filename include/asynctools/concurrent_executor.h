@@ -61,8 +61,8 @@ typedef struct at_map_options {
 } at_map_options;
 
 /** Calls `run(item)` for each of `items`, with its address, in tasks of the executor's pool, at
- * most `max_workers` at once (of this map: others on the same executor have as many of their own),
- * and waits until all have ended. No items is success.
+ *  most `max_workers` at once (of this map: others on the same executor have as many of their
+ *  own), and waits until all have ended. No items is success.
  *
  *  The items run under an operation of their own, a part of the caller's. When that is cancelled or
  *  its deadline passes, no further items are begun, and those that run are waited for.
@@ -74,9 +74,10 @@ typedef struct at_map_options {
  *  Ordering:  what the caller did before happens before the items, and they before the return.
  *             Items are begun about in their order.
  *  Errors:    of an item: what it failed with, with its number (at_error_item);
- *             AT_ERROR_CANCELLED if it was not begun. Of the map: AT_OK if all items succeeded; the
- * first item, in their order, that failed by itself, under fail_fast the one that has ended the
- * others, with those that failed besides (at_error_other: the first 64, the rest is counted);
+ *             AT_ERROR_CANCELLED if it was not begun. Of the map: AT_OK if all items succeeded;
+ *             what the first item, in their order, failed with by itself, under fail_fast the one
+ *             that has ended the others, with the errors of those that failed besides
+ *             (at_error_other: the first 64, the rest is counted);
  *             AT_ERROR_TIMED_OUT or AT_ERROR_CANCELLED when items were not begun because of the
  *             caller's operation; and without any item begun AT_ERROR_INVALID, AT_ERROR_NO_MEMORY,
  *             AT_ERROR_FULL, AT_ERROR_CLOSED, AT_ERROR_FORKED, AT_ERROR_DEADLOCK in an inline

@@ -136,7 +136,8 @@ AT_API const char *at_error_task(const at_error *error);
 AT_API const char *at_error_started_at(const at_error *error);
 
 /** Gives the number of the item that the task worked on (in a gather or map, the place in its
- * array; of a child of a task manager, how many were started before); AT_NONE where there is none.
+ *  array; of a child of a task manager, how many were started before); AT_NONE where there is
+ *  none.
  *  Threads:   any.      Blocks: never. */
 AT_API int64_t at_error_item(const at_error *error);
 

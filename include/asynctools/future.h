@@ -134,9 +134,9 @@ AT_API void at_future_release(at_future *future);
 AT_API void at_future_cancel(at_future *future);
 
 /** Gives a future that passes the outcome of `source` on if that comes by `deadline`, and else
- * fails at `deadline`, which takes its interest in `source` away: a producer that nobody else wants
- * is cancelled. AT_FOREVER: no deadline. It is the pool of `source` that keeps the time; a shutdown
- *  waits for the deadline as for a timer.
+ *  fails at `deadline`, which takes its interest in `source` away: a producer that nobody else
+ *  wants is cancelled. AT_FOREVER: no deadline. It is the pool of `source` that keeps the time; a
+ *  shutdown waits for the deadline as for a timer.
  *  Threads:   any, also inside tasks.      Blocks: never.
  *  Ownership: takes one reference of `source`; returns owned.
  *  Ordering:  the completion of `source` happens before that of the result.

@@ -16,9 +16,9 @@ AT_DECLARATIONS_BEGIN
 
 /* Zero is the default for each member; NULL options are all defaults. */
 typedef struct at_gather_options {
-    int64_t limit; /* items that are worked on at once; default: AT_UNLIMITED */
-    const char
-        *name; /* of the scope that the items run in, for errors and logs; default: "gather" */
+    int64_t limit;    /* items that are worked on at once; default: AT_UNLIMITED */
+    const char *name; /* copied: of the scope that the items run in, for errors and logs; default:
+                         "gather" */
     at_task_manager_policy policy; /* default: AT_TASK_MANAGER_ALL */
     uint64_t reserved[4];
 } at_gather_options;

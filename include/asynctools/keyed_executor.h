@@ -16,7 +16,8 @@ AT_DECLARATIONS_BEGIN
 /* Runs tasks under keys: a user, a file, a connection. Those of one key run first in, first out,
  * and few at a time, like on a strand; the keys take turns, so that one with many tasks does not
  * keep those of another waiting. A key is bytes of any content and length, also none. What is kept
- * of a key goes when nothing of it is queued or runs and nobody has a future of it. */
+ * of a key goes when nothing of it is queued or runs and nobody has a future of it; a few that were
+ * busy lately stay while tasks of others run. */
 typedef struct at_keyed_executor at_keyed_executor;
 
 /* Gives how many tasks of a key may begin in one round, at least 1. Called under no lock, when the
@@ -65,8 +66,10 @@ AT_API AT_NODISCARD at_future *at_keyed_executor_submit_at(const char *site,
 /** Submits a task that owns its argument. Its priority does not change the order.
  *  Threads:   any, also inside tasks.      Blocks: never.
  *  Ownership: takes `options->argument` always: run or dropped exactly once, dropped before the
- *             return if it cannot be accepted. Copies `options`; borrows `key` for the call.
- * Returns owned. Errors:    as at_keyed_executor_submit, and AT_ERROR_INVALID. */
+ *             return if it cannot be accepted. Copies `options`; borrows `key` for the call;
+ *             returns owned (at_future_release).
+ *  Ordering:  as at_keyed_executor_submit.
+ *  Errors:    as at_keyed_executor_submit, and AT_ERROR_INVALID. */
 #define at_keyed_executor_submit_with(keyed, key, key_size, ...)                                   \
     at_keyed_executor_submit_with_at(AT_SITE(""), keyed, key, key_size, __VA_ARGS__)
 AT_API AT_NODISCARD at_future *at_keyed_executor_submit_with_at(const char *site,
@@ -74,7 +77,7 @@ AT_API AT_NODISCARD at_future *at_keyed_executor_submit_with_at(const char *site
                                                                 const void *key, size_t key_size,
                                                                 const at_task_options *options);
 
-/** Counts the keys that something is kept of.
+/** Counts the keys that something is kept of, and keeps no longer what is not in use.
  *  Threads:   any.      Blocks: never. */
 AT_API int64_t at_keyed_executor_key_count(at_keyed_executor *keyed);
 

@@ -60,8 +60,8 @@ typedef struct at_task_manager_options {
 
 /** Creates a task manager.
  *  Threads:   any, also inside tasks.      Blocks: never.
- *  Ownership: returns owned; at_task_manager_destroy ends it, in the scope that created it. Copies
- *             `options`.
+ *  Ownership: returns owned; at_task_manager_destroy ends it, in the scope that created it. Keeps
+ *             `pool` by a reference. Copies `options`.
  *  Errors:    AT_ERROR_INVALID (names the member), AT_ERROR_NO_MEMORY; `*manager` is untouched. */
 AT_API AT_NODISCARD at_status at_task_manager_create(at_task_manager **manager, at_pool *pool,
                                                      const at_task_manager_options *options);
@@ -96,7 +96,8 @@ AT_API AT_NODISCARD at_status at_task_manager_start_with_at(const char *site,
  *  the limit counts it too.
  *  Threads:   any, also the children.      Blocks: never.
  *  Ownership: borrows `argument`. Returns owned (at_future_release), never NULL. The value belongs
- *             to the future; a gather lends it until the manager is destroyed.
+ *             to the future; a gather lends it until the manager is destroyed or somebody takes it
+ *             (at_future_take): from then on there is none.
  *  Ordering:  as at_task_manager_start.
  *  Errors:    as at_task_manager_start: the future has failed with it. */
 #define at_task_manager_submit(manager, run, ...)                                                  \
@@ -107,8 +108,9 @@ AT_API AT_NODISCARD at_future *at_task_manager_submit_at(const char *site, at_ta
 /** Starts a child that owns its argument, and gives its future.
  *  Threads:   any, also the children.      Blocks: never.
  *  Ownership: takes `options->argument` always: it is run or dropped exactly once. Copies
- * `options`. Returns as at_task_manager_submit. Ordering:  as at_task_manager_start. Errors:    as
- * at_task_manager_start_with: the future has failed with it. */
+ *             `options`. Returns as at_task_manager_submit.
+ *  Ordering:  as at_task_manager_start.
+ *  Errors:    as at_task_manager_start_with: the future has failed with it. */
 #define at_task_manager_submit_with(manager, ...)                                                  \
     at_task_manager_submit_with_at(AT_SITE(""), manager, __VA_ARGS__)
 AT_API AT_NODISCARD at_future *at_task_manager_submit_with_at(const char *site,
@@ -135,7 +137,7 @@ AT_API at_status at_task_manager_cancel(at_task_manager *manager);
 AT_API AT_NODISCARD at_status at_task_manager_join(at_task_manager *manager, at_deadline deadline);
 
 /** Waits as at_task_manager_join does, without a deadline, and hands over how the first `n`
- * children ended whose outcomes nobody has got yet, in the order in which they were started.
+ *  children ended whose outcomes nobody has got yet, in the order in which they were started.
  *  Threads:   any but the children.
  *  Blocks:    until every child has ended.
  *  Ownership: fills `outcomes`, which the caller owns (at_outcomes_release), whatever it returns;
@@ -167,7 +169,9 @@ typedef struct at_task_manager_counts {
 } at_task_manager_counts;
 
 /** Counts the children: started = queued + running + succeeded + failed + cancelled. In the child
- * of a process fork all are zero. Threads:   any.      Blocks: never. Ownership: fills `counts`. */
+ *  of a process fork all are zero.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: fills `counts`. */
 AT_API void at_task_manager_count(at_task_manager *manager, at_task_manager_counts *counts);
 
 AT_DECLARATIONS_END

@@ -69,8 +69,8 @@ AT_API AT_NODISCARD at_status at_task_pool_create(at_task_pool **workers, at_poo
 AT_API void at_task_pool_destroy(at_task_pool *workers);
 
 /** Queues `run(argument)`, or has it run at once if fewer than pool_size do. On a full queue it
- * does what `when_full` says. When kept_outcomes are kept, AT_TASK_POOL_WAIT waits until another
- * task or thread gathers them, and the other policies give AT_ERROR_FULL.
+ *  does what `when_full` says. When kept_outcomes are kept, AT_TASK_POOL_WAIT waits until another
+ *  task or thread gathers them, and the other policies give AT_ERROR_FULL.
  *
  *  What items submit to their own task pool, and what tasks that they have started do, never waits
  *  and never runs in the caller: under AT_TASK_POOL_WAIT and AT_TASK_POOL_RUN_IN_CALLER it passes
@@ -139,9 +139,8 @@ AT_API AT_NODISCARD at_status at_task_pool_gather_results(at_task_pool *workers,
  *  Ownership: takes `outcomes`; NULL is allowed. `count` is what was gathered. */
 AT_API void at_task_pool_results_release(at_outcome *outcomes, size_t count);
 
-/* What became of all items: submitted = succeeded + failed + cancelled + dropped + expired +
- * running
- * + queued. */
+/* What became of all items, of which `submitted` is the sum: succeeded, failed, cancelled,
+ * dropped, expired, running and queued ones. */
 typedef struct at_task_pool_statistics {
     uint64_t submitted; /* accepted */
     uint64_t succeeded;

@@ -40,7 +40,7 @@ AT_API void at_virtual_clock_hold(at_clock *clock);
 AT_API void at_virtual_clock_release(at_clock *clock);
 
 /** Lets `duration` pass on a clock that the caller holds, and holds it again. It passes no timer
- * by: at each it stops until what that set going waits again. Zero or less returns at once.
+ *  by: at each it stops until what that set going waits again. Zero or less returns at once.
  *  Threads:   any, but not a task.
  *  Blocks:    until the time has passed; for ever if somebody else holds the clock too. */
 AT_API void at_virtual_clock_advance(at_clock *clock, at_duration duration);

@@ -52,7 +52,7 @@ typedef struct ati_context {
     ati_lock lock;                 /* guards what follows; that of a child is taken inside */
     struct ati_context *children;  /* the newest first; borrowed */
     ati_cancel_link *waits;        /* the last, or NULL */
-    ati_cancel_link *callbacks;    /* the user's, the last, or NULL; see lib/future/cancel.c */
+    ati_cancel_link *callbacks;    /* the user's, the last, or NULL; see lib/pool/cancel.c */
     struct ati_cancel_call *calls; /* those that are being called */
 
     struct ati_context *older_sibling; /* under the lock of the parent */

@@ -58,23 +58,15 @@ static void make_own_context(ati_frame *frame, bool is_needed) {
     at_future *future = (at_future *)frame->identity;
     if ((!is_needed && !is_asked(future)) || frame->context != future->context)
         return;
-    ati_context *own =
-        ati_context_create(frame->context, ati_future_task_name(future), AT_FOREVER, NULL, 0);
+    ati_context *own = ati_cancel_make_own(frame);
     if (!own)
         return;
-    own->is_own = true;
-    frame->own_context = NULL;
-    ati_worker_hand_out_forks();
     (void)ati_future_lock(future);
     ati_context *before = future->context;
     future->context = own;
     ati_future_unlock(future, 0, ATI_STATE_OWN);
-    frame->context = own;
-    if (ati_worker_current) /* from now on at_check has something to say */
-        ati_worker_ask_to_look(ati_worker_current);
+    ati_cancel_take_own(frame, own, is_asked(future));
     ati_context_release(before);
-    if (is_asked(future)) /* by one who did not see it yet */
-        (void)ati_cancel(own, AT_CANCEL_EXPLICIT);
 }
 
 void ati_future_prepare_cancel(ati_frame *frame) {

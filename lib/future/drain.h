@@ -17,6 +17,13 @@ typedef struct ati_drain {
     void (*pause)(struct ati_drain *drain);
 } ati_drain;
 
+/* A node that is taken next, and what lies before it in the object that it belongs to, which
+ * another CPU has written. NULL is allowed. */
+static inline void ati_prefetch_node(const ati_task_node *node) {
+    __builtin_prefetch(node, 1);
+    __builtin_prefetch((const char *)node - ATI_CACHE_LINE, 1);
+}
+
 void ati_drain_init(ati_drain *drain, at_pool *pool, bool (*take)(ati_drain *drain, ati_work *work),
                     void (*pause)(ati_drain *drain));
 

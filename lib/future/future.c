@@ -30,16 +30,23 @@ _Static_assert(offsetof(at_future, name) < sizeof(at_future), "there is no room 
 
 at_future *ati_future_create(ati_future_kind kind, at_executor *executor, const char *site,
                              const char *name) {
+    executor->retain(executor);
+    return ati_future_create_kept(kind, executor, site, name);
+}
+
+at_future *ati_future_create_kept(ati_future_kind kind, at_executor *executor, const char *site,
+                                  const char *name) {
     size_t name_size = name && *name ? strlen(name) + 1 : 0;
     at_future *future = ati_allocate(sizeof(at_future) + name_size);
-    if (!future)
+    if (!future) {
+        executor->release(executor);
         return NULL;
+    }
     memset(future, 0, sizeof *future);
     atomic_init(&future->references, 1);
     future->kind = (uint8_t)kind;
     future->lane = (uint8_t)ati_lane_inherited();
     future->executor = executor;
-    executor->retain(executor);
     future->site = site;
     future->context = ati_context_to_share();
     ati_context_retain(future->context);

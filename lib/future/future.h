@@ -143,6 +143,10 @@ void ati_future_release_inside(at_future *future);
 at_future *ati_future_create(ati_future_kind kind, at_executor *executor, const char *site,
                              const char *name);
 
+/* The same, and takes a reference of `executor`, also without memory. */
+at_future *ati_future_create_kept(ati_future_kind kind, at_executor *executor, const char *site,
+                                  const char *name);
+
 /* The failed future for when there is no memory for another. */
 at_future *ati_future_no_memory(void);
 
@@ -379,6 +383,14 @@ void ati_completions_start(ati_completions *list);
 at_future *ati_future_submit(const char *site, at_executor *executor,
                              const at_task_options *options);
 at_future *ati_future_submit_with(const char *call, const char *site, at_executor *executor,
+                                  const at_task_options *options);
+
+/* Other than AT_OK: the options of a caller are wrong, and the error says which. */
+at_status ati_future_check_options(const char *call, const at_task_options *options);
+
+/* Makes a future that is marked as queued, and takes a reference of `executor` in any case. NULL:
+ * out of memory, the argument was dropped. */
+at_future *ati_future_create_task(const char *site, at_executor *executor,
                                   const at_task_options *options);
 
 /* Starts the tasks of fresh futures of one executor that are marked as queued. */

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { least_buckets = 16 };
+enum { least_buckets = 128 };
 
 bool ati_key_table_init(ati_key_table *table) {
     *table = (ati_key_table){.bucket_count = least_buckets, .seed = ati_hash_seed_make()};

@@ -4,31 +4,51 @@
 
 /* The keys of a keyed executor, by their bytes. Its owner's lock guards it. */
 #include "base/hash.h"
+#include "base/lock.h"
 #include "pool/executor.h"
 
 #include <stdbool.h>
 
-/* One key: an executor of its own, kept by its futures and its running tasks. */
+/* One key: an executor of its own, kept by its futures, and by those who use it. See key_turns.c
+ * for who may touch what. */
 typedef struct ati_key {
+    /* Written when it is made, and by the table. */
     at_executor executor; /* first: an at_executor of a key is the key */
     struct at_keyed_executor *keyed;
-    _Atomic uint64_t references; /* gets to 0 only under the lock */
-    int64_t weight;
     struct ati_key *next_of_bucket;
     uint64_t hash;
 
-    /* Under the lock of `keyed`. */
-    ati_task_node *first;
-    ati_task_node *last;
-    int64_t queued;
-    int64_t running;
-    int64_t left;         /* of its weight, in this round */
-    bool is_ready;        /* in the list of those that are */
-    struct ati_key *next; /* in that list */
+    /* Of those who start tasks. */
+    _Alignas(ATI_CACHE_LINE) ati_lock lock; /* guards what follows up to `running` */
+    bool is_ready;                          /* in a list of such keys, or about to be; or one runner
+                                               alone has it */
+    ati_task_node *first;                   /* of those queued */
+    ati_task_node *last;                    /* if there is a first */
+    int64_t queued;                         /* of these */
+    int64_t running;                        /* tasks, if several may */
+    _Atomic uint64_t found;                 /* references made by finding it; under table_lock */
+    _Atomic uint64_t others;                /* made in other ways, less those given back; the sum
+                                               gets to 0 only under table_lock */
 
+    /* Of the runner that has it, or of who holds ready_lock while none does. */
+    _Alignas(ATI_CACHE_LINE) ati_task_node *taken; /* before those queued; one runner's alone */
+    ati_task_node *taken_last;                     /* of these, if there is one */
+    ati_counter taken_count;                       /* of these */
+    int64_t left;                                  /* of its weight, in this round */
+    uint64_t given_back;                           /* references that went on runners' threads */
+    _Atomic(struct ati_key_runner *) runner;       /* that alone runs its tasks, or NULL */
+    struct ati_key *next;                          /* in the list of ready keys; its lock */
+    uint32_t users;                                /* runners; ready_lock */
+    bool is_kept;                                  /* in the list of those; ready_lock */
+
+    /* Never written. */
+    _Alignas(ATI_CACHE_LINE) int64_t weight;
     size_t size; /* of `bytes` */
     unsigned char bytes[];
 } ati_key;
+
+/* Bytes of a key that needs no more memory than one of none. */
+enum { ATI_SMALL_KEY = sizeof(ati_key) - offsetof(ati_key, bytes) };
 
 typedef struct ati_key_table {
     ati_key **buckets;

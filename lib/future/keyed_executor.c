@@ -11,10 +11,27 @@
 
 #include <string.h>
 
-enum { runner_limit = 65536 };
+enum {
+    runner_limit = 65536,
+    fetch_ahead = 2, /* spare keys */
+};
 
 static size_t size_of(int64_t max_running) {
     return sizeof(at_keyed_executor) + (size_t)max_running * sizeof(ati_key_runner);
+}
+
+/* Under table_lock, or while nobody uses it. NULL: there is none. The ones after it, which runners
+ * have used last, are fetched ahead. */
+static ati_key *take_spare(at_keyed_executor *keyed) {
+    if (keyed->spare_count == 0)
+        return NULL;
+    ati_key *spare = keyed->spares[--keyed->spare_count];
+    if (keyed->spare_count >= fetch_ahead) {
+        const char *next = (const char *)keyed->spares[keyed->spare_count - fetch_ahead];
+        for (size_t i = 0; i < sizeof(ati_key); i += ATI_CACHE_LINE)
+            __builtin_prefetch(next + i, 1);
+    }
+    return spare;
 }
 
 void ati_keyed_release(at_keyed_executor *keyed) {
@@ -25,6 +42,8 @@ void ati_keyed_release(at_keyed_executor *keyed) {
     at_pool *pool = keyed->pool;
     ati_part_remove(&keyed->part);
     ati_keyed_free_runners(keyed);
+    for (ati_key *spare; (spare = take_spare(keyed));)
+        ati_release(spare, sizeof *spare);
     ati_key_table_deinit(&keyed->table);
     ati_release(keyed, size_of(keyed->options.max_running));
     ati_pool_release(pool);
@@ -37,55 +56,109 @@ void ati_keyed_fit_table(at_keyed_executor *keyed, size_t wanted_size) {
     ati_key **buckets = ati_key_table_make_buckets(bucket_count);
     if (!buckets)
         return;
-    ati_lock_acquire(&keyed->lock);
+    ati_lock_acquire(&keyed->table_lock);
     if (ati_key_table_wanted_size(&keyed->table) == wanted_size)
         ati_key_table_swap(&keyed->table, &buckets, &bucket_count);
-    ati_lock_release(&keyed->lock);
+    ati_lock_release(&keyed->table_lock);
     ati_key_table_free_buckets(buckets, bucket_count);
 }
 
 /* -- Submitting -- */
 
-/* Finds a key and keeps it; one that is not there becomes `made`, if that is given. */
-static ati_key *find_key(at_keyed_executor *keyed, const void *bytes, size_t size, uint64_t hash,
-                         ati_key *made) {
-    size_t wanted_size = 0;
-    ati_lock_acquire(&keyed->lock);
-    ati_key *key = ati_key_table_find(&keyed->table, bytes, size, hash);
-    if (!key && made) {
-        key = made;
-        ati_key_table_add(&keyed->table, key);
-        wanted_size = ati_key_table_wanted_size(&keyed->table);
-    } else if (key) {
-        ati_key_retain(&key->executor);
-    }
-    ati_lock_release(&keyed->lock);
-    ati_keyed_fit_table(keyed, wanted_size);
-    return key;
-}
+/* What a caller calls a key by. */
+typedef struct key_name {
+    const void *bytes;
+    size_t size;
+    uint64_t hash;
+} key_name;
 
-/* NULL: no memory. */
-static ati_key *make_key(at_keyed_executor *keyed, const void *bytes, size_t size, uint64_t hash,
-                         int64_t weight) {
-    ati_key *key = ati_allocate_zeroed(sizeof *key + size);
-    if (!key)
-        return NULL;
+static void init_key(ati_key *key, at_keyed_executor *keyed, const key_name *name, int64_t weight) {
+    memset(key, 0, sizeof *key);
     key->executor = (at_executor){.start = ati_key_start,
                                   .retain = ati_key_retain,
                                   .release = ati_key_release,
                                   .pool = keyed->pool};
-    if (keyed->options.max_per_key == 1) {
+    if (keyed->is_serial) {
         key->executor.serial_name = "a key of a keyed executor";
         key->executor.visit_queued = ati_key_visit_queued;
     }
     key->keyed = keyed;
-    atomic_init(&key->references, 1);
     key->weight = weight;
-    key->hash = hash;
-    key->size = size;
-    if (size > 0)
-        memcpy(key->bytes, bytes, size);
+    key->hash = name->hash;
+    key->size = name->size;
+    if (name->size > 0)
+        memcpy(key->bytes, name->bytes, name->size);
+}
+
+/* Under table_lock. */
+static void add_key(at_keyed_executor *keyed, ati_key *key) {
+    if (keyed->table.count == 0)
+        atomic_fetch_add_explicit(&keyed->references, 1, memory_order_relaxed);
+    ati_key_table_add(&keyed->table, key);
+}
+
+static void count_found(at_keyed_executor *keyed, ati_key *key) {
+    uint64_t found = atomic_load_explicit(&key->found, memory_order_relaxed);
+    atomic_store_explicit(&key->found, found + 1, memory_order_relaxed);
+    ati_counter_add(&keyed->found, 1);
+}
+
+/* Finds a key and keeps it. NULL: it is not there, and `*spare` is memory for it, if there is some.
+ * It is made at once if there is, and all weigh the same. */
+static ati_key *find_key(at_keyed_executor *keyed, const key_name *name, ati_key **spare) {
+    size_t wanted_size = 0;
+    ati_lock_acquire(&keyed->table_lock);
+    ati_key *key = ati_key_table_find(&keyed->table, name->bytes, name->size, name->hash);
+    if (!key && name->size <= ATI_SMALL_KEY)
+        *spare = take_spare(keyed);
+    if (*spare && !keyed->options.weight) {
+        key = *spare;
+        init_key(key, keyed, name, 1);
+        add_key(keyed, key);
+        wanted_size = ati_key_table_wanted_size(&keyed->table);
+    }
+    if (key)
+        count_found(keyed, key);
+    ati_lock_release(&keyed->table_lock);
+    ati_keyed_fit_table(keyed, wanted_size);
     return key;
+}
+
+/* Adds a key, unless somebody else was faster; keeps the one that is there. */
+static ati_key *add_or_find_key(at_keyed_executor *keyed, const key_name *name, ati_key *made) {
+    ati_lock_acquire(&keyed->table_lock);
+    ati_key *key = ati_key_table_find(&keyed->table, name->bytes, name->size, name->hash);
+    bool is_new = !key;
+    if (is_new) {
+        key = made;
+        add_key(keyed, key);
+    }
+    count_found(keyed, key);
+    size_t wanted_size = is_new ? ati_key_table_wanted_size(&keyed->table) : 0;
+    ati_lock_release(&keyed->table_lock);
+    ati_keyed_fit_table(keyed, wanted_size);
+    return key;
+}
+
+/* Makes a key that was not there, of the spare memory if there is some. */
+static at_status make_key(at_keyed_executor *keyed, const key_name *name, ati_key *spare,
+                          ati_key **key) {
+    const at_keyed_executor_options *options = &keyed->options;
+    int64_t weight =
+        options->weight ? options->weight(name->bytes, name->size, options->context) : 1;
+    if (weight < 1) {
+        ati_release(spare, sizeof *spare);
+        return ati_fail(AT_ERROR_INVALID, "weight: gave %lld, less than 1", (long long)weight);
+    }
+    size_t size = ati_key_size_of(name->size);
+    ati_key *made = spare ? spare : ati_allocate_aligned(size, _Alignof(ati_key));
+    if (!made)
+        return ati_fail(AT_ERROR_NO_MEMORY, "no memory for a key");
+    init_key(made, keyed, name, weight);
+    *key = add_or_find_key(keyed, name, made);
+    if (*key != made)
+        ati_release(made, size);
+    return AT_OK;
 }
 
 /* Gives a key, kept; NULL: the status and the error say why not. */
@@ -95,24 +168,10 @@ static at_status use_key(at_keyed_executor *keyed, const void *bytes, size_t siz
                         "the keyed executor belongs to the parent of this forked process");
     if (!bytes && size > 0)
         return ati_fail(AT_ERROR_INVALID, "key: is NULL, and its size is %zu", size);
-    uint64_t hash = ati_hash_bytes(&keyed->table.seed, bytes, size);
-    *key = find_key(keyed, bytes, size, hash, NULL);
-    if (*key)
-        return AT_OK;
-    const at_keyed_executor_options *options = &keyed->options;
-    int64_t weight = options->weight ? options->weight(bytes, size, options->context) : 1;
-    if (weight < 1)
-        return ati_fail(AT_ERROR_INVALID, "weight: gave %lld, less than 1", (long long)weight);
-    ati_key *made = make_key(keyed, bytes, size, hash, weight);
-    if (!made)
-        return ati_fail(AT_ERROR_NO_MEMORY, "no memory for a key");
-    atomic_fetch_add_explicit(&keyed->references, 1, memory_order_relaxed);
-    *key = find_key(keyed, bytes, size, hash, made);
-    if (*key != made) { /* somebody else was faster */
-        ati_release(made, sizeof *made + size);
-        ati_keyed_release(keyed);
-    }
-    return AT_OK;
+    key_name name = {bytes, size, ati_hash_bytes(&keyed->table.seed, bytes, size)};
+    ati_key *spare = NULL;
+    *key = find_key(keyed, &name, &spare);
+    return *key ? AT_OK : make_key(keyed, &name, spare, key);
 }
 
 /* The argument is dropped, and the future says why. */
@@ -127,13 +186,17 @@ static at_future *submit(const char *call, const char *site, at_keyed_executor *
                          const void *bytes, size_t size, const at_task_options *options) {
     ati_key *key = NULL;
     ati_frame_slot slot = ati_frame_put_slot_aside();
-    at_status status = use_key(keyed, bytes, size, &key);
+    at_status status = ati_future_check_options(call, options);
+    if (status == AT_OK)
+        status = use_key(keyed, bytes, size, &key);
     at_future *future;
-    if (status == AT_OK) {
-        future = ati_future_submit_with(call, site, &key->executor, options);
-        ati_key_release(&key->executor);
-    } else {
+    if (status != AT_OK) {
         future = refuse(keyed, options, status);
+    } else if ((future = ati_future_create_task(site, &key->executor, options))) {
+        ati_future_start_tasks(&future, 1);
+    } else {
+        atomic_fetch_add_explicit(&keyed->refused, 1, memory_order_relaxed);
+        future = ati_future_no_memory();
     }
     ati_frame_put_slot_back(slot);
     return future;
@@ -188,14 +251,18 @@ at_status at_keyed_executor_create(at_keyed_executor **keyed, at_pool *pool,
     at_status status = complete_options(&completed, pool);
     if (status != AT_OK)
         return status;
-    at_keyed_executor *made = ati_allocate_zeroed(size_of(completed.max_running));
+    size_t size = size_of(completed.max_running);
+    at_keyed_executor *made = ati_allocate_aligned(size, _Alignof(at_keyed_executor));
+    if (made)
+        memset(made, 0, size);
     if (!made || !ati_key_table_init(&made->table)) {
-        if (made)
-            ati_release(made, size_of(completed.max_running));
+        ati_release(made, size);
         return ati_fail(AT_ERROR_NO_MEMORY, "at_keyed_executor_create: out of memory");
     }
     made->pool = pool;
     made->options = completed;
+    made->is_serial = completed.max_per_key == 1;
+    made->takes_all = made->is_serial && completed.queue_bound_per_key == AT_UNLIMITED;
     made->fork_count = ati_process_fork_count();
     atomic_init(&made->references, 1);
     ati_keyed_init_runners(made);
@@ -209,9 +276,10 @@ int64_t at_keyed_executor_key_count(at_keyed_executor *keyed) {
     ATI_CALLER_CHECK(keyed, "at_keyed_executor_key_count", "`keyed` is NULL");
     if (ati_keyed_is_forked(keyed))
         return 0;
-    ati_lock_acquire(&keyed->lock);
+    ati_keyed_forget(keyed);
+    ati_lock_acquire(&keyed->table_lock);
     size_t count = keyed->table.count;
-    ati_lock_release(&keyed->lock);
+    ati_lock_release(&keyed->table_lock);
     return (int64_t)count;
 }
 

@@ -54,21 +54,14 @@ static void make_own_context(ati_frame *frame, bool is_needed) {
     ati_stop *stop = run->stop;
     if ((!is_needed && !is_asked(stop)) || frame->context != run->outer)
         return;
-    ati_context *own =
-        ati_context_create(frame->context, ati_task_name_of(frame), AT_FOREVER, NULL, 0);
+    ati_context *own = ati_cancel_make_own(frame);
     if (!own)
         return;
-    own->is_own = true;
-    frame->own_context = NULL;
-    ati_worker_hand_out_forks();
     ati_lock_acquire(&stop->lock);
     stop->context = own;
     bool asked = stop->is_asked;
     ati_lock_release(&stop->lock);
-    frame->context = own;
-    ati_worker_ask_to_look(ati_worker_current); /* from now on at_check has something to say */
-    if (asked)
-        (void)ati_cancel(own, AT_CANCEL_EXPLICIT);
+    ati_cancel_take_own(frame, own, asked);
 }
 
 bool ati_stop_enter(ati_stop *stop, ati_stop_run *run) {

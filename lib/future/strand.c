@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* An executor that runs one work at a time, in order. What is queued while none of its turns is
- * under way starts them. A turn takes all that is queued at once, and runs it without the lock. */
+ * under way starts them. A turn takes all that is queued at once, and runs it without the lock.
+ *
+ * Those who queue and the turn have cache lines of their own, and a turn writes nothing to those of
+ * the others for a single work: references that go on its thread are given back all at once. Turns
+ * that find nothing after a few works let some gather before they end, or they would take the lines
+ * from the producer for each. */
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -14,22 +19,30 @@
 
 static const char kind[] = "strand ";
 
+enum { linger_least = 4 }; /* works that were run before a turn lingers */
+
 struct at_strand {
     at_executor executor; /* first: an at_executor of a strand is the strand */
     ati_drain drain;
-    ati_task_node *taken;        /* by the turn under way, which alone looks at it */
-    _Atomic uint32_t references; /* of the owner, of futures, of the turns while they go on */
-    uint64_t fork_count;         /* of the process that made it */
-    ati_counter begun;           /* works; written by the turn under way */
+    uint64_t fork_count;          /* of the process that made it */
+    _Atomic(ati_worker *) worker; /* whose thread runs a turn, which writes it; or NULL */
     ati_part part;
+    size_t size; /* of this allocation */
 
-    ati_lock lock; /* guards what follows; the pool's own nest in it */
+    _Alignas(
+        ATI_CACHE_LINE) ati_lock lock; /* guards up to ever_queued; the pool's own nest in it */
+    bool is_under_way;                 /* turns are queued or run */
     ati_task_node *first;
     ati_task_node *last;
-    bool is_under_way;    /* turns are queued or run */
-    uint64_t ever_queued; /* works */
+    uint64_t ever_queued;        /* works */
+    _Atomic uint64_t references; /* of the owner, of futures, of the turns while they go on */
 
-    size_t size; /* of this allocation */
+    /* Of the turn under way, which alone looks at them. */
+    _Alignas(ATI_CACHE_LINE) ati_task_node *taken;
+    ati_counter begun;   /* works */
+    uint64_t given_back; /* references that went on its thread, still in `references` */
+    int ran;             /* works, since there was no turn; at most linger_least */
+
     char name[]; /* with its kind, for errors */
 };
 
@@ -38,11 +51,10 @@ static void retain(at_executor *executor) {
     atomic_fetch_add_explicit(&strand->references, 1, memory_order_relaxed);
 }
 
-static void release(at_executor *executor) {
-    at_strand *strand = (at_strand *)executor;
+static void give_back(at_strand *strand, uint64_t count) {
     /* ORDER strand.references: acq_rel. All uses by others happen before the free.
-     * Pairs with: itself in release(). If relaxed: freed while another still reads. */
-    if (atomic_fetch_sub_explicit(&strand->references, 1, memory_order_acq_rel) != 1)
+     * Pairs with: itself in give_back(). If relaxed: freed while another still reads. */
+    if (atomic_fetch_sub_explicit(&strand->references, count, memory_order_acq_rel) != count)
         return;
     at_pool *pool = strand->executor.pool;
     ati_part_remove(&strand->part);
@@ -50,30 +62,79 @@ static void release(at_executor *executor) {
     ati_pool_release(pool);
 }
 
+static void release(at_executor *executor) {
+    at_strand *strand = (at_strand *)executor;
+    const ati_worker *worker = ati_worker_current;
+    if (worker && atomic_load_explicit(&strand->worker, memory_order_relaxed) == worker)
+        strand->given_back++;
+    else
+        give_back(strand, 1);
+}
+
 /* -- Running -- */
 
-/* What is queued becomes what is taken. False: nothing is, and others may begin a turn. */
-static bool take_queued(at_strand *strand) {
+/* The turn leaves its thread. Gives the references that went there. */
+static uint64_t leave_thread(at_strand *strand) {
+    uint64_t given_back = strand->given_back;
+    strand->given_back = 0;
+    atomic_store_explicit(&strand->worker, NULL, memory_order_relaxed);
+    return given_back;
+}
+
+/* What is queued becomes what is taken. False: nothing is, and the turns end if they may: then
+ * others may begin one, and the references are to be given back. */
+static bool take_queued(at_strand *strand, bool may_end, uint64_t *references) {
     ati_lock_acquire(&strand->lock);
     bool is_more = strand->first;
     strand->taken = strand->first;
     strand->first = strand->last = NULL;
-    strand->is_under_way = is_more;
+    if (!is_more && may_end) {
+        strand->is_under_way = false;
+        strand->ran = 0;
+        *references = 1 + leave_thread(strand);
+    }
     ati_lock_release(&strand->lock);
     return is_more;
 }
 
+/* False: the turns have ended. */
+static bool take_more(at_strand *strand) {
+    int looks = strand->ran == linger_least ? ATI_LINGER_TIMES : 0;
+    uint64_t references = 0;
+    do {
+        if (take_queued(strand, looks == 0, &references))
+            return true;
+        if (looks > 0 && !ati_worker_linger(ati_worker_current))
+            looks = 1;
+    } while (looks-- > 0);
+    give_back(strand, references);
+    return false;
+}
+
+static at_strand *strand_of(ati_drain *drain) {
+    return (at_strand *)((char *)drain - offsetof(at_strand, drain));
+}
+
 static bool take(ati_drain *drain, ati_work *work) {
-    at_strand *strand = (at_strand *)((char *)drain - offsetof(at_strand, drain));
-    if (!strand->taken && !take_queued(strand)) {
-        release(&strand->executor);
+    at_strand *strand = strand_of(drain);
+    ati_worker *worker = ati_worker_current;
+    if (atomic_load_explicit(&strand->worker, memory_order_relaxed) != worker)
+        atomic_store_explicit(&strand->worker, worker, memory_order_relaxed);
+    if (!strand->taken && !take_more(strand))
         return false;
-    }
     ati_task_node *node = strand->taken;
     strand->taken = node->next;
+    ati_prefetch_node(strand->taken);
     ati_counter_add(&strand->begun, 1);
+    if (strand->ran < linger_least)
+        strand->ran++;
     *work = node->work;
     return true;
+}
+
+static void pause_turn(ati_drain *drain) {
+    at_strand *strand = strand_of(drain);
+    give_back(strand, leave_thread(strand)); /* never the last, which the turns have */
 }
 
 /* -- Starting -- */
@@ -157,9 +218,10 @@ static const ati_part_section section = {.name = "strands", .write = write_stran
 static at_strand *allocate(const char *name) {
     size_t name_size = name && *name ? strlen(name) + 1 : sizeof "without a name";
     size_t size = sizeof(at_strand) + sizeof kind - 1 + name_size;
-    at_strand *strand = ati_allocate_zeroed(size);
+    at_strand *strand = ati_allocate_aligned(size, _Alignof(at_strand));
     if (!strand)
         return NULL;
+    memset(strand, 0, size);
     strand->size = size;
     memcpy(strand->name, kind, sizeof kind - 1);
     memcpy(strand->name + sizeof kind - 1, name && *name ? name : "without a name", name_size);
@@ -180,7 +242,7 @@ at_status at_strand_create(at_strand **strand, at_pool *pool, const at_strand_op
                                    .pool = pool,
                                    .serial_name = made->name,
                                    .visit_queued = visit_queued};
-    ati_drain_init(&made->drain, pool, take, NULL);
+    ati_drain_init(&made->drain, pool, take, pause_turn);
     atomic_init(&made->references, 1);
     made->fork_count = ati_process_fork_count();
     ati_pool_retain(pool);

@@ -17,9 +17,9 @@ static bool detach(at_future *future) {
     return true;
 }
 
-/* Makes a future that is marked as queued; NULL: out of memory, the argument was dropped. */
-static at_future *create(const char *site, at_executor *executor, const at_task_options *options) {
-    at_future *future = ati_future_create(ATI_FUTURE_TASK, executor, site, options->name);
+at_future *ati_future_create_task(const char *site, at_executor *executor,
+                                  const at_task_options *options) {
+    at_future *future = ati_future_create_kept(ATI_FUTURE_TASK, executor, site, options->name);
     if (!future) {
         ati_call_drop(options->drop, options->argument);
         return NULL;
@@ -39,6 +39,11 @@ static at_future *create(const char *site, at_executor *executor, const at_task_
     return future;
 }
 
+static at_future *create(const char *site, at_executor *executor, const at_task_options *options) {
+    executor->retain(executor);
+    return ati_future_create_task(site, executor, options);
+}
+
 at_future *ati_future_submit(const char *site, at_executor *executor,
                              const at_task_options *options) {
     at_future *future = create(site, executor, options);
@@ -48,13 +53,21 @@ at_future *ati_future_submit(const char *site, at_executor *executor,
     return future;
 }
 
+/* NULL: they are as they should be. */
+static const char *find_wrong(const at_task_options *options) {
+    if (!ati_all_zero(options->reserved, sizeof options->reserved))
+        return "reserved: is not zero";
+    return ati_priority_is_valid(options->priority) ? NULL : "priority: is none";
+}
+
+at_status ati_future_check_options(const char *call, const at_task_options *options) {
+    const char *wrong = find_wrong(options);
+    return wrong ? ati_fail(AT_ERROR_INVALID, "%s: %s", call, wrong) : AT_OK;
+}
+
 at_future *ati_future_submit_with(const char *call, const char *site, at_executor *executor,
                                   const at_task_options *options) {
-    const char *wrong = NULL;
-    if (!ati_all_zero(options->reserved, sizeof options->reserved))
-        wrong = "reserved: is not zero";
-    else if (!ati_priority_is_valid(options->priority))
-        wrong = "priority: is none";
+    const char *wrong = find_wrong(options);
     if (!wrong)
         return ati_future_submit(site, executor, options);
     ati_call_drop(options->drop, options->argument);

@@ -176,6 +176,25 @@ at_status ati_cancel_check(const char *call) {
     return ati_fail_in_words(is_own ? AT_ERROR_TIMED_OUT : AT_ERROR_CANCELLED, words);
 }
 
+ati_context *ati_cancel_make_own(ati_frame *frame) {
+    ati_context *own =
+        ati_context_create(frame->context, ati_task_name_of(frame), AT_FOREVER, NULL, 0);
+    if (!own)
+        return NULL;
+    own->is_own = true;
+    frame->own_context = NULL;
+    ati_worker_hand_out_forks();
+    return own;
+}
+
+void ati_cancel_take_own(ati_frame *frame, ati_context *own, bool is_asked) {
+    frame->context = own;
+    if (ati_worker_current) /* from now on at_check has something to say */
+        ati_worker_ask_to_look(ati_worker_current);
+    if (is_asked) /* by one who did not see it yet */
+        (void)ati_cancel(own, AT_CANCEL_EXPLICIT);
+}
+
 ati_context *ati_context_own(void) {
     ati_frame *frame = ati_frame_current();
     if (frame->own_context)

@@ -23,6 +23,11 @@ at_status ati_cancel_check(const char *call);
  * that belongs to it; gives the current operation. */
 ati_context *ati_context_own(void);
 
+/* For the own_context of a frame: makes the operation of a task that is cancelled alone (NULL: no
+ * memory), and, once those who ask it to stop can find it, has the task take it on. */
+ati_context *ati_cancel_make_own(ati_frame *frame);
+void ati_cancel_take_own(ati_frame *frame, ati_context *own, bool is_asked);
+
 /* As at_cancel_callback_register, but the deadline of `context` is left to others. */
 void ati_cancel_call(at_cancel_callback *callback, ati_context *context, at_cancel_fn run,
                      void *argument);

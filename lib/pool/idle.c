@@ -320,6 +320,19 @@ static bool look_once_more(ati_worker *worker, int64_t *nap) {
     return false;
 }
 
+/* One of those that sleep gets up in time to return the memory of stacks (see stacks.c). True: it
+ * is this one. */
+static bool begin_stack_watch(at_pool *pool, int64_t *nap) {
+    ati_stacks *stacks = &pool->stacks;
+    int64_t return_at = ati_stacks_return_at(stacks);
+    if (return_at == AT_FOREVER ||
+        atomic_exchange_explicit(&stacks->is_watched, true, memory_order_relaxed))
+        return false;
+    if (return_at + coarse_step < *nap)
+        *nap = return_at + coarse_step;
+    return true;
+}
+
 bool ati_idle_sleep(ati_worker *worker, bool searching) {
     at_pool *pool = worker->pool;
     int64_t nap;
@@ -333,12 +346,10 @@ bool ati_idle_sleep(ati_worker *worker, bool searching) {
         (void)get_up_alone(worker);
         return false;
     }
-    if (worker->retires_at < nap)
-        nap = worker->retires_at;
-    int64_t return_at = ati_stacks_return_at(&pool->stacks);
-    if (return_at < nap)
-        nap = return_at + coarse_step;
-    wait_for_signal(worker, nap);
+    bool returns_stacks = begin_stack_watch(pool, &nap);
+    wait_for_signal(worker, worker->retires_at < nap ? worker->retires_at : nap);
+    if (returns_stacks)
+        atomic_store_explicit(&pool->stacks.is_watched, false, memory_order_relaxed);
     ati_fork_end_watch(worker);
     return !atomic_load_explicit(&pool->ending, memory_order_relaxed);
 }
@@ -353,6 +364,8 @@ bool ati_idle_is_at_rest(at_pool *pool) {
     uint64_t counts = atomic_load_explicit(&idle->counts, memory_order_relaxed);
     bool rests = ati_idle_awake(counts) == 0 && !ati_pool_has_work(pool) &&
                  !ati_pool_has_suspended(pool) && !ati_timers_has_tasks(&pool->timers);
+    if (rests && atomic_load_explicit(&pool->state, memory_order_relaxed) != ATI_POOL_RUNNING)
+        atomic_store_explicit(&pool->has_rested, true, memory_order_relaxed);
     ati_lock_release(&idle->lock);
     return rests;
 }

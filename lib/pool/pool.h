@@ -62,8 +62,9 @@ struct at_pool {
     _Alignas(ATI_CACHE_LINE) _Atomic int64_t references;
 
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t state; /* ati_pool_state; set before a settle */
-    _Atomic bool ending;                             /* the workers' threads are to end */
-    _Atomic uint32_t worker_count;                   /* places of `workers` that are filled */
+    _Atomic bool has_rested; /* since it is to end: what is only to look starts no task any more */
+    _Atomic bool ending;     /* the workers' threads are to end */
+    _Atomic uint32_t worker_count;      /* places of `workers` that are filled */
     _Atomic uint64_t bounded_count;     /* tasks queued from outside, if there is a bound */
     _Atomic uint64_t cancelled_outside; /* queued tasks, by whatever thread; they are claimed too */
     _Atomic uint64_t claimed_unqueued;  /* tasks that were claimed before the pool refused them */

@@ -67,9 +67,28 @@ ati_context *ati_shield_context(const ati_shield *shield) {
     return shield->context;
 }
 
+static void look(ati_context *context) {
+    (void)ati_is_cancelled(context);
+}
+
+/* What is left behind ends with the operation around: waits in it that have begun know of a later
+ * deadline, so somebody has to look for them. */
+static void watch_outer(const ati_shield *shield) {
+    ati_context *outer = shield->context->parent;
+    if (!shield->pool || outer->deadline == AT_FOREVER)
+        return;
+    ati_watch *watch = ati_watch_create(shield->pool, outer, look);
+    if (!watch)
+        return;
+    ati_watch_set(watch, outer->deadline);
+    ati_watch_leave(watch);
+}
+
 void ati_shield_end(ati_shield *shield) {
-    bool stays =
-        ati_context_has_others(shield->context, 1) && !ati_context_end_shield(shield->context);
+    bool has_left = ati_context_has_others(shield->context, 1);
+    bool stays = has_left && !ati_context_end_shield(shield->context);
+    if (has_left && !stays)
+        watch_outer(shield);
     at_cancel_callback_unregister(&shield->on_cancel);
     uint32_t held = shield->watch ? 2 : 1;
     if (stays && ati_context_has_others(shield->context, held)) {

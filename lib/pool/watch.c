@@ -6,9 +6,9 @@
  * go for it. So nobody waits for a task that is on its way, and what that finds is still there.
  *
  * The timer is not counted among those that are to start a task, for which a shutdown waits. It may
- * fire as long as a worker is awake, also in a pool that is at its end: there nothing is started
- * any more, and what is left in the wheel is let go of. Who gets up does so under the lock under
- * which the end is decided (ati_idle_is_at_rest) and sees the state that was set before.
+ * fire as long as a worker is awake, also in a pool that is at its end: once all is at rest there,
+ * and a shutdown may have said so, nothing is started any more, and what is left in the wheel is
+ * let go of. Who gets up does so under the lock under which that is decided (ati_idle_is_at_rest).
  *
  * Checked by: tests/unit/cancel_test.c, tests/stress/cancel_test.c. */
 #include "pool/watch.h"
@@ -51,7 +51,7 @@ static void *run_look(void *argument) {
 static void fire(ati_pool_timer *timer) {
     ati_watch *watch = (ati_watch *)timer;
     at_pool *pool = watch->pool;
-    if (atomic_load_explicit(&pool->state, memory_order_relaxed) == ATI_POOL_STOPPED)
+    if (atomic_load_explicit(&pool->has_rested, memory_order_relaxed))
         release_holders(watch, 1);
     else
         (void)ati_pool_start_nodes(pool, &watch->timer.node, 1, true); /* inside: not refused */

@@ -2,16 +2,17 @@
 /* The queue of a task manager's children: chunks, from one into the next, between two locks; see
  * task_manager.c.
  *
- *   1. taken <= pushed but for a moment of ati_children_push_taken(); children [taken, pushed) are
- *      queued. A child's 48 bytes are written by who pushes it, and belong from then on to the
- * place that takes it.
- *   2. A chunk is needed by its children until they are let go, and by each end of the queue until
- *      it has left it. Places let go of those that ended there when they leave the chunk, all at
- *      once, so that workers do not write to it for each. If outcomes are kept, chunks stay until
- *      they are gathered, and are not counted.
+ *   1. taken <= pushed but for a moment of ati_children_push_taken(); children [taken, pushed)
+ *      are queued. A child's 48 bytes are written by who pushes it, and belong from then on to
+ *      the place that takes it.
+ *   2. A chunk is needed by its children until they are let go, and by each end of the queue
+ *      until it has left it. Places let go of those that ended there when they leave the chunk,
+ *      all at once, so that workers do not write to it for each. If outcomes are kept, chunks
+ *      stay until they are gathered, and are not counted.
  *   3. The cursor belongs to who holds `lock` while children are queued, and to who holds
- * start_lock while none is and a place is free: the first comes about by a push under start_lock,
- * which publishes it; the second by a look under start_lock at what the last taker has released. */
+ *      start_lock while none is and a place is free: the first comes about by a push under
+ *      start_lock, which publishes it; the second by a look under start_lock at what the last
+ *      taker has released. */
 #include "base/memory.h"
 #include "future/future.h"
 #include "pool/pool.h"

@@ -289,6 +289,18 @@ static void decide(at_task_manager *manager, ati_child *child) {
     (void)ati_cancel(manager->context, AT_CANCEL_SIBLING);
 }
 
+/* What follows from how the child has ended. Others may take the value out of a future that is
+ * done, so that comes last; unless it was cancelled meanwhile: then the value decides nothing. */
+static void settle(at_task_manager *manager, ati_child *child, ati_completions *list) {
+    at_future *future = future_of(child);
+    bool is_done = future && ati_phase_is_done(ati_future_phase(future));
+    if (is_done)
+        complete_future(child, future, list);
+    decide(manager, child);
+    if (future && !is_done)
+        complete_future(child, future, list);
+}
+
 static void run_child(ati_worker *worker, ati_place *place) {
     at_task_manager *manager = place->manager;
     ati_child *child = place->child;
@@ -301,14 +313,13 @@ static void run_child(ati_worker *worker, ati_place *place) {
         leave_out(child);
     else
         call_function(place, &run.task.frame);
-    ati_completions list = {0};
     if (future) {
         run.task.frame.own_context = NULL;
         run.task.frame.context = manager->context;
         ati_stop_leave(&child->extra->stop);
-        complete_future(child, future, &list);
     }
-    decide(manager, child);
+    ati_completions list = {0};
+    settle(manager, child, &list);
     ati_task_end(worker, &run.task, child->status);
     if (worker->depth == 0)
         worker->quiet = ATI_QUIET_FIRST;
@@ -326,9 +337,7 @@ static bool end_unrun(ati_place *place) {
     child->value = NULL;
     child->drop = NULL;
     ati_completions list = {0};
-    if (future_of(child))
-        complete_future(child, future_of(child), &list);
-    decide(place->manager, child);
+    settle(place->manager, child, &list);
     ati_completions_run(&list);
     return end_child(place);
 }
@@ -399,13 +408,14 @@ typedef struct reserve {
 static at_status begin_start(at_task_manager *manager, reserve *has) {
     for (;;) {
         ati_lock_acquire(&manager->start_lock);
+        bool is_closed = manager->is_closed;
         bool needs_chunk = !has->chunk && !ati_children_have_room(manager);
         bool needs_place =
             !has->place && !manager->free_places && manager->running < manager->max_concurrent;
-        if (!manager->is_closed && !needs_chunk && !needs_place)
+        if (!is_closed && !needs_chunk && !needs_place)
             return AT_OK;
         ati_lock_release(&manager->start_lock);
-        if (!needs_chunk && !needs_place)
+        if (is_closed)
             return AT_ERROR_CLOSED;
         if (needs_chunk)
             has->chunk = ati_chunk_take_spare(manager);
@@ -465,17 +475,27 @@ static at_status refuse(const at_task_manager *manager, at_status status, const 
     return ati_fail(status, "%s: \"%s\" %s", call, manager->context->name, why);
 }
 
+/* Takes start_lock. The pool is asked also for a child that is queued here first: it passes the
+ * pool's end later. */
+static at_status admit(at_task_manager *manager, reserve *has, const char *call) {
+    if (manager->fork_count != ati_process_fork_count())
+        return refuse(manager, AT_ERROR_FORKED, call);
+    at_status status = ati_pool_check_open(manager->pool);
+    if (status != AT_OK)
+        return status;
+    status = begin_start(manager, has);
+    return status == AT_OK ? AT_OK : refuse(manager, status, call);
+}
+
 at_status ati_child_start(at_task_manager *manager, const ati_child *child, const char *call) {
     reserve has = {0};
     ati_place *place = NULL;
-    at_status status = manager->fork_count == ati_process_fork_count() ? begin_start(manager, &has)
-                                                                       : AT_ERROR_FORKED;
+    at_status status = admit(manager, &has, call);
     if (status == AT_OK) {
         place = queue_child(manager, child, &has);
         ati_lock_release(&manager->start_lock);
     } else {
         ati_child_extra_release(child->extra);
-        (void)refuse(manager, status, call);
     }
     end_start(manager, &has);
     if (!place)

@@ -142,7 +142,7 @@ static bool await_children(at_task_manager *manager, at_deadline deadline, const
         return true;
     if (ati_waiter_wait_cancellable(&wait.waiter, deadline))
         return true;
-    if (ati_cancel_check(call) != AT_OK) {
+    if (ati_is_cancelled(ati_context_current())) {
         (void)ati_cancel(manager->context, AT_CANCEL_PARENT);
         if (ati_waiter_wait(&wait.waiter, deadline))
             return true;
@@ -228,6 +228,12 @@ static void put_extra_away(at_task_manager *manager, ati_child_extra *extra, lef
     *list = extra;
 }
 
+/* That of a submitted child is its future's, and somebody may have taken it. */
+static void *value_of(const ati_child *child) {
+    bool is_lent = child->extra && child->extra->future && child->status == AT_OK;
+    return is_lent ? ati_future_value(child->extra->future) : child->value;
+}
+
 /* Hands over the next `n` outcomes, which are there; under the lock. */
 static void hand_over(at_task_manager *manager, at_outcome *outcomes, size_t n, leftovers *left) {
     manager->given += n;
@@ -244,7 +250,7 @@ static void hand_over(at_task_manager *manager, at_outcome *outcomes, size_t n, 
         if (child->was_refused)
             continue;
         *outcomes++ = (at_outcome){.status = child->status,
-                                   .value = child->value,
+                                   .value = value_of(child),
                                    .error = child->error,
                                    .drop = child->drop};
         put_extra_away(manager, child->extra, left);

@@ -101,15 +101,10 @@ void ati_fire_stop(ati_registration *registration, at_future *of, ati_completion
 
 /* Operations: `cancelled` and a count of references. */
 
-ati_context *ati_context_create(ati_context *parent, const char *name, at_deadline deadline,
-                                const char *log_fields, size_t log_fields_length) {
-    (void)name;
-    (void)deadline;
-    (void)log_fields;
-    (void)log_fields_length;
-    model_check(!parent);
+ati_context *ati_cancel_make_own(ati_frame *frame) {
     ati_context *context = ati_allocate_zeroed(sizeof *context);
     atomic_init(&context->references, 1);
+    frame->own_context = NULL;
     return context;
 }
 
@@ -125,6 +120,12 @@ void ati_context_release(ati_context *context) {
 
 bool ati_cancel(ati_context *context, at_cancel_reason reason) {
     return atomic_exchange_explicit(&context->cancelled, reason, memory_order_relaxed) == 0;
+}
+
+void ati_cancel_take_own(ati_frame *frame, ati_context *context, bool is_asked) {
+    frame->context = context;
+    if (is_asked)
+        (void)ati_cancel(context, AT_CANCEL_EXPLICIT);
 }
 
 /* Only tasks that have begun have one. */

@@ -8,6 +8,7 @@
 #include <asynctools/asynctools.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 TestSuite(keyed_executor_stress, .timeout = 110);
 
@@ -45,6 +46,14 @@ static void *run_item(void *argument) {
     return item;
 }
 
+/* Some are small, and some are not. */
+static at_future *submit_item(const struct starter *starter, int key, struct item *item) {
+    char bytes[sizeof key + 80] = {0};
+    memcpy(bytes, &key, sizeof key);
+    return at_keyed_executor_submit(starter->keyed, bytes, sizeof key + (size_t)(key % 3) * 40,
+                                    run_item, item);
+}
+
 /* The keys change slowly, so that they go and come back. */
 static void *start_all(void *argument) {
     struct starter *starter = argument;
@@ -52,8 +61,7 @@ static void *start_all(void *argument) {
         int key = (i / 40 + i % 3 * starter->thread) % key_count;
         struct item *item = &starter->items[i];
         *item = (struct item){&starter->states[key], starter->thread, i + 1};
-        at_future *future =
-            at_keyed_executor_submit(starter->keyed, &key, sizeof key, run_item, item);
+        at_future *future = submit_item(starter, key, item);
         if (i % 7 == 0)
             at_future_cancel(future);
         if (i % 50 == 0) {
@@ -86,6 +94,45 @@ Test(keyed_executor_stress, many_threads) {
     cr_expect_eq(audit.succeeded, total);
     cr_expect_eq(at_keyed_executor_key_count(keyed), 0);
     at_keyed_executor_destroy(keyed);
+}
+
+enum { flood_keys = 300, flood_rounds = 60 };
+
+static int64_t flood_counts[flood_keys];
+
+static void *count_flood(void *argument) {
+    ++*(int64_t *)argument;
+    return argument;
+}
+
+static int64_t weigh_flood(const void *key, size_t size, void *context) {
+    (void)size;
+    (void)context;
+    return 1 + *(const int *)key % 5;
+}
+
+/* More keys than are kept, of several weights, one after the other and in bursts, while somebody
+ * asks how many there are. */
+Test(keyed_executor_stress, more_keys_than_are_kept) {
+    at_keyed_executor *keyed;
+    at_pool *pool = create_pool(4);
+    at_keyed_executor_options options = {.weight = weigh_flood, .max_running = 3};
+    cr_assert_eq(at_keyed_executor_create(&keyed, pool, &options), AT_OK);
+    for (int round = 0; round < flood_rounds; round++)
+        for (int i = 0; i < flood_keys; i++) {
+            int key = round % 2 ? i : (i / 30 * 30 + i % 7) % flood_keys;
+            at_future_release(
+                at_keyed_executor_submit(keyed, &key, sizeof key, count_flood, &flood_counts[key]));
+            if (i % 100 == 0)
+                cr_expect_leq(at_keyed_executor_key_count(keyed), flood_keys);
+        }
+    cr_expect_eq(destroy_pool(pool).succeeded, flood_rounds * flood_keys);
+    cr_expect_eq(at_keyed_executor_key_count(keyed), 0);
+    at_keyed_executor_destroy(keyed);
+    int64_t total = 0;
+    for (int i = 0; i < flood_keys; i++)
+        total += flood_counts[i];
+    cr_expect_eq(total, flood_rounds * flood_keys);
 }
 
 static at_keyed_executor *shared;

@@ -19,7 +19,7 @@ TestSuite(memory_level, .timeout = 100);
 enum {
     warm_up = 10,
 #ifdef __SANITIZE_THREAD__
-    repetitions = 20,
+    repetitions = 5,
 #else
     repetitions = 100,
 #endif

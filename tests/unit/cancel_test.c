@@ -398,6 +398,28 @@ Test(cancel, a_shutdown_does_not_wait_for_a_callback) {
     fault_check_leaks(before);
 }
 
+/* Rule Z1: when a shutdown has succeeded no task of the pool runs any more, also none that looks.
+ */
+Test(cancel, a_callback_is_not_called_after_a_shutdown) {
+    at_clock *clock = bind_virtual_clock();
+    at_pool *pool = create_pool(1);
+    struct self self = {0};
+    at_future *future = at_pool_submit(pool, leave_callback, &self);
+    wait_value(future);
+    at_future_release(future);
+    cr_assert_eq(at_pool_shutdown(pool, PATIENCE), AT_OK);
+    at_pool_audit_result audit, later;
+    at_pool_audit(pool, &audit);
+    cr_assert_eq(at_sleep(AT_HOURS(2)), AT_OK);
+    at_pool_audit(pool, &later);
+    cr_expect_eq(later.accepted, audit.accepted);
+    cr_expect_eq(self.runs, 0);
+    at_cancel_callback_unregister(&self.callback);
+    at_token_release(self.token);
+    destroy_pool(pool);
+    unbind_virtual_clock(clock);
+}
+
 static void *remove_callback(void *value, void *self) {
     at_cancel_callback_unregister(&((struct self *)self)->callback);
     return value;
@@ -435,7 +457,7 @@ Test(cancel, a_late_task_calls_it) {
     gate_await(&gate, 1);
     at_future *queued = NULL;
     at_deadline deadline = 0;
-    AT_TIMEOUT(scope, AT_MICROSECONDS(100)) {
+    AT_TIMEOUT(scope, AT_MILLISECONDS(200)) {
         deadline = at_token_deadline(at_scope_token(&scope));
         at_cancel_callback_register(&timed.callback, at_scope_token(&scope), count_and_sleep,
                                     &timed);

@@ -221,6 +221,18 @@ Test(clean_up, leaves_a_task_to_the_scope) {
     cr_expect_eq(cleaning.left_ended, AT_SECONDS(5));
 }
 
+/* Also if the scope ends by its deadline, which is nearer than that of the clean-up. */
+Test(clean_up, leaves_a_task_to_the_deadline) {
+    struct cleaning cleaning = {.left = LONG_TIME};
+    attach(&cleaning, NULL, AT_SECONDS(5));
+    cr_assert_eq(at_promise_fail(cleaning.promise, NULL), AT_OK);
+    end(&cleaning, AT_ERROR_FAILED);
+    (void)end_pool();
+    cr_expect_eq(cleaning.ended, AT_SECONDS(4));
+    cr_expect_eq(cleaning.left_slept, AT_ERROR_CANCELLED);
+    cr_expect_eq(cleaning.left_ended, AT_SECONDS(5));
+}
+
 static void *sleep_a_little(void *value) {
     AT_TRY(at_sleep(AT_MILLISECONDS(500)));
     return value;

@@ -11,7 +11,10 @@
 #include <asynctools/sleep.h>
 #include <asynctools/task_manager.h>
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 FAULT_INSTALL;
@@ -571,6 +574,124 @@ Test(task_manager, g2_a_success_that_nobody_wants_decides_nothing) {
     expect_end(future, AT_ERROR_CANCELLED);
     start(manager, fail_io, NULL);
     cr_assert_eq(at_task_manager_join(manager, PATIENCE), AT_ERROR_IO);
+    at_task_manager_destroy(manager);
+    destroy_pool(pool);
+}
+
+struct late_decision {
+    int seen;
+};
+
+static at_task_manager_decision look_late(const at_outcome *outcome, void *context) {
+    struct late_decision *late = context;
+    late->seen = *(const int *)outcome->value;
+    return AT_TASK_MANAGER_GO_ON;
+}
+
+static void *give_number(void *unused) {
+    (void)unused;
+    int *number = malloc(sizeof *number);
+    *number = 42;
+    return at_return(number, free);
+}
+
+/* Nobody can take the value before the callback has seen it; a gather does not lend one that was
+ * taken. */
+Test(task_manager, g2_a_value_is_decided_on_before_it_is_taken) {
+    at_pool *pool = create_pool(2);
+    struct late_decision late = {0};
+    at_task_manager_options options = {.decide = look_late, .context = &late};
+    for (int i = 0; i < 200; i++) {
+        at_task_manager *manager = create_with(pool, &options);
+        at_future *future = at_task_manager_submit(manager, give_number, NULL);
+        void *value;
+        at_drop_fn drop;
+        while (!at_future_is_done(future))
+            sched_yield();
+        cr_assert_eq(at_future_take(future, &value, &drop), AT_OK);
+        cr_expect_eq(late.seen, 42);
+        late.seen = 0;
+        drop(value);
+        at_future_release(future);
+        at_outcome outcome;
+        cr_assert_eq(at_task_manager_gather(manager, &outcome, 1), AT_OK);
+        cr_expect_eq(outcome.status, AT_OK);
+        cr_expect_null(outcome.value);
+        at_outcomes_release(&outcome, 1);
+        at_task_manager_destroy(manager);
+    }
+    destroy_pool(pool);
+}
+
+/* Rule S1: what the manager only queues is refused by a pool that is shut down, too. */
+Test(task_manager, s1_a_closed_pool_refuses_what_would_be_queued) {
+    at_pool *pool = create_pool(1);
+    at_task_manager *manager = create(pool, 1);
+    struct gate gate = GATE_CLOSED;
+    start(manager, gate_pass, &gate);
+    gate_await(&gate, 1);
+    start(manager, give_back, NULL);
+    cr_assert_eq(at_pool_shutdown(pool, at_after(0)), AT_ERROR_TIMED_OUT);
+    cr_expect_eq(at_task_manager_start(manager, give_back, NULL), AT_ERROR_CLOSED);
+    gate_open(&gate);
+    cr_expect_eq(at_task_manager_join(manager, PATIENCE), AT_OK);
+    at_task_manager_counts counts;
+    at_task_manager_count(manager, &counts);
+    cr_expect_eq(counts.succeeded, 2);
+    at_error_clear();
+    at_task_manager_destroy(manager);
+    destroy_pool(pool);
+}
+
+/* A start that finds its pool full leaves nothing behind, though its child was written already. */
+Test(task_manager, s1_a_full_pool_refuses) {
+    at_pool *pool;
+    at_pool_options bounded = {.thread_count = 1, .queue_bound = 1};
+    cr_assert_eq(at_pool_create(&pool, &bounded), AT_OK);
+    struct gate gate = GATE_CLOSED;
+    cr_assert_eq(at_pool_start(pool, gate_pass, &gate), AT_OK);
+    gate_await(&gate, 1);
+    cr_assert_eq(at_pool_start(pool, give_back, NULL), AT_OK);
+    at_task_manager *manager = create(pool, 4);
+    cr_assert_eq(at_task_manager_start(manager, give_back, NULL), AT_ERROR_FULL);
+    struct fault_usage before = fault_usage();
+    for (int i = 0; i < 1000; i++)
+        cr_assert_eq(at_task_manager_start(manager, give_back, NULL), AT_ERROR_FULL);
+    cr_expect_leq(fault_usage().bytes, before.bytes);
+    at_task_manager_counts counts;
+    at_task_manager_count(manager, &counts);
+    cr_expect_eq(counts.started, 0);
+    cr_expect_eq(counts.running, 0);
+    at_error_clear();
+    gate_open(&gate);
+    cr_expect_eq(at_task_manager_join(manager, PATIENCE), AT_OK);
+    at_task_manager_destroy(manager);
+    destroy_pool(pool);
+}
+
+static void *open_gate(void *gate) {
+    gate_open(gate);
+    return NULL;
+}
+
+/* Rule H0: a join that succeeds leaves the error slot alone, also in a scope that is over. */
+Test(task_manager, h0_a_join_that_succeeds_writes_no_error) {
+    at_pool *pool = create_pool(1);
+    at_task_manager *manager = create(pool, 1);
+    struct gate gate = GATE_CLOSED;
+    start(manager, gate_pass, &gate);
+    gate_await(&gate, 1);
+    at_scope scope;
+    at_scope_begin(&scope, NULL);
+    at_token *token = at_scope_token(&scope);
+    (void)at_token_cancel(token);
+    pthread_t opener;
+    cr_assert_eq(pthread_create(&opener, NULL, open_gate, &gate), 0);
+    cr_expect_eq(at_task_manager_join(manager, PATIENCE), AT_OK);
+    cr_expect_null(at_error_last());
+    pthread_join(opener, NULL);
+    (void)at_scope_end(&scope);
+    at_error_clear();
     at_task_manager_destroy(manager);
     destroy_pool(pool);
 }
