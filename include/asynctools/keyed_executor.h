@@ -27,7 +27,7 @@ typedef int64_t (*at_key_weight_fn)(const void *key, size_t key_size, void *cont
 /* Zero is the default for each member; NULL options are all defaults. */
 typedef struct at_keyed_executor_options {
     int64_t max_per_key;         /* tasks of one key that run at the same time; default: 1; more,
-                                    or AT_UNLIMITED, and they still begin in order */
+                                    or AT_UNLIMITED, and they are still taken in order */
     int64_t max_running;         /* tasks of all keys that run at the same time, those that wait
                                     included, but for those that wait for tasks of this executor
                                     which have not begun: they lend their places for that time.

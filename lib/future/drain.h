@@ -20,6 +20,8 @@ typedef struct ati_drain {
 /* A node that is taken next, and what lies before it in the object that it belongs to, which
  * another CPU has written. NULL is allowed. */
 static inline void ati_prefetch_node(const ati_task_node *node) {
+    if (!node)
+        return;
     __builtin_prefetch(node, 1);
     __builtin_prefetch((const char *)node - ATI_CACHE_LINE, 1);
 }

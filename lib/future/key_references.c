@@ -79,6 +79,9 @@ void ati_keyed_let_go(at_keyed_executor *keyed, const ati_key_list *list) {
     }
     bool is_empty = removed > 0 && keyed->table.count == 0;
     size_t wanted_size = removed > 0 ? ati_key_table_wanted_size(&keyed->table) : 0;
+    /* The table keeps the executor while it has keys; these may go as soon as it is unlocked. */
+    if (wanted_size > 0 && !is_empty)
+        atomic_fetch_add_explicit(&keyed->references, 1, memory_order_relaxed);
     ati_lock_release(&keyed->table_lock);
     ati_keyed_fit_table(keyed, wanted_size);
     while (unused) {
@@ -86,7 +89,7 @@ void ati_keyed_let_go(at_keyed_executor *keyed, const ati_key_list *list) {
         unused = key->next_of_bucket;
         ati_release(key, ati_key_size_of(key->size));
     }
-    if (is_empty)
+    if (is_empty || wanted_size > 0)
         ati_keyed_release(keyed);
 }
 

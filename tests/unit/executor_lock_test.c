@@ -28,9 +28,21 @@ static void ask(void) {
     }
 }
 
+static _Thread_local bool is_held;
+static struct gate held = GATE_CLOSED;
+
+/* The first allocation of a thread that is held waits until it is let go on. */
+static void hold(void) {
+    if (!is_held)
+        return;
+    is_held = false;
+    gate_pass(&held);
+}
+
 static void *allocate(void *context, size_t size, size_t alignment) {
     (void)context;
     ask();
+    hold();
     return aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
 }
 
@@ -107,4 +119,43 @@ Test(executor_lock, task_pool) {
     at_task_pool_destroy(workers);
     destroy_pool(pool);
     at_error_clear();
+}
+
+struct ending {
+    at_future **futures;
+    int next;
+};
+
+static void *release_until_held(void *context) {
+    struct ending *ending = context;
+    is_held = true;
+    while (is_held)
+        at_future_release(ending->futures[ending->next++]);
+    return NULL;
+}
+
+/* Only futures keep the executor, and the last go while its table shrinks for one of them. */
+Test(executor_lock, the_end_of_a_keyed_executor) {
+    enum { keys = 500 };
+    at_future *futures[keys];
+    struct tally tally = {0};
+    struct ending ending = {.futures = futures};
+    pthread_t thread;
+    at_keyed_executor *ended;
+    install();
+    at_pool *pool = create_pool(1);
+    cr_assert_eq(at_keyed_executor_create(&ended, pool, NULL), AT_OK);
+    for (int i = 0; i < keys; i++)
+        futures[i] = at_keyed_executor_submit(ended, &i, sizeof i, tally_run, &tally);
+    cr_assert_eq(at_pool_shutdown(pool, PATIENCE), AT_OK);
+    cr_expect_eq(at_keyed_executor_key_count(ended), keys);
+    at_keyed_executor_destroy(ended);
+    cr_assert_eq(pthread_create(&thread, NULL, release_until_held, &ending), 0);
+    gate_await(&held, 1);
+    for (int i = ending.next; i < keys; i++)
+        at_future_release(futures[i]);
+    gate_open(&held);
+    pthread_join(thread, NULL);
+    cr_expect_eq(tally_runs(&tally), keys);
+    destroy_pool(pool);
 }
