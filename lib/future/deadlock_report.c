@@ -17,8 +17,10 @@ static void end_line(ati_naming *named) {
 
 void ati_naming_add(ati_naming *named, const at_future *task) {
     const char *name = ati_future_task_name(task);
+    if (!*name)
+        name = task->kind == ATI_FUTURE_COMBINED ? "at_future_all" : "unnamed";
     int length = snprintf(named->line + named->length, name_room, "%s%s",
-                          named->next > named->first ? " -> " : "", *name ? name : "at_future_all");
+                          named->next > named->first ? " -> " : "", name);
     named->length += (size_t)(length < name_room ? length : name_room - 1);
     named->next++;
     if (named->next == named->total || named->length + name_room > ATI_NAMING_ROOM)
