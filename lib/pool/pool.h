@@ -62,8 +62,10 @@ struct at_pool {
     _Alignas(ATI_CACHE_LINE) _Atomic int64_t references;
 
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t state; /* ati_pool_state; set before a settle */
-    _Atomic bool has_rested; /* since it is to end: what is only to look starts no task any more */
-    _Atomic bool ending;     /* the workers' threads are to end */
+    /* It is to end, and all was at rest: what is only to look starts no task any more. Set under
+     * idle.lock; who reads it has got up under that. */
+    _Atomic bool has_rested;
+    _Atomic bool ending;                /* the workers' threads are to end */
     _Atomic uint32_t worker_count;      /* places of `workers` that are filled */
     _Atomic uint64_t bounded_count;     /* tasks queued from outside, if there is a bound */
     _Atomic uint64_t cancelled_outside; /* queued tasks, by whatever thread; they are claimed too */

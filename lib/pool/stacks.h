@@ -46,7 +46,8 @@ typedef struct ati_stacks {
     uint32_t slab_count;          /* mapped */
     _Atomic uint32_t spent_count; /* given back, their memory to be returned; written under lock */
     _Atomic int64_t spent_at;     /* ati_coarse_ns() when the last of them was; the same */
-    _Atomic bool is_watched;      /* a worker that sleeps gets up to return their memory */
+    _Atomic bool is_watched;      /* a worker that sleeps gets up to return their memory: set and
+                                     cleared by that one */
     ati_stack_slab *partial;      /* slabs with some cold or spent stacks and some others */
     ati_stack_slab *full;         /* slabs without */
     ati_stack_slab *unused;       /* one slab with cold stacks only, or NULL */

@@ -43,8 +43,6 @@ enum {
     linger_least = 4, /* children that a place was that of before it lingers */
 };
 
-static void *run_place(void *argument);
-
 static const char *name_of(const ati_child *child) {
     return child->extra ? child->extra->name : NULL;
 }

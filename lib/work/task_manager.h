@@ -106,6 +106,8 @@ struct at_task_manager {
     uint64_t failed;
     uint64_t cancelled;
 
+    /* Guarded by `lock` too, but for first_chunk: the first start writes it, and from the end of
+     * the last child on who gathers. */
     _Alignas(ATI_CACHE_LINE) ati_child_chunk *first_chunk; /* if outcomes are kept */
     uint32_t gathered;                 /* children at the beginning of the first chunk */
     uint64_t given;                    /* outcomes that somebody has got */
@@ -115,7 +117,7 @@ struct at_task_manager {
     at_error *others[ATI_OTHER_LIMIT]; /* owned */
     size_t other_count;
     uint64_t others_dropped;
-    _Atomic(ati_child_chunk *) spare; /* an empty chunk, or NULL */
+    _Atomic(ati_child_chunk *) spare; /* an empty chunk, or NULL; exchanged, under no lock */
 };
 
 /* Whether the running code belongs to a child. */

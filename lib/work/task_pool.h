@@ -113,10 +113,11 @@ struct at_task_pool {
     ati_task_pool_ends ends_here; /* of items that no task has run */
 
     /* The end that is taken from. */
-    _Alignas(ATI_CACHE_LINE) ati_lock lock; /* guards what follows; nothing nests in it */
-    bool is_awaited;                        /* submits wait for room */
-    uint64_t seen;                          /* what `pushed` was at the last look */
-    _Atomic uint64_t taken;          /* items ever taken out of the ring; read by who pushes */
+    _Alignas(ATI_CACHE_LINE)
+        ati_lock lock;      /* guards what follows; only the wake of a waiting submit nests in it */
+    bool is_awaited;        /* submits wait for room */
+    uint64_t seen;          /* what `pushed` was at the last look */
+    _Atomic uint64_t taken; /* items ever taken out of the ring; read by who pushes */
     ati_task_pool_ends ends;         /* of the others */
     _Atomic(ati_kept_chunk *) spare; /* an empty one, or NULL */
 };

@@ -111,15 +111,6 @@ static int run_inline_bug(bool in_a_map) {
     return 0;
 }
 
-static void check_bug(const char *name, const char *sentence) {
-    char said[4096];
-    int status = apart_run(name, said, sizeof said);
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !strstr(said, sentence)) {
-        fprintf(stderr, "%s: status %x, said: %s\n", name, (unsigned)status, said);
-        plain_check(false);
-    }
-}
-
 static void *wait_long(void *unused) {
     AT_TRY(at_sleep(AT_SECONDS(1000)));
     return unused;
@@ -190,11 +181,14 @@ int main(int count, char **arguments) {
                : strcmp(arguments[1], "inline") == 0   ? run_inline_bug(false)
                : strcmp(arguments[1], "map") == 0      ? run_inline_bug(true)
                                                        : run_bug();
-    check_bug("task pool", "at_task_pool_destroy: called by an item of this task pool");
-    check_bug("executor", "at_concurrent_executor_destroy: called by an item of this executor");
-    check_bug("progress", "at_concurrent_executor_destroy: called by an item of this executor");
-    check_bug("inline", "at_task_pool_destroy: items are left, and an inline continuation may not");
-    check_bug("map", "at_concurrent_executor_destroy: maps are in progress, and an inline");
+    apart_check_abort("task pool", "at_task_pool_destroy: called by an item of this task pool");
+    apart_check_abort("executor",
+                      "at_concurrent_executor_destroy: called by an item of this executor");
+    apart_check_abort("progress",
+                      "at_concurrent_executor_destroy: called by an item of this executor");
+    apart_check_abort("inline",
+                      "at_task_pool_destroy: items are left, and an inline continuation may not");
+    apart_check_abort("map", "at_concurrent_executor_destroy: maps are in progress, and an inline");
     check_process_fork();
     return 0;
 }

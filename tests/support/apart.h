@@ -6,7 +6,10 @@
 
 #include "support/plain.h"
 
+#include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
+#include <string.h>
 #include <sys/wait.h>
 
 /* Reads what a child writes until it ends, and gives how it ended. Closes `from`. */
@@ -39,6 +42,16 @@ static inline int apart_run(const char *name, char *output, size_t capacity) {
     posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
     return apart_collect(child, ends[0], output, capacity);
+}
+
+/* The same, and the child aborts and says `sentence`. */
+static inline void apart_check_abort(const char *name, const char *sentence) {
+    char said[4096];
+    int status = apart_run(name, said, sizeof said);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !strstr(said, sentence)) {
+        fprintf(stderr, "%s: status %x, said: %s\n", name, (unsigned)status, said);
+        plain_check(false);
+    }
 }
 
 #endif
