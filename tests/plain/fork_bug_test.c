@@ -49,9 +49,9 @@ static void *leave_unjoined(void *unused) {
 
 static void *join_above_an_unjoined(void *unused) {
     at_fork fork;
-    at_fork_start(&fork, leave_unjoined, unused);
+    at_fork_start(&fork, give, unused);
     leave_unjoined(unused);
-    at_fork_join(&fork, leave_unjoined);
+    at_fork_join(&fork, give);
     return unused;
 }
 
