@@ -16,11 +16,12 @@ enum {
 };
 
 ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int64_t time) {
+    const ati_context *context = ati_context_current();
     ati_line_head head = {
         .time = time,
         .logger_member = logger ? logger->name_member : "",
         .logger_member_length = logger ? logger->name_member_length : 0,
-        .context = ati_context_current(),
+        .operation = context ? context->operation : NULL,
         .thread = thread,
     };
     return head;

@@ -81,7 +81,7 @@ static void create_context(at_scope *scope, const at_scope_options *options) {
         deadline = token->deadline;
     ati_context *inner = options->is_shielded ? NULL : find_inner(outer, token);
     ati_context *parent = inner ? inner : outer;
-    scope->context = ati_context_create_scope(parent, parent ? parent->name : "", deadline,
+    scope->context = ati_context_create_scope(parent, deadline,
                                               (options->is_shielded ? ATI_CONTEXT_SHIELDED : 0) |
                                                   (is_foreign ? ATI_CONTEXT_FOREIGN : 0));
     if (scope->context && token && !inner && !join_token(scope, token)) {
@@ -158,7 +158,7 @@ bool at_is_cancelled(void) {
 at_status at_token_create(at_token **token, at_token *parent) {
     ATI_CALLER_CHECK(token, "at_token_create", "`token` is NULL");
     ati_context *outer = parent ? context_of(parent) : ati_context_own();
-    ati_context *context = ati_context_create(outer, outer ? outer->name : "", AT_FOREVER, NULL, 0);
+    ati_context *context = ati_context_create_scope(outer, AT_FOREVER, 0);
     if (!context)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_token_create: out of memory");
     *token = token_of(context);
