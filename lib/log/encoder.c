@@ -19,20 +19,19 @@ enum {
 static const ati_member_key event_key = {"event", 5};
 static const ati_member_key operation_key = {"operation", 9};
 
-/* A scope has the name of what is around it; one in a plain thread, of nothing, has none. */
-static void put_operation(ati_members *body, const ati_context *context) {
+static void put_operation(ati_members *body, const ati_context *operation) {
     char *to = body->at;
-    if (*context->name) {
+    if (*operation->name) {
         to = ATI_PUT_LITERAL(to, ",\"operation\":\"");
-        if (!ati_put_text(&to, operation_max, context->name, strlen(context->name)))
+        if (!ati_put_text(&to, operation_max, operation->name, strlen(operation->name)))
             ati_members_note_cut(body, operation_key);
         *to++ = '"';
     }
     to = ATI_PUT_LITERAL(to, ",\"operation_id\":\"");
-    to = ati_number_hex(to, context->id);
+    to = ati_number_hex(to, operation->id);
     to = ATI_PUT_LITERAL(to, "\",\"trace_id\":\"");
-    to = ati_number_hex(to, context->trace_id[0]);
-    to = ati_number_hex(to, context->trace_id[1]);
+    to = ati_number_hex(to, operation->trace_id[0]);
+    to = ati_number_hex(to, operation->trace_id[1]);
     *to++ = '"';
     body->at = to;
 }
@@ -54,8 +53,8 @@ static void put_head(ati_members *body, const ati_line_head *head, const at_log_
         ati_members_note_cut(body, event_key);
     *to++ = '"';
     body->at = ati_put(to, head->logger_member, head->logger_member_length);
-    if (head->context)
-        put_operation(body, head->context);
+    if (head->operation)
+        put_operation(body, head->operation);
 }
 
 static char *put_tail(char *to, const ati_line_head *head, const at_log_line *line,
@@ -85,9 +84,9 @@ size_t ati_line_encode(char *buffer, const ati_line_head *head, const at_log_lin
     ati_members_init(&body, buffer, ATI_LINE_MAX - tail_room);
     put_head(&body, head, line);
     ati_members_keep_room(&body, line->fields, line->field_count);
-    if (head->context && head->context->log_fields_length > 0)
-        ati_members_add_encoded(
-            &body, (ati_member_text){head->context->log_fields, head->context->log_fields_length});
+    if (head->operation && head->operation->log_fields_length > 0)
+        ati_members_add_encoded(&body, (ati_member_text){head->operation->log_fields,
+                                                         head->operation->log_fields_length});
     if (head->logger_fields.length > 0)
         ati_members_add_encoded(&body, head->logger_fields);
     if (head->members.length > 0)
