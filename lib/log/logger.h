@@ -5,12 +5,36 @@
 /* The handle that callers have of a logger, and the way of a line from it. */
 #include "log/core.h"
 
+/* The loggers of one core are a tree: the root owns the core, each owns its children. */
 struct at_logger {
     struct at_inline_logger inline_part; /* the level */
     ati_log_core *core;
+    char *name_member; /* ,"logger":"name", in `bytes` */
     size_t name_member_length;
-    char *name_member; /* ,"logger":"name" */
+
+    /* Written by create. */
+    at_logger *parent; /* NULL: the root */
+    const char *name;  /* with those of the parents, in `bytes` */
+    size_t name_length;
+    size_t size; /* of this allocation */
+
+    /* Guarded by the registry's lock. */
+    at_logger *first_child;
+    at_logger *next_sibling;
+    at_logger *previous_sibling;
+    at_log_level own_level; /* AT_LOG_DEFAULT: that of the parent */
+
+    char bytes[];
 };
+
+/* -- level.c: which lines a logger writes -- */
+
+/* Works out the levels of `top` and of all below it; under the registry's lock. */
+void ati_logger_set_levels(at_logger *top);
+
+/* The logger behind `at` in the tree below `top`, parents first; NULL: there is none. Under the
+ * registry's lock. */
+at_logger *ati_logger_next(const at_logger *at, const at_logger *top);
 
 /* -- write.c, direct.c: the way of a line -- */
 

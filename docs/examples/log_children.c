@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* A logger for each part of a program, all with one thread and one file. */
+#include <asynctools/asynctools.h>
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void expect(bool holds, const char *what) {
+    if (!holds) {
+        fprintf(stderr, "expected: %s\n", what);
+        exit(1);
+    }
+}
+
+/* A logger for a part of `parent`. */
+static at_logger *create_part(at_logger *parent, const char *name) {
+    const at_logger_child_options options = {.name = name};
+    at_logger *part;
+    expect(at_logger_create_child(&part, parent, &options) == AT_OK, name);
+    return part;
+}
+
+int main(void) {
+    at_logger *shop;
+    const at_logger_options options = {.name = "shop", .memory_bytes = 65536};
+    expect(at_logger_create(&shop, &options) == AT_OK, "a logger");
+    at_logger *orders = create_part(shop, "orders");
+    at_logger *http = create_part(shop, "http");
+    at_logger *client = create_part(http, "client");
+
+    /* A child has the level of its parent, until it gets one of its own. */
+    expect(at_logger_set_level(http, AT_LOG_DEBUG) == AT_OK, "a level for http");
+    at_log_debug(orders, "order.read"); /* not written */
+    at_log_debug(client, "http_request.sent", at_kv("bytes", 512));
+    at_log_info(orders, "order.placed", at_kv("items", 3));
+
+    /* A part that ends before the program takes its logger with it. */
+    at_logger_destroy(http); /* and with it `client` */
+
+    char *lines;
+    expect(at_logger_flush(shop, at_after(AT_SECONDS(30))) == AT_OK, "all lines written");
+    expect(at_logger_memory_lines(shop, &lines) == AT_OK, "the lines");
+    fputs(lines, stdout);
+    expect(strstr(lines, "\"logger\":\"shop.http.client\""), "the name of the client");
+    expect(!strstr(lines, "order.read"), "no line below the level");
+    at_logger_memory_release(lines);
+    at_logger_destroy(shop); /* and with it `orders` */
+    return 0;
+}
