@@ -36,6 +36,14 @@ int main(void) {
     at_log_debug(client, "http_request.sent", at_kv("bytes", 512));
     at_log_info(orders, "order.placed", at_kv("items", 3));
 
+    /* Levels by name, as they may come from a configuration: the longest name that fits decides. */
+    expect(at_logger_set_levels(shop, "warn,shop.http=debug,shop.http.client=off") == AT_OK,
+           "levels by name");
+    at_log_info(orders, "order.paid");           /* below warn */
+    at_log_debug(http, "http_request.received"); /* written */
+    at_log_error(client, "http_request.failed"); /* off */
+    expect(at_logger_level(orders) == AT_LOG_WARN, "the level of all others");
+
     /* A part that ends before the program takes its logger with it. */
     at_logger_destroy(http); /* and with it `client` */
 
@@ -45,6 +53,8 @@ int main(void) {
     fputs(lines, stdout);
     expect(strstr(lines, "\"logger\":\"shop.http.client\""), "the name of the client");
     expect(!strstr(lines, "order.read"), "no line below the level");
+    expect(strstr(lines, "http_request.received") && !strstr(lines, "http_request.failed"),
+           "levels by name");
     at_logger_memory_release(lines);
     at_logger_destroy(shop); /* and with it `orders` */
     return 0;

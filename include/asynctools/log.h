@@ -51,6 +51,7 @@ typedef struct at_logger_options {
                                64 KiB */
     int64_t max_ring_bytes; /* of all rings, at most 1 GiB; further threads share one ring;
                                AT_NONE: all do; default: 32 MiB */
+    const char *levels;     /* copied: see at_logger_set_levels; default: none */
     uint64_t reserved[4];
 } at_logger_options;
 
@@ -67,8 +68,8 @@ AT_API AT_NODISCARD at_status at_logger_create(at_logger **logger,
 typedef struct at_logger_child_options {
     const char *name;   /* copied, joined to the parent's name by a dot, 128 bytes at most together;
                            default: the parent's name */
-    at_log_level level; /* the lowest level that is written; default: that of the parent, also when
-                           it changes */
+    at_log_level level; /* the lowest level that is written, unless one by name is set; default:
+                           that of the parent, also when it changes */
     uint64_t reserved[4];
 } at_logger_child_options;
 
@@ -101,6 +102,17 @@ AT_API AT_NODISCARD at_status at_logger_flush(at_logger *logger, at_deadline dea
  *  Threads:   any.      Blocks: never.
  *  Errors:    AT_ERROR_INVALID. */
 AT_API AT_NODISCARD at_status at_logger_set_level(at_logger *logger, at_log_level level);
+
+/** Sets levels by the names of loggers, for all that share the sinks of `logger`, also for those
+ *  that are yet to be created: "info,http=debug,http.client=off". A level alone counts for every
+ *  logger, name=level for the logger of this name and those below it; of several the one with the
+ *  longest name decides, of equals the last. Where none applies, levels are those of the options.
+ *  What was set before by this call and at_logger_set_level counts no more; a later
+ *  at_logger_set_level counts as if it were part of the text.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: copies `levels`; NULL and "" take back what was set.
+ *  Errors:    AT_ERROR_INVALID (names the part), AT_ERROR_NO_MEMORY: nothing has changed. */
+AT_API AT_NODISCARD at_status at_logger_set_levels(at_logger *logger, const char *levels);
 
 /** Gives the lowest level that is written.
  *  Threads:   any.      Blocks: never. */

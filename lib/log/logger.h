@@ -22,14 +22,17 @@ struct at_logger {
     at_logger *first_child;
     at_logger *next_sibling;
     at_logger *previous_sibling;
-    at_log_level own_level; /* AT_LOG_DEFAULT: that of the parent */
+    at_log_level own_level;    /* AT_LOG_DEFAULT: none */
+    bool own_is_newer;         /* than the rules: set by at_logger_set_level */
+    const at_logger *by_own;   /* itself or the nearest above it that has a level of its own */
+    const at_logger *by_newer; /* the same, newer than the rules */
 
     char bytes[];
 };
 
 /* -- level.c: which lines a logger writes -- */
 
-/* Works out the levels of `top` and of all below it; under the registry's lock. */
+/* Works out anew the levels of `top` and of all below it; under the registry's lock. */
 void ati_logger_set_levels(at_logger *top);
 
 /* The logger behind `at` in the tree below `top`, parents first; NULL: there is none. Under the

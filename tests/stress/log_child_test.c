@@ -56,7 +56,8 @@ static void *change_levels(void *unused) {
     for (unsigned round = 0; !atomic_load(&stop); round++) {
         at_log_level level = round % 2 ? AT_LOG_INFO : AT_LOG_WARN;
         at_logger *logger = round % 5 ? kept[round % kept_count] : root;
-        if (at_logger_set_level(logger, round % 7 ? level : AT_LOG_DEFAULT) != AT_OK)
+        if (at_logger_set_level(logger, round % 7 ? level : AT_LOG_DEFAULT) != AT_OK ||
+            at_logger_set_levels(logger, round % 3 ? "warn,r.o=info" : NULL) != AT_OK)
             atomic_fetch_add(&failures, 1);
     }
     return NULL;
@@ -95,6 +96,7 @@ Test(log_child_stress, loggers_come_and_go_while_levels_change) {
     atomic_store(&stop, true);
     pthread_join(changer, NULL);
     cr_expect_eq(atomic_load(&failures), 0);
+    cr_expect_eq(at_logger_set_levels(root, NULL), AT_OK);
     for (size_t i = 0; i < kept_count; i++)
         cr_expect_eq(at_logger_set_level(kept[i], AT_LOG_DEFAULT), AT_OK);
     cr_expect_eq(at_logger_set_level(root, AT_LOG_DEBUG), AT_OK);
