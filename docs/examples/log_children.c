@@ -44,6 +44,14 @@ int main(void) {
     at_log_error(client, "http_request.failed"); /* off */
     expect(at_logger_level(orders) == AT_LOG_WARN, "the level of all others");
 
+    /* What all lines of a connection have is encoded once. */
+    const at_field of_connection[] = {at_kv("connection", 17), at_kv("peer", "10.0.0.7")};
+    const at_logger_child_options with_fields = {.fields = of_connection, .field_count = 2};
+    at_logger *connection;
+    expect(at_logger_create_child(&connection, http, &with_fields) == AT_OK, "its logger");
+    at_log_info(connection, "connection.opened", at_kv("port", 443));
+    at_logger_destroy(connection);
+
     /* A part that ends before the program takes its logger with it. */
     at_logger_destroy(http); /* and with it `client` */
 
@@ -55,6 +63,7 @@ int main(void) {
     expect(!strstr(lines, "order.read"), "no line below the level");
     expect(strstr(lines, "http_request.received") && !strstr(lines, "http_request.failed"),
            "levels by name");
+    expect(strstr(lines, "\"connection\":17,\"peer\":\"10.0.0.7\",\"port\":443"), "its fields");
     at_logger_memory_release(lines);
     at_logger_destroy(shop); /* and with it `orders` */
     return 0;

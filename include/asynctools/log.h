@@ -70,6 +70,9 @@ typedef struct at_logger_child_options {
                            default: the parent's name */
     at_log_level level; /* the lowest level that is written, unless one by name is set; default:
                            that of the parent, also when it changes */
+    const at_field *fields; /* `field_count` of them, copied, which all its lines and those of its
+                               children have; together at most 2 KiB, then cut; default: none */
+    int64_t field_count;
     uint64_t reserved[4];
 } at_logger_child_options;
 

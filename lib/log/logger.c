@@ -9,40 +9,72 @@
 #include <string.h>
 
 enum {
-    name_max = 128,  /* of a child, with those of its parents */
-    name_room = 160, /* for ,"logger":"name" */
+    name_max = 128,    /* of a child, with those of its parents */
+    name_room = 160,   /* for ,"logger":"name" */
+    fields_max = 2048, /* of a child, with those of its parents, encoded */
 };
 
 static _Atomic(at_logger *) default_logger;
 
 /* -- Create -- */
 
+/* What a logger is made of. */
+typedef struct parts {
+    at_logger *parent;
+    const char *name; /* NULL: that of the parent */
+    at_log_level level;
+    ati_member_text fields; /* encoded, those of the parent too */
+    ati_cut_keys cut;
+} parts;
+
+/* Copies `size` bytes to *at, and moves *at behind them. */
+static char *copy(char **at, const char *bytes, size_t size) {
+    char *to = *at;
+    if (size > 0)
+        memcpy(to, bytes, size);
+    *at = to + size;
+    return to;
+}
+
+/* Writes the name, behind that of the parent. */
+static void set_name(at_logger *made, const parts *of, char **at) {
+    const at_logger *parent = of->parent;
+    made->name = *at;
+    if (parent)
+        copy(at, parent->name, parent->name_length);
+    if (of->name && parent && parent->name_length > 0)
+        copy(at, ".", 1);
+    if (of->name)
+        copy(at, of->name, strlen(of->name));
+    made->name_length = (size_t)(*at - made->name);
+    copy(at, "", 1);
+    made->name_member.bytes = *at;
+    if (of->name || (parent && parent->name_member.length > 0))
+        made->name_member.length = ati_line_encode_member(*at, name_room, "logger", made->name);
+    *at += made->name_member.length;
+}
+
 /* A logger that is in no tree yet. NULL: no memory. */
-static at_logger *make(at_logger *parent, const char *name, at_log_level level) {
-    size_t prefix = parent ? parent->name_length : 0;
-    size_t dot = prefix > 0 && name;
-    size_t length = name ? strlen(name) : 0;
-    size_t name_size = prefix + dot + length + 1;
-    size_t size = sizeof(at_logger) + name_size + name_room;
+static at_logger *make(const parts *of) {
+    size_t name_size = (of->parent ? of->parent->name_length : 0) + 1 +
+                       (of->name ? strlen(of->name) : 0) + 1 + name_room;
+    size_t size = sizeof(at_logger) + sizeof(ati_cut_keys) + name_size + of->fields.length +
+                  of->cut.keys.length;
     at_logger *made = ati_allocate_aligned(size, ATI_CACHE_LINE);
     if (!made)
         return NULL;
-    memset(made, 0, size);
+    memset(made, 0, sizeof *made);
     made->size = size;
-    made->parent = parent;
-    made->own_level = level;
-    made->name = made->bytes;
-    made->name_length = name_size - 1;
-    if (prefix > 0)
-        memcpy(made->bytes, parent->name, prefix);
-    if (dot)
-        made->bytes[prefix] = '.';
-    if (name)
-        memcpy(made->bytes + prefix + dot, name, length);
-    made->name_member = made->bytes + name_size;
-    if (name || (parent && parent->name_member_length > 0))
-        made->name_member_length =
-            ati_line_encode_member(made->name_member, name_room, "logger", made->name);
+    made->parent = of->parent;
+    made->own_level = of->level;
+    char *at = made->bytes;
+    if (of->cut.count > 0) {
+        made->cut = (ati_cut_keys *)copy(&at, (const char *)&of->cut, sizeof of->cut);
+        made->cut->keys.bytes = copy(&at, of->cut.keys.bytes, of->cut.keys.length);
+    }
+    set_name(made, of, &at);
+    made->fields.bytes = copy(&at, of->fields.bytes, of->fields.length);
+    made->fields.length = of->fields.length;
     return made;
 }
 
@@ -57,7 +89,7 @@ at_status at_logger_create(at_logger **logger, const at_logger_options *options)
         return status;
     if (!ati_log_process_prepare())
         return ati_fail(AT_ERROR_SYSTEM, "at_logger_create: no thread-local storage is left");
-    at_logger *made = make(NULL, options->name, options->level);
+    at_logger *made = make(&(parts){.name = options->name, .level = options->level});
     if (!made)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_logger_create: no memory for a logger");
     status = ati_log_core_create(&made->core, options);
@@ -85,9 +117,34 @@ static at_status check_child_options(const at_logger *parent,
     if (options->level < AT_LOG_DEFAULT || options->level > AT_LOG_OFF)
         return ati_fail(AT_ERROR_INVALID, "at_logger_create_child: `level` %d is not a level",
                         (int)options->level);
+    if (options->field_count < 0 || (options->field_count > 0 && !options->fields))
+        return ati_fail(AT_ERROR_INVALID,
+                        "at_logger_create_child: `field_count` is not the number of `fields`");
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         return ati_fail(AT_ERROR_INVALID, "at_logger_create_child: `reserved` is not zero");
     return AT_OK;
+}
+
+/* NULL: no memory. */
+static at_logger *make_child(at_logger *parent, const at_logger_child_options *options) {
+    char buffer[fields_max + ATI_KEY_SUFFIX_ROOM];
+    ati_members members;
+    ati_members_init(&members, buffer, sizeof buffer);
+    if (parent->fields.length > 0)
+        ati_members_add_encoded(&members, parent->fields);
+    members.limit -= ATI_KEY_SUFFIX_ROOM; /* which the parent's fields must have, to fit again */
+    if (parent->cut)
+        ati_members_note_cut_keys(&members, parent->cut);
+    ati_members_keep_room(&members, options->fields, (size_t)options->field_count);
+    ati_members_add(&members, options->fields, (size_t)options->field_count);
+    const parts of = {
+        .parent = parent,
+        .name = options->name,
+        .level = options->level,
+        .fields = {buffer, (size_t)(members.at - buffer)},
+        .cut = ati_members_cut_keys(&members),
+    };
+    return make(&of);
 }
 
 static void enter_tree(at_logger *child) {
@@ -111,7 +168,7 @@ at_status at_logger_create_child(at_logger **child, at_logger *parent,
     at_status status = check_child_options(parent, options);
     if (status != AT_OK)
         return status;
-    at_logger *made = make(parent, options->name, options->level);
+    at_logger *made = make_child(parent, options);
     if (!made)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_logger_create_child: no memory for a logger");
     made->core = parent->core;

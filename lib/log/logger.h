@@ -8,13 +8,14 @@
 /* The loggers of one core are a tree: the root owns the core, each owns its children. */
 struct at_logger {
     struct at_inline_logger inline_part; /* the level */
-    ati_log_core *core;
-    char *name_member; /* ,"logger":"name", in `bytes` */
-    size_t name_member_length;
 
     /* Written by create. */
-    at_logger *parent; /* NULL: the root */
-    const char *name;  /* with those of the parents, in `bytes` */
+    ati_log_core *core;
+    ati_member_text name_member; /* ,"logger":"name", in `bytes` */
+    ati_member_text fields;      /* those of all lines, encoded, also the parent's; in `bytes` */
+    ati_cut_keys *cut;           /* of `fields`; in `bytes`; NULL: nothing */
+    at_logger *parent;           /* NULL: the root */
+    const char *name;            /* with those of the parents, in `bytes` */
     size_t name_length;
     size_t size; /* of this allocation */
 
@@ -27,7 +28,7 @@ struct at_logger {
     const at_logger *by_own;   /* itself or the nearest above it that has a level of its own */
     const at_logger *by_newer; /* the same, newer than the rules */
 
-    char bytes[];
+    _Alignas(8) char bytes[];
 };
 
 /* -- level.c: which lines a logger writes -- */

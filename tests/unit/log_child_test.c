@@ -6,6 +6,8 @@
 #include <asynctools/log.h>
 
 #include <jansson.h>
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static at_logger *create(const char *name) {
@@ -105,6 +107,8 @@ Test(log_child, bad_options_are_refused_by_name) {
         {{.name = name}, "name"},
         {{.level = (at_log_level)-1}, "level"},
         {{.level = (at_log_level)8}, "level"},
+        {{.field_count = -1}, "field_count"},
+        {{.field_count = 1}, "field_count"},
         {{.reserved = {0, 0, 0, 1}}, "reserved"},
     };
     at_logger *root = create("r");
@@ -173,6 +177,121 @@ Test(log_child, goes_before_its_parent) {
     json_t *lines = lines_of(root);
     cr_expect_eq(json_array_size(lines), 3);
     cr_expect_str_eq(text(lines, 0, "logger"), "r.middle.below");
+    json_decref(lines);
+    at_logger_destroy(root);
+}
+
+static const json_t *member(const json_t *lines, size_t number, const char *key) {
+    return json_object_get(json_array_get(lines, number), key);
+}
+
+static at_logger *create_with(at_logger *parent, const at_field *fields, int64_t count) {
+    return create_child(parent, &(at_logger_child_options){.fields = fields, .field_count = count});
+}
+
+/* J4, J1: they come before those of the call, in order, and no key is there twice. */
+Test(log_child, fields_are_on_every_line) {
+    at_logger *root = create("r");
+    char value[] = "copied";
+    const at_field fields[] = {at_kv("connection", 7), at_kv("peer", value), at_kv("ratio", 0.5),
+                               at_kv_bool("secure", true), at_kv_null("none")};
+    at_logger *child = create_with(root, fields, 5);
+    memset(value, 'x', strlen(value));
+    const at_field more[] = {at_kv("peer", "inner"), at_kv("stream", 1)};
+    at_logger *below = create_with(child, more, 2);
+    at_log_info(root, "one");
+    at_log_info(child, "two", at_kv("n", 1), at_kv("connection", 8));
+    at_log_info(below, "three", at_kv("peer", "call"));
+    json_t *lines = lines_of(root);
+    cr_expect_eq(json_object_size(json_array_get(lines, 0)), 6);
+    cr_expect_eq(json_integer_value(member(lines, 1, "connection")), 7);
+    cr_expect_eq(json_integer_value(member(lines, 1, "connection_2")), 8);
+    cr_expect_str_eq(text(lines, 1, "peer"), "copied");
+    cr_expect_float_eq(json_real_value(member(lines, 1, "ratio")), 0.5, 0);
+    cr_expect(json_is_true(member(lines, 1, "secure")) && json_is_null(member(lines, 1, "none")));
+    cr_expect_eq(json_integer_value(member(lines, 2, "connection")), 7);
+    cr_expect_str_eq(text(lines, 2, "peer"), "copied");
+    cr_expect_str_eq(text(lines, 2, "peer_2"), "inner");
+    cr_expect_str_eq(text(lines, 2, "peer_3"), "call");
+    cr_expect_eq(json_integer_value(member(lines, 2, "stream")), 1);
+    json_decref(lines);
+    at_logger_destroy(root);
+}
+
+static at_error *make_error(void) {
+    cr_assert_eq(at_fail(AT_ERROR_INVALID, "no \"good\""), AT_FAILED);
+    return at_error_take();
+}
+
+Test(log_child, fields_of_any_kind) {
+    at_logger *root = create("r");
+    at_error *error = make_error();
+    const at_field fields[] = {at_kv("level", "loud"), at_kv("\xff\n", "\xc3\x28"),
+                               at_kv("nan", (double)NAN), at_kv_error(error), at_kv(NULL, 1)};
+    at_logger *child = create_with(root, fields, 5);
+    at_error_release(error);
+    at_log_info(child, "one", at_kv_error(NULL));
+    json_t *lines = lines_of(root);
+    cr_expect_str_eq(text(lines, 0, "level"), "info");
+    cr_expect_str_eq(text(lines, 0, "level_2"), "loud");
+    cr_expect_str_eq(text(lines, 0, "\xef\xbf\xbd\n"), "\xef\xbf\xbd(");
+    cr_expect_str_eq(text(lines, 0, "nan"), "NaN");
+    cr_expect_str_eq(text(lines, 0, "error.status"), "AT_ERROR_INVALID");
+    cr_expect_str_eq(text(lines, 0, "error.message"), "no \"good\"");
+    cr_expect_eq(json_integer_value(member(lines, 0, "")), 1);
+    json_decref(lines);
+    at_logger_destroy(root);
+}
+
+/* Whether the keys that were cut of line `number` have `key`. */
+static bool is_cut(const json_t *lines, size_t number, const char *key) {
+    const json_t *cut = member(lines, number, "_cut");
+    for (size_t i = 0; i < json_array_size(cut); i++)
+        if (strcmp(json_string_value(json_array_get(cut, i)), key) == 0)
+            return true;
+    return false;
+}
+
+/* J1: what is cut says so, on each line. */
+Test(log_child, long_fields_are_cut_and_say_so) {
+    static char value[1 << 20];
+    memset(value, 'v', sizeof value - 1);
+    at_logger *root = create("r");
+    const at_field fields[] = {at_kv("first", 1), at_kv("long", value), at_kv("left_out", value)};
+    at_logger *child = create_with(root, fields, 3);
+    const at_field more[] = {at_kv("last", value)};
+    at_logger *below = create_with(child, more, 1);
+    at_log_info(child, "one", at_kv("n", 1));
+    at_log_info(below, "two", at_kv("n", value));
+    json_t *lines = lines_of(root);
+    for (size_t i = 0; i < 2; i++) {
+        cr_expect_eq(json_integer_value(member(lines, i, "first")), 1);
+        cr_expect_gt(strlen(text(lines, i, "long")), 1500);
+        cr_expect(is_cut(lines, i, "long") && is_cut(lines, i, "left_out"));
+        cr_expect_eq(is_cut(lines, i, "last"), i == 1);
+        cr_expect_eq(is_cut(lines, i, "n"), i == 1);
+    }
+    cr_expect_gt(strlen(text(lines, 1, "n")), 3500);
+    json_decref(lines);
+    at_logger_destroy(root);
+}
+
+Test(log_child, very_many_fields) {
+    enum { count = 10000 };
+    static at_field fields[count];
+    static char keys[count][16];
+    for (int i = 0; i < count; i++) {
+        snprintf(keys[i], sizeof keys[i], "key%d", i);
+        fields[i] = at_kv(keys[i], i);
+    }
+    at_logger *root = create("r");
+    at_logger *child = create_with(root, fields, count);
+    at_log_info(child, "one");
+    json_t *lines = lines_of(root);
+    json_int_t cut = json_integer_value(member(lines, 0, "_cut_count"));
+    json_int_t whole = (json_int_t)json_object_size(json_array_get(lines, 0)) - 8;
+    cr_expect_eq(whole + cut, count, "%d whole, %d cut", (int)whole, (int)cut);
+    cr_expect_gt(whole, 90);
     json_decref(lines);
     at_logger_destroy(root);
 }
