@@ -147,6 +147,12 @@ uint64_t ati_log_new_id(void);
 void ati_log_registry_add(ati_log_core *core);
 void ati_log_registry_remove(ati_log_core *core);
 
+/* From the first to the second no core leaves the registry: whoever would destroy one waits. For a
+ * signal handler, which may have interrupted whoever has the lock: it is held only if it can be had
+ * until `deadline`. */
+void ati_log_registry_hold(at_deadline deadline);
+void ati_log_registry_let_go(void);
+
 /* Waits until what was logged before is written: AT_OK, AT_ERROR_TIMED_OUT or AT_ERROR_IO. Leaves
  * the error slot alone. `deadline` is of CLOCK_MONOTONIC. */
 at_status ati_log_flush(ati_log_core *core, at_deadline deadline);
