@@ -56,50 +56,65 @@ static void leave_tree(ati_context *child) {
     ati_lock_release(&parent->lock);
 }
 
-static ati_context *create(ati_context *parent, const char *name, at_deadline deadline,
-                           const char *log_fields, size_t log_fields_length, uint32_t bits) {
-    bool is_shielded = bits & ATI_CONTEXT_SHIELDED;
-    size_t name_size = strlen(name) + 1;
-    size_t size = sizeof(ati_context) + name_size + log_fields_length;
-    ati_context *context = ati_allocate_zeroed(size);
+static uint64_t new_id(void) {
+    uint64_t id;
+    do
+        id = ati_random_next();
+    while (id == 0);
+    return id;
+}
+
+/* Who it is, and what it has of the one around it. */
+static void set_identity(ati_context *context, uint32_t bits) {
+    const ati_context *parent = context->parent;
+    context->id = new_id();
+    if (!parent) {
+        context->trace_id[0] = ati_random_next();
+        context->trace_id[1] = new_id(); /* all zero is not a trace id */
+    } else {
+        memcpy(context->trace_id, parent->trace_id, sizeof context->trace_id);
+        context->log_level = parent->log_level;
+        context->kept_level = parent->kept_level;
+        context->kept_lines = parent->kept_lines;
+        context->operation = parent->operation;
+        if (parent->operation)
+            context->parent_id = parent->operation->id;
+    }
+    if (bits & ATI_CONTEXT_OPERATION)
+        context->operation = context;
+}
+
+static char *copy_to(char *to, const char **copy, const char *bytes, size_t size) {
+    *copy = to;
+    if (size > 0)
+        memcpy(to, bytes, size);
+    return to + size;
+}
+
+ati_context *ati_context_make(const ati_context_parts *parts) {
+    ati_context *parent = parts->parent;
+    bool is_shielded = parts->bits & ATI_CONTEXT_SHIELDED;
+    size_t name_size = strlen(parts->name) + 1;
+    size_t size = sizeof(ati_context) + parts->extra + name_size + parts->log_fields_length;
+    ati_context *context = ati_allocate(size);
     if (!context)
         return NULL;
+    memset(context, 0, sizeof *context + parts->extra);
     context->size = size;
     atomic_init(&context->references, 1);
     ati_context_retain(parent);
     context->parent = parent;
     atomic_init(&context->is_shielded, is_shielded);
-    bool inherits = parent && !is_shielded && parent->deadline <= deadline;
-    context->deadline = inherits ? parent->deadline : deadline;
-    context->has_foreign_deadline = !inherits && (bits & ATI_CONTEXT_FOREIGN);
-    do
-        context->id = ati_random_next();
-    while (context->id == 0);
-    if (parent) {
-        memcpy(context->trace_id, parent->trace_id, sizeof context->trace_id);
-    } else {
-        context->trace_id[0] = ati_random_next();
-        context->trace_id[1] = ati_random_next() | 1; /* all zero is not a trace id */
-    }
-    memcpy(context->bytes, name, name_size);
-    context->name = context->bytes;
-    if (log_fields_length > 0)
-        memcpy(context->bytes + name_size, log_fields, log_fields_length);
-    context->log_fields = context->bytes + name_size;
-    context->log_fields_length = log_fields_length;
+    bool inherits = parent && !is_shielded && parent->deadline <= parts->deadline;
+    context->deadline = inherits ? parent->deadline : parts->deadline;
+    context->has_foreign_deadline = !inherits && (parts->bits & ATI_CONTEXT_FOREIGN);
+    set_identity(context, parts->bits);
+    char *to = copy_to(context->bytes + parts->extra, &context->name, parts->name, name_size);
+    copy_to(to, &context->log_fields, parts->log_fields, parts->log_fields_length);
+    context->log_fields_length = parts->log_fields_length;
     if (parent)
         enter_tree(context);
     return context;
-}
-
-ati_context *ati_context_create(ati_context *parent, const char *name, at_deadline deadline,
-                                const char *log_fields, size_t log_fields_length) {
-    return create(parent, name, deadline, log_fields, log_fields_length, 0);
-}
-
-ati_context *ati_context_create_scope(ati_context *parent, const char *name, at_deadline deadline,
-                                      uint32_t bits) {
-    return create(parent, name, deadline, NULL, 0, bits);
 }
 
 bool ati_context_end_shield(ati_context *context) {
@@ -112,15 +127,29 @@ bool ati_context_end_shield(ati_context *context) {
     return ends;
 }
 
-bool ati_context_share(ati_context *context, bool is_detached, ati_context **shared) {
-    if (context && is_detached) {
-        /* No child of the other, else detached tasks that start each other would be a chain. */
-        ati_context *root = ati_context_create(NULL, context->name, AT_FOREVER, NULL, 0);
-        if (root)
-            memcpy(root->trace_id, context->trace_id, sizeof root->trace_id);
-        *shared = root;
-        return root;
+/* For what is detached: the ids, and nothing else. No child of the other, else detached tasks that
+ * start each other would be a chain. */
+static ati_context *make_detached(const ati_context *context) {
+    const ati_context *operation = context->operation;
+    const ati_context_parts parts = {
+        .name = operation ? operation->name : context->name,
+        .deadline = AT_FOREVER,
+        .bits = operation ? ATI_CONTEXT_OPERATION : 0,
+    };
+    ati_context *detached = ati_context_make(&parts);
+    if (!detached)
+        return NULL;
+    memcpy(detached->trace_id, context->trace_id, sizeof detached->trace_id);
+    if (operation) {
+        detached->id = operation->id;
+        detached->parent_id = operation->parent_id;
     }
+    return detached;
+}
+
+bool ati_context_share(ati_context *context, bool is_detached, ati_context **shared) {
+    if (context && is_detached)
+        return (*shared = make_detached(context));
     ati_context_retain(context);
     *shared = context;
     return true;
@@ -149,6 +178,8 @@ void ati_context_release(ati_context *context) {
         ati_context *parent = context->parent;
         if (parent)
             leave_tree(context);
+        if (context->deinit)
+            context->deinit(context);
         ati_release(context, context->size);
         context = parent;
     }

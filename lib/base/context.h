@@ -2,9 +2,10 @@
 #ifndef ASYNCTOOLS_BASE_CONTEXT_H
 #define ASYNCTOOLS_BASE_CONTEXT_H
 
-/* One record per operation: what is being done and for whom. Reference-counted; its ids, deadline,
- * name and fields do not change. Every floor reads it: the pool captures and restores the pointer
- * to the current one, waits read deadline and cancellation, the logger copies the encoded fields.
+/* One record per operation, and per part of one that is cancelled alone: what is being done and for
+ * whom. Reference-counted; its ids, deadline, name and fields do not change. Every floor reads it:
+ * the pool captures and restores the pointer to the current one, waits read deadline and
+ * cancellation, the logger copies the encoded fields.
  *
  * The records are a tree, along which cancellation spreads; see context.c for the argument. */
 #include "base/atomic.h"
@@ -42,12 +43,19 @@ typedef struct ati_context {
                                    under the parent's lock */
     bool has_foreign_deadline;  /* that of a token, of which this is no child */
     bool is_own;            /* of one task, to cancel it alone; what it starts is not under it */
-    uint64_t id;            /* of the operation, never 0 */
+    int8_t log_level;       /* at_log_level that decides for lines in it; 0: that of the loggers */
+    int8_t kept_level;      /* lines from this one on are kept in kept_lines; 0: none */
+    uint64_t id;            /* never 0 */
     uint64_t trace_id[2];   /* inherited from the parent, else new */
+    uint64_t parent_id;     /* of the operation around it, here or in another process; 0: none */
     const char *name;       /* in `bytes` */
     const char *log_fields; /* encoded JSON members, each with a leading comma, in `bytes` */
     size_t log_fields_length;
-    _Atomic(const ati_frame *) owner; /* whose scope it is, or NULL */
+    /* Whose name, id and fields log lines have: itself, or one above it; NULL: none. */
+    const struct ati_context *operation;
+    struct ati_log_kept *kept_lines;             /* of the operation, or NULL */
+    void (*deinit)(struct ati_context *context); /* before it is freed, or NULL */
+    _Atomic(const ati_frame *) owner;            /* whose scope it is, or NULL */
 
     ati_lock lock;                 /* guards what follows; that of a child is taken inside */
     struct ati_context *children;  /* the newest first; borrowed */
@@ -60,20 +68,51 @@ typedef struct ati_context {
     struct ati_context *next_cancelled; /* of the thread that cancels it */
 
     size_t size; /* of this allocation */
-    char bytes[];
+    _Alignas(8) char bytes[];
 } ati_context;
 
-/* Makes a child of `parent` (NULL: a root); copies name and fields. NULL: out of memory. */
-ati_context *ati_context_create(ati_context *parent, const char *name, at_deadline deadline,
-                                const char *log_fields, size_t log_fields_length);
-
-/* Makes the operation of a scope, by these bits. */
 enum {
-    ATI_CONTEXT_SHIELDED = 1, /* neither cancellation nor deadline of the parent count for it */
-    ATI_CONTEXT_FOREIGN = 2,  /* if `deadline` counts, it is that of a token, which passes it on */
+    ATI_CONTEXT_SHIELDED = 1,  /* neither cancellation nor deadline of the parent count for it */
+    ATI_CONTEXT_FOREIGN = 2,   /* if `deadline` counts, it is that of a token, which passes it on */
+    ATI_CONTEXT_OPERATION = 4, /* log lines are of this one, not of the one around it */
 };
-ati_context *ati_context_create_scope(ati_context *parent, const char *name, at_deadline deadline,
-                                      uint32_t bits);
+
+/* What a record is made of. */
+typedef struct ati_context_parts {
+    ati_context *parent;  /* NULL: a root */
+    const char *name;     /* copied */
+    at_deadline deadline; /* AT_FOREVER: none */
+    uint32_t bits;
+    const char *log_fields; /* copied */
+    size_t log_fields_length;
+    size_t extra; /* bytes of the caller's, zeroed, at the beginning of `bytes` */
+} ati_context_parts;
+
+/* NULL: out of memory. */
+ati_context *ati_context_make(const ati_context_parts *parts);
+
+/* Makes one that is an operation if there is none around it. */
+static inline ati_context *ati_context_create(ati_context *parent, const char *name,
+                                              at_deadline deadline, const char *log_fields,
+                                              size_t log_fields_length) {
+    const ati_context_parts parts = {
+        .parent = parent,
+        .name = name,
+        .deadline = deadline,
+        .bits = parent && parent->operation ? 0 : ATI_CONTEXT_OPERATION,
+        .log_fields = log_fields,
+        .log_fields_length = log_fields_length,
+    };
+    return ati_context_make(&parts);
+}
+
+/* Makes a part of the operation around it, if there is one. */
+static inline ati_context *ati_context_create_scope(ati_context *parent, at_deadline deadline,
+                                                    uint32_t bits) {
+    const ati_context_parts parts = {
+        .parent = parent, .name = parent ? parent->name : "", .deadline = deadline, .bits = bits};
+    return ati_context_make(&parts);
+}
 
 static inline bool ati_context_is_shielded(const ati_context *context) {
     return atomic_load_explicit(&((ati_context *)context)->is_shielded, memory_order_relaxed);

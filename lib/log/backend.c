@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "log/logger.h"
+#include "log/core.h"
 
 #include "base/clock.h"
 #include "base/futex.h"
@@ -30,49 +30,48 @@ enum {
     wanted_fill = 64, /* of 256: naps are so long that rings are a quarter full by then */
 };
 
-void ati_log_backend_wake(at_logger *logger, bool napping_too) {
-    /* ORDER logger.backend_state: seq_cst. Comes behind the line, the flush or the end that the
+void ati_log_backend_wake(ati_log_core *core, bool napping_too) {
+    /* ORDER log_core.backend_state: seq_cst. Comes behind the line, the flush or the end that the
      * backend is to see.
      * Pairs with: seq_cst in rest(). If weaker: the backend falls asleep beside a line. */
-    uint32_t state = atomic_load_explicit(&logger->backend_state, memory_order_seq_cst);
+    uint32_t state = atomic_load_explicit(&core->backend_state, memory_order_seq_cst);
     if (state == ATI_BACKEND_AWAKE || (state == ATI_BACKEND_NAPPING && !napping_too))
         return;
-    if (atomic_exchange_explicit(&logger->backend_state, ATI_BACKEND_AWAKE, memory_order_relaxed) !=
+    if (atomic_exchange_explicit(&core->backend_state, ATI_BACKEND_AWAKE, memory_order_relaxed) !=
         ATI_BACKEND_AWAKE)
-        ati_futex_wake(&logger->backend_state, 1);
+        ati_futex_wake(&core->backend_state, 1);
 }
 
-static uint64_t wanted_flush(at_logger *logger) {
-    /* ORDER logger.flush_wanted: seq_cst. Lines before the barrier are seen by the merge that
+static uint64_t wanted_flush(ati_log_core *core) {
+    /* ORDER log_core.flush_wanted: seq_cst. Lines before the barrier are seen by the merge that
      * follows; and it comes behind the announcement of sleep.
      * Pairs with: seq_cst in ati_log_flush(). If relaxed: the barrier is said to be reached without
      * a line before it. If acquire: the backend falls asleep beside a barrier. */
-    return atomic_load_explicit(&logger->flush_wanted, memory_order_seq_cst);
+    return atomic_load_explicit(&core->flush_wanted, memory_order_seq_cst);
 }
 
-static bool is_stopping(at_logger *logger) {
-    /* ORDER logger.stopping: seq_cst. Lines before the end are seen by the merge that follows; and
-     * it comes behind the announcement of sleep.
-     * Pairs with: seq_cst in stop_backend(). If relaxed: lines are lost. If acquire: the backend
-     * sleeps and is waited for. */
-    return atomic_load_explicit(&logger->stopping, memory_order_seq_cst);
+static bool is_stopping(ati_log_core *core) {
+    /* ORDER log_core.stopping: seq_cst. Lines before the end are seen by the merge that follows;
+     * and it comes behind the announcement of sleep. Pairs with: seq_cst in stop_backend(). If
+     * relaxed: lines are lost. If acquire: the backend sleeps and is waited for. */
+    return atomic_load_explicit(&core->stopping, memory_order_seq_cst);
 }
 
-static uint64_t reached_flush(at_logger *logger) {
-    return atomic_load_explicit(&logger->flush_reached, memory_order_relaxed);
+static uint64_t reached_flush(ati_log_core *core) {
+    return atomic_load_explicit(&core->flush_reached, memory_order_relaxed);
 }
 
 /* Naps until `deadline`, or sleeps. */
-static void rest(at_logger *logger, uint32_t state, at_deadline deadline) {
-    /* ORDER logger.backend_state: seq_cst. Comes before the looks at what could wake the backend.
+static void rest(ati_log_core *core, uint32_t state, at_deadline deadline) {
+    /* ORDER log_core.backend_state: seq_cst. Comes before the looks at what could wake the backend.
      * Pairs with: seq_cst in ati_log_backend_wake(). If weaker: the backend falls asleep beside a
      * line. */
-    atomic_store_explicit(&logger->backend_state, state, memory_order_seq_cst);
-    bool needed = wanted_flush(logger) != reached_flush(logger) || is_stopping(logger) ||
-                  (state == ATI_BACKEND_ASLEEP && !ati_log_merge_idle(logger));
-    while (!needed && atomic_load_explicit(&logger->backend_state, memory_order_relaxed) == state)
-        needed = !ati_futex_wait(&logger->backend_state, state, deadline);
-    atomic_store_explicit(&logger->backend_state, ATI_BACKEND_AWAKE, memory_order_relaxed);
+    atomic_store_explicit(&core->backend_state, state, memory_order_seq_cst);
+    bool needed = wanted_flush(core) != reached_flush(core) || is_stopping(core) ||
+                  (state == ATI_BACKEND_ASLEEP && !ati_log_merge_idle(core));
+    while (!needed && atomic_load_explicit(&core->backend_state, memory_order_relaxed) == state)
+        needed = !ati_futex_wait(&core->backend_state, state, deadline);
+    atomic_store_explicit(&core->backend_state, ATI_BACKEND_AWAKE, memory_order_relaxed);
 }
 
 typedef enum kept_state {
@@ -82,61 +81,61 @@ typedef enum kept_state {
 } kept_state;
 
 /* Lets the sinks write what they kept. */
-static kept_state settle_sinks(at_logger *logger, bool now) {
+static kept_state settle_sinks(ati_log_core *core, bool now) {
     kept_state result = KEPT_NOTHING;
-    ati_lock_acquire(&logger->write_lock);
-    for (uint32_t i = 0; i < logger->sink_count; i++) {
-        ati_log_sink *sink = logger->sinks[i];
+    ati_lock_acquire(&core->write_lock);
+    for (uint32_t i = 0; i < core->sink_count; i++) {
+        ati_log_sink *sink = core->sinks[i];
         sink->kind->settle(sink, now);
         if (sink->kept > 0 && sink->error_number != 0)
             result = KEPT_REFUSED;
         else if (sink->kept > 0 && result == KEPT_NOTHING)
             result = KEPT_WAITING;
     }
-    ati_lock_release(&logger->write_lock);
+    ati_lock_release(&core->write_lock);
     return result;
 }
 
-static void reach_flush(at_logger *logger, uint64_t flush, bool failed) {
+static void reach_flush(ati_log_core *core, uint64_t flush, bool failed) {
     if (failed)
-        atomic_store_explicit(&logger->flush_failed, flush, memory_order_relaxed);
-    /* ORDER logger.flush_reached: release. Publishes flush_failed and what the sinks did.
+        atomic_store_explicit(&core->flush_failed, flush, memory_order_relaxed);
+    /* ORDER log_core.flush_reached: release. Publishes flush_failed and what the sinks did.
      * Pairs with: acquire in ati_log_flush(). If relaxed: a failed flush looks like a good one. */
-    atomic_store_explicit(&logger->flush_reached, flush, memory_order_release);
-    /* ORDER logger.flush_changed: release. Comes behind flush_reached.
+    atomic_store_explicit(&core->flush_reached, flush, memory_order_release);
+    /* ORDER log_core.flush_changed: release. Comes behind flush_reached.
      * Pairs with: acquire in ati_log_flush(). If relaxed: a caller sleeps after its flush. */
-    atomic_fetch_add_explicit(&logger->flush_changed, 1, memory_order_release);
-    ati_futex_wake(&logger->flush_changed, INT_MAX);
+    atomic_fetch_add_explicit(&core->flush_changed, 1, memory_order_release);
+    ati_futex_wake(&core->flush_changed, INT_MAX);
 }
 
-at_status ati_log_flush(at_logger *logger, at_deadline deadline) {
-    if (atomic_load_explicit(&logger->mode, memory_order_relaxed) == ATI_LOG_FORKED) {
+at_status ati_log_flush(ati_log_core *core, at_deadline deadline) {
+    if (atomic_load_explicit(&core->mode, memory_order_relaxed) == ATI_LOG_FORKED) {
         ati_quiet_pipe quiet;
         ati_quiet_pipe_begin(&quiet);
-        kept_state kept = settle_sinks(logger, true);
+        kept_state kept = settle_sinks(core, true);
         ati_quiet_pipe_end(&quiet);
         return kept == KEPT_NOTHING ? AT_OK : AT_ERROR_IO;
     }
-    /* ORDER logger.flush_wanted: seq_cst. The caller's lines come before it; and it comes before
+    /* ORDER log_core.flush_wanted: seq_cst. The caller's lines come before it; and it comes before
      * the look whether the backend sleeps.
      * Pairs with: seq_cst in wanted_flush(). If relaxed: the barrier overtakes a line. If release:
      * the backend falls asleep beside it. */
-    uint64_t ticket = atomic_fetch_add_explicit(&logger->flush_wanted, 1, memory_order_seq_cst) + 1;
-    ati_log_backend_wake(logger, true);
+    uint64_t ticket = atomic_fetch_add_explicit(&core->flush_wanted, 1, memory_order_seq_cst) + 1;
+    ati_log_backend_wake(core, true);
     for (bool in_time = true;;) {
-        /* ORDER logger.flush_changed: acquire. What is read next is not older than it.
+        /* ORDER log_core.flush_changed: acquire. What is read next is not older than it.
          * Pairs with: release in reach_flush(). If relaxed: the caller sleeps after its flush. */
-        uint32_t seen = atomic_load_explicit(&logger->flush_changed, memory_order_acquire);
-        /* ORDER logger.flush_reached: acquire. Sees flush_failed.
+        uint32_t seen = atomic_load_explicit(&core->flush_changed, memory_order_acquire);
+        /* ORDER log_core.flush_reached: acquire. Sees flush_failed.
          * Pairs with: release in reach_flush(). If relaxed: a failed flush looks like a good
          * one. */
-        if (atomic_load_explicit(&logger->flush_reached, memory_order_acquire) >= ticket)
+        if (atomic_load_explicit(&core->flush_reached, memory_order_acquire) >= ticket)
             break;
         if (!in_time)
             return AT_ERROR_TIMED_OUT;
-        in_time = ati_futex_wait(&logger->flush_changed, seen, deadline);
+        in_time = ati_futex_wait(&core->flush_changed, seen, deadline);
     }
-    bool failed = atomic_load_explicit(&logger->flush_failed, memory_order_relaxed) >= ticket;
+    bool failed = atomic_load_explicit(&core->flush_failed, memory_order_relaxed) >= ticket;
     return failed ? AT_ERROR_IO : AT_OK;
 }
 
@@ -157,50 +156,50 @@ typedef struct rhythm {
 } rhythm;
 
 /* Rests as long as there is nothing to do. */
-static void rest_if_idle(at_logger *logger, rhythm *times, unsigned fill, kept_state kept) {
+static void rest_if_idle(ati_log_core *core, rhythm *times, unsigned fill, kept_state kept) {
     int64_t now = ati_monotonic_ns();
     at_duration nap = nap_length(fill, now - times->last_merge);
     times->last_merge = now;
     if (now - times->last_line >= AT_MILLISECONDS(quiet_after_ms) && kept != KEPT_WAITING)
         nap = AT_MILLISECONDS(quiet_nap_ms);
     if (now - times->last_line >= AT_MILLISECONDS(sleep_after_ms)) {
-        ati_log_report(logger);
+        ati_log_report(core);
         if (kept == KEPT_NOTHING) {
-            rest(logger, ATI_BACKEND_ASLEEP, AT_FOREVER);
+            rest(core, ATI_BACKEND_ASLEEP, AT_FOREVER);
             times->last_line = ati_monotonic_ns();
             return;
         }
         nap = AT_MILLISECONDS(kept == KEPT_REFUSED ? kept_nap_ms : nap_ms);
     }
     if (nap >= AT_MICROSECONDS(shortest_nap_us))
-        rest(logger, ATI_BACKEND_NAPPING, now + nap);
+        rest(core, ATI_BACKEND_NAPPING, now + nap);
 }
 
 void *ati_log_backend_run(void *argument) {
-    at_logger *logger = argument;
+    ati_log_core *core = argument;
     ati_log_thread_current.never_waits = true;
-    ati_line_thread_init(&logger->backend_line);
+    ati_line_thread_init(&core->backend_line);
     rhythm times = {.last_merge = ati_monotonic_ns()};
     times.last_line = times.last_merge;
     times.next_report = times.last_merge + AT_MILLISECONDS(report_every_ms);
     for (;;) {
-        bool stopping = is_stopping(logger);
-        uint64_t flush = wanted_flush(logger);
-        bool flushing = flush != reached_flush(logger);
+        bool stopping = is_stopping(core);
+        uint64_t flush = wanted_flush(core);
+        bool flushing = flush != reached_flush(core);
         unsigned fill;
-        uint64_t taken = ati_log_merge(logger, &fill);
-        kept_state kept = settle_sinks(logger, flushing || stopping);
+        uint64_t taken = ati_log_merge(core, &fill);
+        kept_state kept = settle_sinks(core, flushing || stopping);
         int64_t now = ati_monotonic_ns();
         if (taken > 0)
             times.last_line = now;
         if (now >= times.next_report || stopping) {
-            ati_log_report(logger);
+            ati_log_report(core);
             times.next_report = now + AT_MILLISECONDS(report_every_ms);
         }
         if (flushing && kept != KEPT_WAITING)
-            reach_flush(logger, flush, kept == KEPT_REFUSED);
+            reach_flush(core, flush, kept == KEPT_REFUSED);
         if (stopping)
             return NULL;
-        rest_if_idle(logger, &times, fill, kept);
+        rest_if_idle(core, &times, fill, kept);
     }
 }

@@ -15,33 +15,34 @@ enum {
     exit_wait_ms = 1000, /* for a backend or a sink that is stuck while the process ends */
 };
 
-void ati_log_give_to_sinks(at_logger *logger, const ati_log_sink *but, const char *lines,
+void ati_log_give_to_sinks(ati_log_core *core, const ati_log_sink *but, const char *lines,
                            size_t size) {
-    for (uint32_t i = 0; i < logger->sink_count; i++)
-        if (logger->sinks[i] != but)
-            logger->sinks[i]->kind->write(logger->sinks[i], lines, size);
+    for (uint32_t i = 0; i < core->sink_count; i++)
+        if (core->sinks[i] != but)
+            core->sinks[i]->kind->write(core->sinks[i], lines, size);
 }
 
 bool ati_log_write_direct(at_logger *logger, ati_log_thread *thread, const at_log_line *line) {
     char bytes[ATI_LINE_MAX];
-    bool forked = atomic_load_explicit(&logger->mode, memory_order_relaxed) == ATI_LOG_FORKED;
+    ati_log_core *core = logger->core;
+    bool forked = atomic_load_explicit(&core->mode, memory_order_relaxed) == ATI_LOG_FORKED;
     at_deadline deadline = ati_monotonic_ns() + AT_MILLISECONDS(exit_wait_ms);
     if (!forked) /* the thread's earlier lines come first */
-        (void)ati_log_flush(logger, deadline);
+        (void)ati_log_flush(core, deadline);
     ati_line_head head = ati_log_head(logger, &thread->line, ati_stamp_now());
     size_t size = ati_line_encode(bytes, &head, line);
-    if (!ati_lock_acquire_until(&logger->write_lock, deadline)) {
-        atomic_fetch_add_explicit(&logger->dropped[ati_log_counted_level(line->level)], 1,
+    if (!ati_lock_acquire_until(&core->write_lock, deadline)) {
+        atomic_fetch_add_explicit(&core->dropped[ati_log_counted_level(line->level)], 1,
                                   memory_order_relaxed);
         return false;
     }
     ati_quiet_pipe quiet;
     ati_quiet_pipe_begin(&quiet);
-    ati_log_give_to_sinks(logger, NULL, bytes, size);
+    ati_log_give_to_sinks(core, NULL, bytes, size);
     ati_quiet_pipe_end(&quiet);
-    ati_counter_add(&logger->written, 1);
-    ati_counter_add(&logger->bytes, size);
-    ati_lock_release(&logger->write_lock);
+    ati_counter_add(&core->written, 1);
+    ati_counter_add(&core->bytes, size);
+    ati_lock_release(&core->write_lock);
     return true;
 }
 

@@ -256,9 +256,9 @@ static void put_error(encoding *line, const at_field *field) {
 }
 
 /* The fields that the operation has, encoded already: members with a comma before each. */
-static void put_context_fields(encoding *line, const ati_context *context) {
-    const char *from = context->log_fields;
-    const char *end = from + context->log_fields_length;
+static void put_operation_fields(encoding *line, const ati_context *operation) {
+    const char *from = operation->log_fields;
+    const char *end = from + operation->log_fields_length;
     ati_encoded_member found;
     while (ati_keys_next_member(&from, end, &found)) {
         if (room_left(line) < found.length || line->keys.count == ATI_KEYS_MAX) {
@@ -272,20 +272,19 @@ static void put_context_fields(encoding *line, const ati_context *context) {
     }
 }
 
-/* A scope has the name of what is around it; one in a plain thread, of nothing, has none. */
-static void put_operation(encoding *body, const ati_context *context) {
+static void put_operation(encoding *body, const ati_context *operation) {
     char *to = body->at;
-    if (*context->name) {
+    if (*operation->name) {
         to = PUT_LITERAL(to, ",\"operation\":\"");
-        if (!put_text(&to, operation_max, context->name, strlen(context->name)))
+        if (!put_text(&to, operation_max, operation->name, strlen(operation->name)))
             note_cut(body, "operation", 9);
         *to++ = '"';
     }
     to = PUT_LITERAL(to, ",\"operation_id\":\"");
-    to = ati_number_hex(to, context->id);
+    to = ati_number_hex(to, operation->id);
     to = PUT_LITERAL(to, "\",\"trace_id\":\"");
-    to = ati_number_hex(to, context->trace_id[0]);
-    to = ati_number_hex(to, context->trace_id[1]);
+    to = ati_number_hex(to, operation->trace_id[0]);
+    to = ati_number_hex(to, operation->trace_id[1]);
     *to++ = '"';
     body->at = to;
 }
@@ -307,8 +306,8 @@ static void put_head(encoding *body, const ati_line_head *head, const at_log_lin
         note_cut(body, "event", 5);
     *to++ = '"';
     body->at = put(to, head->logger_member, head->logger_member_length);
-    if (head->context)
-        put_operation(body, head->context);
+    if (head->operation)
+        put_operation(body, head->operation);
 }
 
 static char *put_tail(char *to, const ati_line_head *head, const at_log_line *line,
@@ -348,8 +347,8 @@ size_t ati_line_encode(char *buffer, const ati_line_head *head, const at_log_lin
     const char *whole_limit = body.limit;
     if (error_count > 0)
         body.limit -= error_room;
-    if (head->context && head->context->log_fields_length > 0)
-        put_context_fields(&body, head->context);
+    if (head->operation && head->operation->log_fields_length > 0)
+        put_operation_fields(&body, head->operation);
     for (size_t i = 0; i < line->field_count; i++)
         if (!is_error(&line->fields[i]))
             put_field(&body, &line->fields[i]);

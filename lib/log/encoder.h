@@ -30,7 +30,7 @@ typedef struct ati_line_head {
     int64_t time;              /* nanoseconds since 1970 */
     const char *logger_member; /* ,"logger":"name", or "" */
     size_t logger_member_length;
-    const ati_context *context; /* or NULL */
+    const ati_context *operation; /* or NULL */
     ati_line_thread *thread;
 } ati_line_head;
 

@@ -2,173 +2,20 @@
 #ifndef ASYNCTOOLS_LOG_LOGGER_H
 #define ASYNCTOOLS_LOG_LOGGER_H
 
-/* What a logger is made of; shared by the files of lib/log. docs/design/log.md has the whole. */
-#include "base/atomic.h"
-#include "base/lock.h"
-#include "log/encoder.h"
-#include "log/sink.h"
-#include "queue/byte_ring_spsc.h"
-
-#include <asynctools/log.h>
-
-#include <pthread.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-enum {
-    ATI_LOG_SINKS_MAX = 3,
-    ATI_LOG_OUTPUT_SIZE = 64 * 1024, /* lines are merged into batches of this size */
-};
-
-/* A record in a ring: this head, then the bytes of the line. */
-typedef struct ati_log_record {
-    int64_t order; /* lines are merged by it: the time, but always more than the thread's last */
-    char line[];
-} ati_log_record;
-
-/* A ring from one thread to one logger, or the ring that threads share. */
-typedef struct ati_log_ring {
-    ati_byte_ring ring;
-    uint64_t logger_id;
-    at_logger *logger;                   /* NULL: destroyed. Guarded by the registry's lock */
-    struct ati_log_ring *next_of_logger; /* written before it is linked, then by the backend */
-    struct ati_log_ring *next_of_thread; /* the thread's own */
-    size_t size;                         /* of the ring's bytes */
-    void *bytes;
-    _Atomic uint32_t room_wanted;    /* futex: 1 while a thread waits for room */
-    _Atomic bool thread_gone;        /* the thread has ended; set once */
-    ati_counter dropped[AT_LOG_OFF]; /* by the producer; without a lock unless shared */
-} ati_log_ring;
-
-/* A ring that the merge takes lines from, and the order of its next one. */
-typedef struct ati_log_source {
-    int64_t order;
-    ati_log_ring *ring;
-} ati_log_source;
-
-/* What the backend does, in backend_state. */
-enum {
-    ATI_BACKEND_AWAKE = 0,
-    ATI_BACKEND_NAPPING = 1, /* for 25 ms at most: a line need not wake it */
-    ATI_BACKEND_ASLEEP = 2,  /* until it is woken */
-};
-
-/* How lines leave a logger. */
-enum {
-    ATI_LOG_BY_BACKEND = 0,
-    ATI_LOG_AFTER_EXIT = 1, /* exit() has drained: callers write; the backend is there */
-    ATI_LOG_FORKED = 2,     /* in a forked child: callers write; there is no backend */
-};
+/* The handle that callers have of a logger, and the way of a line from it. */
+#include "log/core.h"
 
 struct at_logger {
     struct at_inline_logger inline_part; /* the level */
-    /* Written by create, or on the way out (exit, process_fork). */
-    _Atomic uint32_t mode;
-    _Atomic uint64_t id; /* no two loggers ever have the same; changes with `mode` */
-    char *name_member;   /* ,"logger":"name" */
+    ati_log_core *core;
     size_t name_member_length;
-    size_t name_member_size;
-    size_t ring_size;
-    uint64_t ring_limit; /* how many rings there may be */
-    ati_log_sink *sinks[ATI_LOG_SINKS_MAX];
-    uint32_t sink_count;
-    ati_log_sink *memory; /* one of them, or NULL */
-    pthread_t thread;
-
-    /* Between callers and the backend. */
-    _Alignas(ATI_CACHE_LINE) _Atomic uint32_t backend_state; /* futex */
-    _Atomic uint64_t flush_wanted;  /* the last barrier that was asked for */
-    _Atomic uint64_t flush_reached; /* the last one that is reached; the backend writes it */
-    _Atomic uint64_t flush_failed;  /* the last one that a sink's refusal ended; the backend too */
-    _Atomic uint32_t flush_changed; /* futex: counts changes of flush_reached */
-    _Atomic bool stopping;
-
-    /* Rings. Linked at the front under the registry's lock, unlinked by the backend under it. */
-    _Alignas(ATI_CACHE_LINE) _Atomic(ati_log_ring *) rings;
-    _Atomic uint64_t ring_count; /* written under the registry's lock */
-    ati_log_ring shared;
-    ati_lock shared_lock; /* guards the producer's end of `shared`; nests in nothing */
-
-    /* Counted by callers that have no ring, and what rings that are gone had counted. */
-    _Atomic uint64_t dropped[AT_LOG_OFF];
-
-    /* The backend's; with ATI_LOG_AFTER_EXIT and ATI_LOG_FORKED the caller's that holds write_lock.
-     */
-    _Alignas(ATI_CACHE_LINE) ati_lock write_lock; /* guards the sinks */
-    ati_counter written;
-    ati_counter bytes;
-    char *output; /* ATI_LOG_OUTPUT_SIZE */
-    size_t output_size;
-    size_t output_lines;
-    ati_log_source *sources; /* the heap of the merge: ring_limit + 1 places */
-    ati_line_thread backend_line;
-    uint64_t reported_dropped[AT_LOG_OFF];
-    bool reported_failure[ATI_LOG_SINKS_MAX];
-    uint64_t reported_errors[ATI_LOG_SINKS_MAX];
-
-    /* The registry's, under its lock. */
-    at_logger *next_logger;
-    at_logger *previous_logger;
-    bool exit_drained;
+    char *name_member; /* ,"logger":"name" */
 };
-
-/* -- logger.c, process.c: the life of loggers, and of the process -- */
-
-/* Guards the list of loggers, their lists of rings, and who has gone. Never held while anything
- * waits or memory is taken. The sinks' locks nest in it around process_fork. */
-extern ati_lock ati_log_registry_lock;
-extern at_logger *ati_log_registry_first;
-
-/* Before the first logger is made; may be called again. False: the system refused. */
-bool ati_log_process_prepare(void);
-
-uint64_t ati_log_new_id(void);
-
-/* Adds a logger to the registry, takes it out. */
-void ati_log_registry_add(at_logger *logger);
-void ati_log_registry_remove(at_logger *logger);
-
-/* Waits until what was logged before is written: AT_OK, AT_ERROR_TIMED_OUT or AT_ERROR_IO. Leaves
- * the error slot alone. `deadline` is of CLOCK_MONOTONIC. */
-at_status ati_log_flush(at_logger *logger, at_deadline deadline);
-
-/* -- thread.c: what each thread has -- */
-
-typedef struct ati_log_thread {
-    ati_log_ring *last;  /* the ring used last, or NULL */
-    ati_log_ring *rings; /* all of this thread's */
-    int64_t order;       /* of the last record */
-    bool busy;           /* a log call is under way */
-    bool gone;           /* the thread is ending, its rings have been given up */
-    bool never_waits;    /* a thread of the logger itself */
-    ati_line_thread line;
-} ati_log_thread;
-
-extern _Thread_local ati_log_thread ati_log_thread_current;
-
-/* Finds or makes the calling thread's ring for `logger`, whose id is `id`; gives the shared one if
- * it may not have one. */
-ati_log_ring *ati_log_thread_ring(ati_log_thread *thread, at_logger *logger, uint64_t id);
-
-bool ati_log_ring_init(ati_log_ring *ring, size_t size); /* false: no memory */
-void ati_log_ring_deinit(ati_log_ring *ring);
-void ati_log_ring_destroy(ati_log_ring *ring);
-
-bool ati_log_thread_prepare(void); /* once; false: the system refused */
-void ati_log_thread_after_fork(void);
 
 /* -- write.c, direct.c: the way of a line -- */
 
 /* Encodes and writes a line in the calling thread. False: it was dropped. */
 bool ati_log_write_direct(at_logger *logger, ati_log_thread *thread, const at_log_line *line);
-
-/* Encodes and writes a line to stderr, without a logger. */
-void ati_log_write_stderr(ati_line_thread *thread, const at_log_line *line);
-
-/* Gives lines to all sinks, or to all but one; the caller holds write_lock. */
-void ati_log_give_to_sinks(at_logger *logger, const ati_log_sink *but, const char *lines,
-                           size_t size);
 
 /* The head of a line of `logger` (which may be NULL) at `time`. */
 ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int64_t time);
@@ -177,25 +24,5 @@ ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int
 static inline at_log_level ati_log_counted_level(at_log_level level) {
     return (unsigned)level < AT_LOG_OFF && level != AT_LOG_DEFAULT ? level : AT_LOG_ERROR;
 }
-
-/* -- backend.c, merge.c, report.c: the logger's own thread -- */
-
-void *ati_log_backend_run(void *logger);
-
-/* Wakes the backend if it sleeps; also when it only naps, if `napping_too`. */
-void ati_log_backend_wake(at_logger *logger, bool napping_too);
-
-/* Takes what is in the rings now, merges it and gives it to the sinks. Gives the bytes taken; how
- * full the fullest ring was, in 1/256, goes to *fill. */
-uint64_t ati_log_merge(at_logger *logger, unsigned *fill);
-
-/* Whether there is nothing for a merge to do. */
-bool ati_log_merge_idle(at_logger *logger);
-
-/* Writes lines about what was dropped and about sinks that failed since the last report. */
-void ati_log_report(at_logger *logger);
-
-/* How many lines of a level were dropped; under the registry's lock. */
-uint64_t ati_log_dropped(at_logger *logger, at_log_level level);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "log/logger.h"
+#include "log/core.h"
 
 #include "base/futex.h"
 
@@ -24,11 +24,11 @@ static bool has_ended(ati_log_ring *ring) {
     return atomic_load_explicit(&ring->thread_gone, memory_order_seq_cst);
 }
 
-static ati_log_ring *first_ring(at_logger *logger) {
-    /* ORDER logger.rings: acquire. Sees the ring's bytes and its place in the list.
+static ati_log_ring *first_ring(ati_log_core *core) {
+    /* ORDER log_core.rings: acquire. Sees the ring's bytes and its place in the list.
      * Pairs with: release in create_ring(). If relaxed: the backend follows pointers that are not
      * there yet. */
-    return atomic_load_explicit(&logger->rings, memory_order_acquire);
+    return atomic_load_explicit(&core->rings, memory_order_acquire);
 }
 
 /* Gives room back to the ring's thread. Wakes it if it waits, but not before half of the ring is
@@ -72,13 +72,13 @@ static const ati_log_record *front_record(const ati_log_ring *ring, size_t *size
 }
 
 /* Adds a ring to the sources if it has lines; gives its bytes. */
-static uint64_t add_source(at_logger *logger, size_t *count, ati_log_ring *ring, unsigned *fill) {
+static uint64_t add_source(ati_log_core *core, size_t *count, ati_log_ring *ring, unsigned *fill) {
     uint64_t bytes = ati_byte_ring_look_spsc(&ring->ring);
     size_t size;
     const ati_log_record *record = front_record(ring, &size);
     if (!record)
         return 0;
-    logger->sources[*count] = (ati_log_source){record->order, ring};
+    core->sources[*count] = (ati_log_source){record->order, ring};
     (*count)++;
     unsigned share = (unsigned)(bytes * 256 / ring->size);
     if (share > *fill)
@@ -88,36 +88,36 @@ static uint64_t add_source(at_logger *logger, size_t *count, ati_log_ring *ring,
 
 /* Gives the batch to the sinks. Room goes back first, so that callers need not wait for the sinks.
  */
-static void write_batch(at_logger *logger, size_t source_count) {
+static void write_batch(ati_log_core *core, size_t source_count) {
     for (size_t i = 0; i < source_count; i++)
-        give_room_back(logger->sources[i].ring);
-    if (logger->output_size == 0)
+        give_room_back(core->sources[i].ring);
+    if (core->output_size == 0)
         return;
-    ati_lock_acquire(&logger->write_lock);
-    ati_log_give_to_sinks(logger, NULL, logger->output, logger->output_size);
-    ati_counter_add(&logger->written, logger->output_lines);
-    ati_counter_add(&logger->bytes, logger->output_size);
-    ati_lock_release(&logger->write_lock);
-    logger->output_size = 0;
-    logger->output_lines = 0;
+    ati_lock_acquire(&core->write_lock);
+    ati_log_give_to_sinks(core, NULL, core->output, core->output_size);
+    ati_counter_add(&core->written, core->output_lines);
+    ati_counter_add(&core->bytes, core->output_size);
+    ati_lock_release(&core->write_lock);
+    core->output_size = 0;
+    core->output_lines = 0;
 }
 
 /* Moves lines from the first source to the batch while they come before all others. */
-static void move_run(at_logger *logger, size_t source_count) {
-    ati_log_source *first = &logger->sources[0];
+static void move_run(ati_log_core *core, size_t source_count) {
+    ati_log_source *first = &core->sources[0];
     int64_t bound = INT64_MAX;
     for (size_t i = 1; i < source_count && i < 3; i++)
-        if (logger->sources[i].order < bound)
-            bound = logger->sources[i].order;
+        if (core->sources[i].order < bound)
+            bound = core->sources[i].order;
     size_t size;
     const ati_log_record *record = front_record(first->ring, &size);
     do {
         size_t length = size - sizeof *record;
-        if (logger->output_size + length > ATI_LOG_OUTPUT_SIZE)
-            write_batch(logger, source_count);
-        memcpy(logger->output + logger->output_size, record->line, length);
-        logger->output_size += length;
-        logger->output_lines++;
+        if (core->output_size + length > ATI_LOG_OUTPUT_SIZE)
+            write_batch(core, source_count);
+        memcpy(core->output + core->output_size, record->line, length);
+        core->output_size += length;
+        core->output_lines++;
         ati_byte_ring_step_spsc(&first->ring->ring);
         record = front_record(first->ring, &size);
     } while (record && record->order <= bound);
@@ -125,24 +125,24 @@ static void move_run(at_logger *logger, size_t source_count) {
 }
 
 /* Takes the rings of threads that have ended and whose lines are written out of the list. */
-static void free_ended_rings(at_logger *logger) {
+static void free_ended_rings(ati_log_core *core) {
     ati_log_ring *ended = NULL;
     ati_lock_acquire(&ati_log_registry_lock);
     ati_log_ring *previous = NULL;
-    for (ati_log_ring *ring = first_ring(logger); ring;) {
-        ati_log_ring *next = ring->next_of_logger;
+    for (ati_log_ring *ring = first_ring(core); ring;) {
+        ati_log_ring *next = ring->next_of_core;
         if (has_ended(ring) && ati_byte_ring_look_spsc(&ring->ring) == 0) {
             if (previous)
-                previous->next_of_logger = next;
+                previous->next_of_core = next;
             else
-                atomic_store_explicit(&logger->rings, next, memory_order_relaxed);
+                atomic_store_explicit(&core->rings, next, memory_order_relaxed);
             for (int level = 0; level < AT_LOG_OFF; level++)
-                atomic_fetch_add_explicit(&logger->dropped[level],
+                atomic_fetch_add_explicit(&core->dropped[level],
                                           ati_counter_read(&ring->dropped[level]),
                                           memory_order_relaxed);
-            uint64_t count = atomic_load_explicit(&logger->ring_count, memory_order_relaxed);
-            atomic_store_explicit(&logger->ring_count, count - 1, memory_order_relaxed);
-            ring->next_of_logger = ended;
+            uint64_t count = atomic_load_explicit(&core->ring_count, memory_order_relaxed);
+            atomic_store_explicit(&core->ring_count, count - 1, memory_order_relaxed);
+            ring->next_of_core = ended;
             ended = ring;
         } else {
             previous = ring;
@@ -151,42 +151,42 @@ static void free_ended_rings(at_logger *logger) {
     }
     ati_lock_release(&ati_log_registry_lock);
     while (ended) {
-        ati_log_ring *next = ended->next_of_logger;
+        ati_log_ring *next = ended->next_of_core;
         ati_log_ring_destroy(ended);
         ended = next;
     }
 }
 
-uint64_t ati_log_merge(at_logger *logger, unsigned *fill) {
+uint64_t ati_log_merge(ati_log_core *core, unsigned *fill) {
     size_t count = 0;
     bool any_ended = false;
     *fill = 0;
-    uint64_t taken = add_source(logger, &count, &logger->shared, fill);
-    for (ati_log_ring *ring = first_ring(logger); ring; ring = ring->next_of_logger) {
+    uint64_t taken = add_source(core, &count, &core->shared, fill);
+    for (ati_log_ring *ring = first_ring(core); ring; ring = ring->next_of_core) {
         any_ended |= has_ended(ring);
-        taken += add_source(logger, &count, ring, fill);
+        taken += add_source(core, &count, ring, fill);
     }
     for (size_t place = count / 2; place-- > 0;)
-        sift_down(logger->sources, count, place);
+        sift_down(core->sources, count, place);
     while (count > 0) {
-        move_run(logger, count);
-        if (logger->sources[0].order == INT64_MAX) {
-            give_room_back(logger->sources[0].ring);
-            logger->sources[0] = logger->sources[--count];
+        move_run(core, count);
+        if (core->sources[0].order == INT64_MAX) {
+            give_room_back(core->sources[0].ring);
+            core->sources[0] = core->sources[--count];
         }
         if (count > 0)
-            sift_down(logger->sources, count, 0);
+            sift_down(core->sources, count, 0);
     }
-    write_batch(logger, 0);
+    write_batch(core, 0);
     if (any_ended)
-        free_ended_rings(logger);
+        free_ended_rings(core);
     return taken;
 }
 
-bool ati_log_merge_idle(at_logger *logger) {
-    if (ati_byte_ring_look_spsc(&logger->shared.ring) != 0)
+bool ati_log_merge_idle(ati_log_core *core) {
+    if (ati_byte_ring_look_spsc(&core->shared.ring) != 0)
         return false;
-    for (ati_log_ring *ring = first_ring(logger); ring; ring = ring->next_of_logger)
+    for (ati_log_ring *ring = first_ring(core); ring; ring = ring->next_of_core)
         if (has_ended(ring) || ati_byte_ring_look_spsc(&ring->ring) != 0)
             return false;
     return true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "log/logger.h"
+#include "log/core.h"
 
 #include "base/clock.h"
 #include "base/futex.h"
@@ -7,7 +7,7 @@
 /* What the process knows of its loggers: the registry, process_fork and exit. */
 
 ati_lock ati_log_registry_lock;
-at_logger *ati_log_registry_first;
+ati_log_core *ati_log_registry_first;
 
 static bool prepared; /* guarded by prepare_lock */
 static ati_lock prepare_lock;
@@ -16,7 +16,7 @@ static _Atomic uint64_t last_id;
 
 /* The logger that exit is flushing: it may not be destroyed meanwhile. Guarded by the registry's
  * lock; draining_changed is a futex that counts its changes. */
-static at_logger *draining;
+static ati_log_core *draining;
 static _Atomic uint32_t draining_changed;
 
 enum {
@@ -27,94 +27,94 @@ uint64_t ati_log_new_id(void) {
     return atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
 }
 
-void ati_log_registry_add(at_logger *logger) {
+void ati_log_registry_add(ati_log_core *core) {
     ati_lock_acquire(&ati_log_registry_lock);
-    logger->next_logger = ati_log_registry_first;
+    core->next_core = ati_log_registry_first;
     if (ati_log_registry_first)
-        ati_log_registry_first->previous_logger = logger;
-    ati_log_registry_first = logger;
+        ati_log_registry_first->previous_core = core;
+    ati_log_registry_first = core;
     ati_lock_release(&ati_log_registry_lock);
 }
 
-void ati_log_registry_remove(at_logger *logger) {
+void ati_log_registry_remove(ati_log_core *core) {
     ati_lock_acquire(&ati_log_registry_lock);
-    while (draining == logger) {
+    while (draining == core) {
         uint32_t seen = atomic_load_explicit(&draining_changed, memory_order_relaxed);
         ati_lock_release(&ati_log_registry_lock);
         ati_futex_wait(&draining_changed, seen, AT_FOREVER);
         ati_lock_acquire(&ati_log_registry_lock);
     }
-    if (logger->next_logger)
-        logger->next_logger->previous_logger = logger->previous_logger;
-    if (logger->previous_logger)
-        logger->previous_logger->next_logger = logger->next_logger;
+    if (core->next_core)
+        core->next_core->previous_core = core->previous_core;
+    if (core->previous_core)
+        core->previous_core->next_core = core->next_core;
     else
-        ati_log_registry_first = logger->next_logger;
+        ati_log_registry_first = core->next_core;
     ati_lock_release(&ati_log_registry_lock);
 }
 
 /* From now on callers write their lines themselves. */
-static void change_mode(at_logger *logger, uint32_t mode) {
-    atomic_store_explicit(&logger->mode, mode, memory_order_relaxed);
-    /* ORDER logger.id: release. Publishes the mode.
+static void change_mode(ati_log_core *core, uint32_t mode) {
+    atomic_store_explicit(&core->mode, mode, memory_order_relaxed);
+    /* ORDER log_core.id: release. Publishes the mode.
      * Pairs with: acquire in find_ring(). If relaxed: a line goes into a ring that nobody empties
      * any more. */
-    atomic_store_explicit(&logger->id, ati_log_new_id(), memory_order_release);
+    atomic_store_explicit(&core->id, ati_log_new_id(), memory_order_release);
 }
 
 /* Takes a logger that exit has not drained yet; NULL: there is none. */
-static at_logger *take_undrained(void) {
+static ati_log_core *take_undrained(void) {
     ati_lock_acquire(&ati_log_registry_lock);
-    at_logger *logger = ati_log_registry_first;
-    while (logger && logger->exit_drained)
-        logger = logger->next_logger;
-    if (logger)
-        logger->exit_drained = true;
-    draining = logger;
+    ati_log_core *core = ati_log_registry_first;
+    while (core && core->exit_drained)
+        core = core->next_core;
+    if (core)
+        core->exit_drained = true;
+    draining = core;
     atomic_fetch_add_explicit(&draining_changed, 1, memory_order_relaxed);
     ati_lock_release(&ati_log_registry_lock);
     ati_futex_wake(&draining_changed, INT32_MAX);
-    return logger;
+    return core;
 }
 
 /* Runs when the program or the library ends, after the functions given to atexit. */
 static __attribute__((destructor)) void drain_at_exit(void) {
-    for (at_logger *logger; (logger = take_undrained());) {
-        if (atomic_load_explicit(&logger->mode, memory_order_relaxed) != ATI_LOG_BY_BACKEND)
+    for (ati_log_core *core; (core = take_undrained());) {
+        if (atomic_load_explicit(&core->mode, memory_order_relaxed) != ATI_LOG_BY_BACKEND)
             continue;
         at_deadline deadline = ati_monotonic_ns() + AT_MILLISECONDS(exit_wait_ms);
-        (void)ati_log_flush(logger, deadline);
-        change_mode(logger, ATI_LOG_AFTER_EXIT);
-        (void)ati_log_flush(logger, deadline); /* lines that came in between */
+        (void)ati_log_flush(core, deadline);
+        change_mode(core, ATI_LOG_AFTER_EXIT);
+        (void)ati_log_flush(core, deadline); /* lines that came in between */
     }
 }
 
 /* process_fork: the registry and the memory sinks are held, so that the child finds them whole. The
  * rings and what sinks kept are the parent's: it writes them. */
-static void fork_sinks(at_logger *logger, ati_fork_phase phase) {
-    for (uint32_t i = 0; i < logger->sink_count; i++)
-        logger->sinks[i]->kind->fork(logger->sinks[i], phase);
+static void fork_sinks(ati_log_core *core, ati_fork_phase phase) {
+    for (uint32_t i = 0; i < core->sink_count; i++)
+        core->sinks[i]->kind->fork(core->sinks[i], phase);
 }
 
 static void before_fork(void) {
     ati_lock_acquire(&ati_log_registry_lock);
-    for (at_logger *logger = ati_log_registry_first; logger; logger = logger->next_logger)
-        fork_sinks(logger, ATI_FORK_PREPARE);
+    for (ati_log_core *core = ati_log_registry_first; core; core = core->next_core)
+        fork_sinks(core, ATI_FORK_PREPARE);
 }
 
 static void after_fork_in_parent(void) {
-    for (at_logger *logger = ati_log_registry_first; logger; logger = logger->next_logger)
-        fork_sinks(logger, ATI_FORK_PARENT);
+    for (ati_log_core *core = ati_log_registry_first; core; core = core->next_core)
+        fork_sinks(core, ATI_FORK_PARENT);
     ati_lock_release(&ati_log_registry_lock);
 }
 
 static void after_fork_in_child(void) {
     ati_log_thread_after_fork();
-    for (at_logger *logger = ati_log_registry_first; logger; logger = logger->next_logger) {
+    for (ati_log_core *core = ati_log_registry_first; core; core = core->next_core) {
         /* Whoever held it is not in this process. */
-        atomic_store_explicit(&logger->write_lock.state, 0, memory_order_relaxed);
-        fork_sinks(logger, ATI_FORK_CHILD);
-        change_mode(logger, ATI_LOG_FORKED);
+        atomic_store_explicit(&core->write_lock.state, 0, memory_order_relaxed);
+        fork_sinks(core, ATI_FORK_CHILD);
+        change_mode(core, ATI_LOG_FORKED);
     }
     draining = NULL;
     prepared = true;

@@ -16,11 +16,12 @@ enum {
 };
 
 ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int64_t time) {
+    const ati_context *context = ati_context_current();
     ati_line_head head = {
         .time = time,
         .logger_member = logger ? logger->name_member : "",
         .logger_member_length = logger ? logger->name_member_length : 0,
-        .context = ati_context_current(),
+        .operation = context ? context->operation : NULL,
         .thread = thread,
     };
     return head;
@@ -32,12 +33,12 @@ static inline void compiler_barrier(void) {
 }
 
 /* Counts a line that finds no room. */
-static void drop(at_logger *logger, ati_log_ring *ring, at_log_level level) {
+static void drop(ati_log_core *core, ati_log_ring *ring, at_log_level level) {
     level = ati_log_counted_level(level);
-    if (ring && ring != &logger->shared)
+    if (ring && ring != &core->shared)
         ati_counter_add(&ring->dropped[level], 1);
     else
-        atomic_fetch_add_explicit(&logger->dropped[level], 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&core->dropped[level], 1, memory_order_relaxed);
 }
 
 /* Encodes a record into room for the longest one; gives its size. */
@@ -51,35 +52,35 @@ static size_t encode_record(ati_log_record *record, at_logger *logger, ati_log_t
 }
 
 /* Puts a copy of a record into a ring, if there is room. */
-static bool put_copy(at_logger *logger, ati_log_ring *ring, const ati_log_record *record,
+static bool put_copy(ati_log_core *core, ati_log_ring *ring, const ati_log_record *record,
                      size_t size) {
-    bool shared = ring == &logger->shared;
+    bool shared = ring == &core->shared;
     if (shared)
-        ati_lock_acquire(&logger->shared_lock);
+        ati_lock_acquire(&core->shared_lock);
     void *room = ati_byte_ring_reserve_spsc(&ring->ring, size);
     if (room) {
         memcpy(room, record, size);
         ati_byte_ring_commit_spsc(&ring->ring, size);
     }
     if (shared)
-        ati_lock_release(&logger->shared_lock);
+        ati_lock_release(&core->shared_lock);
     return room != NULL;
 }
 
 /* Waits for room in a ring until `deadline`; true: the record is in. */
-static bool put_copy_until(at_logger *logger, ati_log_ring *ring, const ati_log_record *record,
+static bool put_copy_until(ati_log_core *core, ati_log_ring *ring, const ati_log_record *record,
                            size_t size, at_deadline deadline) {
     for (bool in_time = true; in_time;) {
         /* ORDER log_ring.room_wanted: seq_cst. Comes before the look for room.
          * Pairs with: seq_cst in give_room_back(). If weaker: neither side sees the other, and the
          * thread sleeps until its deadline beside an empty ring. */
         atomic_store_explicit(&ring->room_wanted, 1, memory_order_seq_cst);
-        if (put_copy(logger, ring, record, size))
+        if (put_copy(core, ring, record, size))
             return true;
-        ati_log_backend_wake(logger, true);
+        ati_log_backend_wake(core, true);
         in_time = ati_futex_wait(&ring->room_wanted, 1, deadline);
     }
-    return put_copy(logger, ring, record, size);
+    return put_copy(core, ring, record, size);
 }
 
 /* How long a line may wait for room. */
@@ -98,44 +99,46 @@ static __attribute__((noinline)) bool put_line_by_copy(at_logger *logger, ati_lo
         char bytes[sizeof(ati_log_record) + ATI_LINE_MAX];
     } copy;
     size_t size = encode_record(&copy.record, logger, thread, line);
-    if (put_copy(logger, ring, &copy.record, size))
+    if (put_copy(logger->core, ring, &copy.record, size))
         return true;
     at_duration wait = patience(thread, ati_log_counted_level(line->level));
-    return wait > 0 && put_copy_until(logger, ring, &copy.record, size, ati_monotonic_ns() + wait);
+    return wait > 0 &&
+           put_copy_until(logger->core, ring, &copy.record, size, ati_monotonic_ns() + wait);
 }
 
 static bool put_line(at_logger *logger, ati_log_ring *ring, ati_log_thread *thread,
                      const at_log_line *line) {
-    if (ring != &logger->shared) {
+    ati_log_core *core = logger->core;
+    if (ring != &core->shared) {
         ati_log_record *record =
             ati_byte_ring_reserve_spsc(&ring->ring, sizeof *record + ATI_LINE_MAX);
         if (record) {
             size_t size = encode_record(record, logger, thread, line);
             ati_byte_ring_commit_spsc(&ring->ring, size);
-            ati_log_backend_wake(logger, ati_byte_ring_half_full_spsc(&ring->ring));
+            ati_log_backend_wake(core, ati_byte_ring_half_full_spsc(&ring->ring));
             return true;
         }
     }
     if (!put_line_by_copy(logger, ring, thread, line)) {
-        drop(logger, ring, line->level);
+        drop(core, ring, line->level);
         return false;
     }
-    ati_log_backend_wake(logger, true);
+    ati_log_backend_wake(core, true);
     return true;
 }
 
 /* The ring for a line, or NULL if callers write themselves. */
-static ati_log_ring *find_ring(at_logger *logger, ati_log_thread *thread) {
-    /* ORDER logger.id: acquire. A thread that sees the new id sees the mode.
+static ati_log_ring *find_ring(ati_log_core *core, ati_log_thread *thread) {
+    /* ORDER log_core.id: acquire. A thread that sees the new id sees the mode.
      * Pairs with: release in change_mode(). If relaxed: a line goes into a ring that nobody
      * empties any more. */
-    uint64_t id = atomic_load_explicit(&logger->id, memory_order_acquire);
+    uint64_t id = atomic_load_explicit(&core->id, memory_order_acquire);
     ati_log_ring *ring = thread->last;
-    if (__builtin_expect(ring != NULL && ring->logger_id == id, 1))
+    if (__builtin_expect(ring != NULL && ring->core_id == id, 1))
         return ring;
-    if (atomic_load_explicit(&logger->mode, memory_order_relaxed) != ATI_LOG_BY_BACKEND)
+    if (atomic_load_explicit(&core->mode, memory_order_relaxed) != ATI_LOG_BY_BACKEND)
         return NULL;
-    return ati_log_thread_ring(thread, logger, id);
+    return ati_log_thread_ring(thread, core, id);
 }
 
 /* A fatal line is written when the call returns, if not by the sinks then to stderr. */
@@ -143,13 +146,13 @@ static void see_fatal_written(at_logger *logger, ati_log_thread *thread, const a
                               bool put) {
     at_status status = AT_ERROR_TIMED_OUT;
     if (put && !thread->never_waits)
-        status = ati_log_flush(logger, ati_monotonic_ns() + AT_MILLISECONDS(fatal_wait_ms));
+        status = ati_log_flush(logger->core, ati_monotonic_ns() + AT_MILLISECONDS(fatal_wait_ms));
     if (status != AT_OK)
         ati_log_write_stderr(&thread->line, line);
 }
 
 static bool write_line(at_logger *logger, ati_log_thread *thread, const at_log_line *line) {
-    ati_log_ring *ring = find_ring(logger, thread);
+    ati_log_ring *ring = find_ring(logger->core, thread);
     if (!ring)
         return ati_log_write_direct(logger, thread, line);
     return put_line(logger, ring, thread, line);
@@ -160,7 +163,7 @@ void at_log_write(at_logger *logger, const at_log_line *line) {
     ati_log_thread *thread = &ati_log_thread_current;
     if (thread->busy) { /* a signal handler that interrupted a log call, or the allocator */
         if (logger)
-            drop(logger, NULL, line->level);
+            drop(logger->core, NULL, line->level);
         return;
     }
     int saved_errno = errno;

@@ -177,8 +177,9 @@ at_status ati_cancel_check(const char *call) {
 }
 
 ati_context *ati_cancel_make_own(ati_frame *frame) {
-    ati_context *own =
-        ati_context_create(frame->context, ati_task_name_of(frame), AT_FOREVER, NULL, 0);
+    const ati_context_parts parts = {
+        .parent = frame->context, .name = ati_task_name_of(frame), .deadline = AT_FOREVER};
+    ati_context *own = ati_context_make(&parts);
     if (!own)
         return NULL;
     own->is_own = true;

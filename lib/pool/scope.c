@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Scopes and tokens: the public face of the tree of operations. A token is an operation; a scope
  * puts the running code under one. */
+#include "pool/scope.h"
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -23,10 +24,9 @@ static ati_context *context_of(const at_token *token) {
 
 static at_deadline deadline_of(const at_scope_options *options) {
     at_duration timeout = options->timeout;
-    if (timeout == 0)
-        timeout = options->is_shielded && options->deadline == 0 ? default_grace : AT_FOREVER;
-    at_deadline deadline = at_after(timeout);
-    return options->deadline != 0 && options->deadline < deadline ? options->deadline : deadline;
+    if (timeout == 0 && options->is_shielded && options->deadline == 0)
+        timeout = default_grace;
+    return ati_scope_deadline(timeout, options->deadline);
 }
 
 /* Forks started before belong to the operation around the scope. */
@@ -81,13 +81,45 @@ static void create_context(at_scope *scope, const at_scope_options *options) {
         deadline = token->deadline;
     ati_context *inner = options->is_shielded ? NULL : find_inner(outer, token);
     ati_context *parent = inner ? inner : outer;
-    scope->context = ati_context_create_scope(parent, parent ? parent->name : "", deadline,
+    scope->context = ati_context_create_scope(parent, deadline,
                                               (options->is_shielded ? ATI_CONTEXT_SHIELDED : 0) |
                                                   (is_foreign ? ATI_CONTEXT_FOREIGN : 0));
     if (scope->context && token && !inner && !join_token(scope, token)) {
         ati_context_release(scope->context);
         scope->context = NULL;
     }
+}
+
+ati_context *ati_scope_begin(at_scope *scope) {
+    ati_context *outer = ati_context_own();
+    *scope = (at_scope){.outer = outer, .frame = ati_frame_current(), .runs = true};
+    return outer;
+}
+
+void ati_scope_enter(at_scope *scope, ati_context *context) {
+    ati_frame *frame = scope->frame;
+    frame->scope_depth++;
+    scope->context = context;
+    if (!context)
+        return;
+    ati_context_set_owner(context, frame);
+    put_under(context);
+}
+
+ati_context *ati_scope_end(at_scope *scope, const char *call) {
+    ati_frame *frame = ati_frame_current();
+    ATI_CALLER_CHECK(scope->frame == frame, call,
+                     "a scope ends in the function that began it, once");
+    ati_context *context = scope->context;
+    ATI_CALLER_CHECK(!context || ati_context_current() == context, call,
+                     "a scope that was begun after this one has not ended");
+    scope->frame = NULL;
+    frame->scope_depth--;
+    if (!context)
+        return NULL;
+    ati_context_set_owner(context, NULL);
+    put_under(scope->outer);
+    return context;
 }
 
 void at_scope_begin(at_scope *scope, const at_scope_options *options) {
@@ -97,35 +129,19 @@ void at_scope_begin(at_scope *scope, const at_scope_options *options) {
         options = &no_options;
     ATI_CALLER_CHECK(ati_all_zero(options->reserved, sizeof options->reserved), "at_scope_begin",
                      "`reserved` is not zero");
-    ati_context *outer = ati_context_own();
-    ati_frame *frame = ati_frame_current();
-    *scope = (at_scope){.outer = outer, .frame = frame, .runs = true};
+    (void)ati_scope_begin(scope);
     create_context(scope, options);
-    frame->scope_depth++;
-    if (!scope->context)
-        return;
-    ati_context_set_owner(scope->context, frame);
-    put_under(scope->context);
+    ati_scope_enter(scope, scope->context);
 }
 
 at_status at_scope_end(at_scope *scope) {
     ATI_CALLER_CHECK(scope, "at_scope_end", "`scope` is NULL");
-    ati_frame *frame = ati_frame_current();
-    ATI_CALLER_CHECK(scope->frame == frame, "at_scope_end",
-                     "a scope ends in the function that began it, once");
     ati_context *context = scope->context;
-    ATI_CALLER_CHECK(!context || ati_context_current() == context, "at_scope_end",
-                     "a scope that was begun after this one has not ended");
-    scope->frame = NULL;
-    frame->scope_depth--;
-    if (!context)
-        return AT_ERROR_NO_MEMORY;
-    at_status status = AT_OK;
+    at_status status = context ? AT_OK : AT_ERROR_NO_MEMORY;
     if (ati_is_cancelled(context))
         status = ati_context_reason(context) == AT_CANCEL_DEADLINE ? AT_ERROR_TIMED_OUT
                                                                    : AT_ERROR_CANCELLED;
-    ati_context_set_owner(context, NULL);
-    put_under(scope->outer);
+    (void)ati_scope_end(scope, "at_scope_end");
     leave_token(scope);
     ati_context_release(context);
     return status;
@@ -158,7 +174,7 @@ bool at_is_cancelled(void) {
 at_status at_token_create(at_token **token, at_token *parent) {
     ATI_CALLER_CHECK(token, "at_token_create", "`token` is NULL");
     ati_context *outer = parent ? context_of(parent) : ati_context_own();
-    ati_context *context = ati_context_create(outer, outer ? outer->name : "", AT_FOREVER, NULL, 0);
+    ati_context *context = ati_context_create_scope(outer, AT_FOREVER, 0);
     if (!context)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_token_create: out of memory");
     *token = token_of(context);

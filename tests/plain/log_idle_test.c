@@ -37,7 +37,7 @@ int main(void) {
     int64_t used = cpu_ns() - before;
     printf("CPU time in 10 s: %.3f ms\n", (double)used / 1e6);
     REQUIRE(used < allowed_ns);
-    REQUIRE(atomic_load(&logger->backend_state) == ATI_BACKEND_ASLEEP);
+    REQUIRE(atomic_load(&logger->core->backend_state) == ATI_BACKEND_ASLEEP);
     at_log_info(logger, "wakes.it");
     int64_t deadline = ati_monotonic_ns() + AT_SECONDS(20);
     for (bool found = false; !found;) {

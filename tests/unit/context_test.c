@@ -113,16 +113,54 @@ Test(context, a_million_parents_are_released) {
     cr_expect_eq(fault_usage().blocks, 0);
 }
 
-/* Rule H0: no memory is NULL, and the parent is as it was. */
+/* Rule J5: log lines are of the operation around, whatever scopes there are between. */
+Test(context, parts_belong_to_the_operation_around) {
+    ati_context *scope = ati_context_create_scope(NULL, AT_FOREVER, 0);
+    cr_expect_null(scope->operation);
+    const ati_context_parts parts = {.parent = scope,
+                                     .name = "operation",
+                                     .deadline = AT_FOREVER,
+                                     .bits = ATI_CONTEXT_OPERATION,
+                                     .log_fields = ",\"a\":1",
+                                     .log_fields_length = 6,
+                                     .extra = 24};
+    ati_context *operation = ati_context_make(&parts);
+    cr_expect_eq(operation->operation, operation);
+    cr_expect_eq(operation->parent_id, 0);
+    for (int i = 0; i < 24; i++)
+        cr_expect_eq(operation->bytes[i], 0);
+    cr_expect_str_eq(operation->name, "operation");
+    cr_expect_arr_eq(operation->log_fields, ",\"a\":1", 6);
+    operation->log_level = 2;
+    ati_context *manager = ati_context_create(operation, "manager", AT_FOREVER, NULL, 0);
+    ati_context *inner = ati_context_create_scope(manager, AT_FOREVER, 0);
+    cr_expect_eq(inner->operation, operation);
+    cr_expect_eq(inner->log_level, 2);
+    ati_context *detached;
+    cr_assert(ati_context_share(inner, true, &detached));
+    cr_expect_str_eq(detached->name, "operation");
+    cr_expect_eq(detached->operation, detached);
+    cr_expect_eq(detached->id, operation->id);
+    cr_expect_eq(detached->trace_id[1], operation->trace_id[1]);
+    cr_expect_eq(detached->log_fields_length, 0);
+    cr_expect_eq(detached->log_level, 0);
+    ati_context *nested = ati_context_make(&(ati_context_parts){
+        .parent = inner, .name = "nested", .deadline = AT_FOREVER, .bits = ATI_CONTEXT_OPERATION});
+    cr_expect_eq(nested->operation, nested);
+    cr_expect_eq(nested->parent_id, operation->id);
+    ati_context *made[] = {nested, detached, inner, manager, operation, scope};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        ati_context_release(made[i]);
+}
+
 /* More than one section cancels; every third child is shielded. */
 Test(context, all_children_are_cancelled_once) {
     enum { count = 1000 };
     ati_context *root = ati_context_create(NULL, "root", AT_FOREVER, NULL, 0);
     ati_context *children[count];
     for (int i = 0; i < count; i++)
-        children[i] =
-            i % 3 == 2 ? ati_context_create_scope(root, "child", AT_FOREVER, ATI_CONTEXT_SHIELDED)
-                       : ati_context_create(root, "child", AT_FOREVER, NULL, 0);
+        children[i] = i % 3 == 2 ? ati_context_create_scope(root, AT_FOREVER, ATI_CONTEXT_SHIELDED)
+                                 : ati_context_create(root, "child", AT_FOREVER, NULL, 0);
     ati_context *cancelled = ati_context_cancel(root, AT_CANCEL_EXPLICIT);
     cr_assert_eq(cancelled, root);
     int seen = 0;

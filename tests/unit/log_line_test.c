@@ -27,7 +27,7 @@ static json_t *encode(const char *event, const at_field *fields, size_t count) {
         .time = 1700000000123456789,
         .logger_member = name,
         .logger_member_length = sizeof name - 1,
-        .context = context,
+        .operation = context,
         .thread = &thread,
     };
     const at_log_line line = {

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#include "log/core.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "log/quiet_pipe.h"
+
+#include <signal.h>
+#include <string.h>
+
+enum {
+    default_ring_bytes = 64 * 1024,
+    default_max_ring_bytes = 32 * 1024 * 1024,
+};
+
+/* -- Create -- */
+
+static bool add_sink(ati_log_core *core, ati_log_sink *sink) {
+    if (sink)
+        core->sinks[core->sink_count++] = sink;
+    return sink != NULL;
+}
+
+static at_status create_sinks(ati_log_core *core, const at_logger_options *options) {
+    bool done = true;
+    if (options->path)
+        done = add_sink(core, ati_log_sink_file_create(options->path));
+    if (done && options->memory_bytes > 0) {
+        done = add_sink(core, ati_log_sink_memory_create((size_t)options->memory_bytes));
+        if (done)
+            core->memory = core->sinks[core->sink_count - 1];
+    }
+    if (done && (options->use_stderr || core->sink_count == 0))
+        done = add_sink(core, ati_log_sink_stderr_create());
+    return done ? AT_OK : at_error_status(at_error_last());
+}
+
+static at_status allocate_parts(ati_log_core *core, const at_logger_options *options) {
+    core->ring_size = (size_t)(options->ring_bytes ? options->ring_bytes : default_ring_bytes);
+    int64_t limit = options->max_ring_bytes ? options->max_ring_bytes : default_max_ring_bytes;
+    core->ring_limit = limit == AT_NONE ? 0 : (uint64_t)limit / core->ring_size;
+    bool done = ati_log_ring_init(&core->shared, core->ring_size);
+    core->output = done ? ati_allocate(ATI_LOG_OUTPUT_SIZE) : NULL;
+    if (core->output)
+        core->sources = ati_allocate((core->ring_limit + 1) * sizeof *core->sources);
+    if (!core->sources)
+        return ati_fail(AT_ERROR_NO_MEMORY, "at_logger_create: no memory for a logger");
+    return AT_OK;
+}
+
+at_status ati_log_core_create(ati_log_core **core, const at_logger_options *options) {
+    ati_log_core *made = ati_allocate_aligned(sizeof *made, ATI_CACHE_LINE);
+    if (!made)
+        return ati_fail(AT_ERROR_NO_MEMORY, "at_logger_create: no memory for a logger");
+    memset(made, 0, sizeof *made);
+    atomic_init(&made->id, ati_log_new_id());
+    at_status status = allocate_parts(made, options);
+    if (status == AT_OK)
+        status = create_sinks(made, options);
+    if (status == AT_OK)
+        *core = made;
+    else
+        ati_log_core_destroy(made);
+    return status;
+}
+
+void ati_log_core_destroy(ati_log_core *core) {
+    if (!core)
+        return;
+    for (uint32_t i = 0; i < core->sink_count; i++)
+        core->sinks[i]->kind->destroy(core->sinks[i]);
+    ati_release(core->sources, (core->ring_limit + 1) * sizeof *core->sources);
+    ati_release(core->output, ATI_LOG_OUTPUT_SIZE);
+    ati_log_ring_deinit(&core->shared);
+    ati_release(core, sizeof *core);
+}
+
+/* The backend takes no signals but those that say that it is itself broken. SIGPIPE is blocked too:
+ * a pipe that nobody reads is a write error like any other. */
+static at_status start_backend(ati_log_core *core) {
+    static const int own_signals[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
+                                      SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+    sigset_t blocked;
+    sigset_t before;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof own_signals / sizeof *own_signals; i++)
+        sigdelset(&blocked, own_signals[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    int result = pthread_create(&core->thread, NULL, ati_log_backend_run, core);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0)
+        return ati_fail(AT_ERROR_SYSTEM, "at_logger_create: cannot start a thread: %s",
+                        strerrordesc_np(result));
+    pthread_setname_np(core->thread, "log");
+    return AT_OK;
+}
+
+at_status ati_log_core_start(ati_log_core *core, at_logger *root) {
+    core->root = root;
+    at_status status = start_backend(core);
+    if (status == AT_OK)
+        ati_log_registry_add(core);
+    return status;
+}
+
+/* -- Stop -- */
+
+static void stop_backend(ati_log_core *core) {
+    ATI_CALLER_CHECK(!pthread_equal(pthread_self(), core->thread), "at_logger_destroy",
+                     "called by the logger's own thread; call it elsewhere");
+    /* ORDER log_core.stopping: seq_cst. The last lines come before it; and it comes before the look
+     * whether the backend sleeps.
+     * Pairs with: seq_cst in is_stopping(). If relaxed: lines are lost. If release: the backend
+     * sleeps and is waited for. */
+    atomic_store_explicit(&core->stopping, true, memory_order_seq_cst);
+    ati_log_backend_wake(core, true);
+    pthread_join(core->thread, NULL);
+}
+
+/* Lets a sink write what it kept; says on stderr if lines are lost by that. */
+static void finish_sink(ati_log_core *core, ati_log_sink *sink) {
+    int reason = sink->error_number;
+    uint64_t lost_before = ati_counter_read(&sink->lost);
+    ati_quiet_pipe quiet;
+    ati_quiet_pipe_begin(&quiet);
+    sink->kind->finish(sink);
+    ati_quiet_pipe_end(&quiet);
+    uint64_t lost = ati_counter_read(&sink->lost);
+    if (lost == lost_before)
+        return;
+    if (sink->error_number != 0)
+        reason = sink->error_number;
+    const at_field fields[] = {
+        at_kv_string("sink", sink->kind->name),
+        at_kv_unsigned("write_errors", ati_counter_read(&sink->errors)),
+        at_kv_unsigned("lost", lost),
+        at_kv_string("reason", reason ? strerrordesc_np(reason) : NULL),
+    };
+    const at_log_line line = {
+        .level = AT_LOG_ERROR, .event = "log.lines_lost", .fields = fields, .field_count = 4};
+    ati_log_write_stderr(&core->backend_line, &line);
+}
+
+/* Leaves the rings to their threads, or frees them where those have ended. `alone`: in a forked
+ * child, whose threads are not there. */
+static void leave_rings(ati_log_core *core, bool alone) {
+    ati_lock_acquire(&ati_log_registry_lock);
+    ati_log_ring *ring = atomic_load_explicit(&core->rings, memory_order_relaxed);
+    while (ring) {
+        ati_log_ring *next = ring->next_of_core;
+        ati_log_ring_deinit(ring);
+        ring->core = NULL;
+        if (alone || atomic_load_explicit(&ring->thread_gone, memory_order_relaxed))
+            ati_log_ring_destroy(ring);
+        ring = next;
+    }
+    ati_lock_release(&ati_log_registry_lock);
+}
+
+void ati_log_core_stop(ati_log_core *core) {
+    ati_log_registry_remove(core);
+    bool forked = atomic_load_explicit(&core->mode, memory_order_relaxed) == ATI_LOG_FORKED;
+    if (!forked)
+        stop_backend(core);
+    for (uint32_t i = 0; i < core->sink_count; i++)
+        finish_sink(core, core->sinks[i]);
+    leave_rings(core, forked);
+}
