@@ -47,6 +47,13 @@ static inline char *put(char *to, const char *bytes, size_t length) {
 
 #define PUT_LITERAL(to, literal) put((to), (literal), sizeof(literal) - 1)
 
+/* Writes bytes that come with room for whole chunks, without a call. */
+static inline char *put_chunks(char *to, const char *bytes, size_t length) {
+    for (size_t i = 0; i < length; i += ATI_LINE_CHUNK)
+        memcpy(to + i, bytes + i, ATI_LINE_CHUNK);
+    return to + length;
+}
+
 /* Writes at most `room` bytes of `text`; true: all of it. */
 static bool put_text(char **to, size_t room, const char *text, size_t length) {
     const char *from = text;
@@ -305,14 +312,14 @@ static void put_head(encoding *body, const ati_line_head *head, const at_log_lin
     if (!put_text(&to, event_max, event, strlen(event)))
         note_cut(body, "event", 5);
     *to++ = '"';
-    body->at = put(to, head->logger_member, head->logger_member_length);
+    body->at = put_chunks(to, head->logger_member, head->logger_member_length);
     if (head->operation)
         put_operation(body, head->operation);
 }
 
 static char *put_tail(char *to, const ati_line_head *head, const at_log_line *line,
                       const encoding *body) {
-    to = put(to, head->thread->member, head->thread->length);
+    to = put_chunks(to, head->thread->member, head->thread->length);
     if (line->site) {
         const char *place = ati_site_place(line->site);
         to = PUT_LITERAL(to, ",\"source\":\"");

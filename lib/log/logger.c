@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    name_room = 160, /* for ,"logger":"name" */
+    name_room = 5 * ATI_LINE_CHUNK, /* for ,"logger":"name" */
 };
 
 static _Atomic(at_logger *) default_logger;
