@@ -4,6 +4,7 @@
 
 /* Makes a finished line of the parts that a log call has. No memory is allocated, nothing waits. */
 #include "base/context.h"
+#include "log/members.h"
 #include "log/stamp.h"
 
 #include <asynctools/log.h>
@@ -31,7 +32,9 @@ typedef struct ati_line_head {
     int64_t time;              /* nanoseconds since 1970 */
     const char *logger_member; /* ,"logger":"name", with room for whole chunks, or "" */
     size_t logger_member_length;
-    const ati_context *operation; /* or NULL */
+    const ati_context *operation;  /* or NULL; its members come first, then */
+    ati_member_text logger_fields; /* those that all lines of the logger have, then */
+    ati_member_text members;       /* those of this line; all are `,"key":value` */
     ati_line_thread *thread;
 } ati_line_head;
 

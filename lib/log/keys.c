@@ -5,47 +5,32 @@
 
 #include <string.h>
 
+/* Calls a macro for each reserved key. */
+#define RESERVED_KEYS(use)                                                                         \
+    use("ts") use("level") use("event") use("logger") use("operation") use("operation_id")         \
+        use("trace_id") use("thread") use("source") use("_cut") use("_cut_count")
+
 void ati_keys_init(ati_key_set *set, const char *base) {
     set->base = base;
-    set->seen = 0;
     set->count = 0;
-}
-
-static uint64_t hash_bit(const char *key, size_t length) {
-    const unsigned char *bytes = (const unsigned char *)key;
-    unsigned mixed = (unsigned)length * 31;
-    if (length > 0)
-        mixed += bytes[0] * 5u + bytes[length / 2] * 17u + bytes[length - 1] * 11u;
-    return (uint64_t)1 << (mixed & 63);
+    uint64_t seen[4] = {0}; /* constants */
+#define ADD(name)                                                                                  \
+    seen[ati_keys_hash(name, sizeof(name) - 1) / 64] |=                                            \
+        (uint64_t)1 << ati_keys_hash(name, sizeof(name) - 1) % 64;
+    RESERVED_KEYS(ADD)
+    memcpy(set->seen, seen, sizeof seen);
+#undef ADD
 }
 
 static bool is_reserved(const char *key, size_t length) {
-#define IS(name) (length == sizeof(name) - 1 && memcmp(key, name, sizeof(name) - 1) == 0)
-    switch (length) {
-    case 2:
-        return IS("ts");
-    case 4:
-        return IS("_cut");
-    case 5:
-        return IS("level") || IS("event");
-    case 6:
-        return IS("logger") || IS("thread") || IS("source");
-    case 8:
-        return IS("trace_id");
-    case 9:
-        return IS("operation");
-    case 10:
-        return IS("_cut_count");
-    case 12:
-        return IS("operation_id");
-    default:
-        return false;
-    }
+#define IS(name) (length == sizeof(name) - 1 && memcmp(key, name, sizeof(name) - 1) == 0) ||
+    return RESERVED_KEYS(IS) false;
 #undef IS
 }
 
 static bool contains(const ati_key_set *set, const char *key, size_t length) {
-    if (!(set->seen & hash_bit(key, length)))
+    unsigned hash = ati_keys_hash(key, length);
+    if (!(set->seen[hash / 64] >> hash % 64 & 1))
         return false;
     for (uint32_t i = 0; i < set->count; i++)
         if (set->keys[i].length == length &&
@@ -54,28 +39,17 @@ static bool contains(const ati_key_set *set, const char *key, size_t length) {
     return false;
 }
 
-void ati_keys_add(ati_key_set *set, const char *key, size_t length) {
-    if (set->count == ATI_KEYS_MAX)
-        return;
-    set->seen |= hash_bit(key, length);
-    set->keys[set->count].offset = (uint16_t)(key - set->base);
-    set->keys[set->count].length = (uint16_t)length;
-    set->count++;
-}
-
-char *ati_keys_make_unique(ati_key_set *set, char *key, char *end) {
+char *ati_keys_rename_if_taken(const ati_key_set *set, char *key, char *end) {
     size_t length = (size_t)(end - key);
-    if (is_reserved(key, length) || contains(set, key, length)) {
-        char *suffix = end;
-        *suffix++ = '_';
-        for (unsigned number = 2; number <= ATI_KEYS_MAX + 1; number++) {
-            end = ati_number_unsigned(suffix, number);
-            length = (size_t)(end - key);
-            if (!contains(set, key, length))
-                break;
-        }
+    if (!is_reserved(key, length) && !contains(set, key, length))
+        return end;
+    char *suffix = end;
+    *suffix++ = '_';
+    for (unsigned number = 2; number <= ATI_KEYS_MAX + 1; number++) {
+        end = ati_number_unsigned(suffix, number);
+        if (!contains(set, key, (size_t)(end - key)))
+            break;
     }
-    ati_keys_add(set, key, length);
     return end;
 }
 

@@ -14,8 +14,8 @@ enum {
 
 typedef struct ati_key_set {
     const char *base; /* the line: offsets count from here */
-    uint64_t seen;    /* a bit for each hash that a key had */
     uint32_t count;
+    uint64_t seen[4]; /* a bit for each hash that a key had, or a reserved one has */
     struct {
         uint16_t offset;
         uint16_t length;
@@ -24,12 +24,35 @@ typedef struct ati_key_set {
 
 void ati_keys_init(ati_key_set *set, const char *base);
 
-/* Remembers a key that stands in the line. */
-void ati_keys_add(ati_key_set *set, const char *key, size_t length);
+static inline unsigned ati_keys_hash(const char *key, size_t length) {
+    const unsigned char *bytes = (const unsigned char *)key;
+    uint32_t mixed = (uint32_t)length << 24;
+    if (length > 0)
+        mixed |= bytes[0] | (uint32_t)bytes[length / 2] << 8 | (uint32_t)bytes[length - 1] << 16;
+    return mixed * 0x9e3779b1u >> 24;
+}
 
-/* A key has been written from `key` to `end`. If it is reserved or in the set, gives it the first
- * suffix of _2, _3, ... that makes it new. Remembers it; gives its end. */
-char *ati_keys_make_unique(ati_key_set *set, char *key, char *end);
+/* If the key from `key` to `end` is reserved or in the set, gives it the first suffix of _2, _3,
+ * ... that makes it new. Gives its end. */
+char *ati_keys_rename_if_taken(const ati_key_set *set, char *key, char *end);
+
+/* A key has been written from `key` to `end`. Gives it a suffix if it is not new. Remembers it;
+ * gives its end. */
+static inline __attribute__((always_inline)) char *ati_keys_make_unique(ati_key_set *set, char *key,
+                                                                        char *end) {
+    unsigned hash = ati_keys_hash(key, (size_t)(end - key));
+    if (__builtin_expect(set->seen[hash / 64] >> hash % 64 & 1, 0)) {
+        end = ati_keys_rename_if_taken(set, key, end);
+        hash = ati_keys_hash(key, (size_t)(end - key));
+    }
+    if (set->count < ATI_KEYS_MAX) {
+        set->seen[hash / 64] |= (uint64_t)1 << hash % 64;
+        set->keys[set->count].offset = (uint16_t)(key - set->base);
+        set->keys[set->count].length = (uint16_t)(end - key);
+        set->count++;
+    }
+    return end;
+}
 
 /* A member of an encoded list `,"key":value,"key":value`, which may begin with a brace. */
 typedef struct ati_encoded_member {

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+#include "log/members.h"
+
+#include "log/number.h"
+#include "log/put.h"
+
+/* How the room is shared out. What does not fit is cut or left out. The sizes are of encoded bytes.
+ */
+enum {
+    value_max = 4096,  /* of one text, so that others fit behind it */
+    error_room = 2048, /* kept for errors when there is one; less where there is little room */
+};
+
+void ati_members_init(ati_members *members, char *buffer, size_t room) {
+    if (room > ATI_MEMBERS_MAX)
+        room = ATI_MEMBERS_MAX;
+    members->at = buffer;
+    members->limit = buffer + (room > ATI_TEXT_SLACK ? room - ATI_TEXT_SLACK : 0);
+    members->kept_room = 0;
+    members->cut_count = 0;
+    members->cut_length = 0;
+    members->cut_named = 0;
+    ati_keys_init(&members->keys, buffer);
+}
+
+void ati_members_note_cut(ati_members *members, ati_member_key key) {
+    members->cut_count++;
+    if (members->cut_length + key.length + 3 > ATI_MEMBERS_CUT_ROOM)
+        return;
+    char *to = members->cut + members->cut_length;
+    *to++ = '"';
+    to = ati_put(to, key.bytes, key.length);
+    *to++ = '"';
+    *to++ = ',';
+    members->cut_length = (uint32_t)(to - members->cut);
+    members->cut_named++;
+}
+
+/* Notes the key, as the caller gave it, of a value that was left out. */
+static void note_left_out(ati_members *members, const char *key) {
+    char encoded[ATI_MEMBER_KEY_MAX + ATI_TEXT_SLACK] = "";
+    char *to = encoded;
+    ati_put_text(&to, ATI_MEMBER_KEY_MAX, key, strlen(key));
+    ati_members_note_cut(members, (ati_member_key){encoded, (size_t)(to - encoded)});
+}
+
+ati_member_key ati_members_put_key(ati_members *members, const char *prefix, const char *key) {
+    char *start = ATI_PUT_LITERAL(members->at, ",\"");
+    char *to = start;
+    bool whole = true;
+    if (prefix) {
+        whole = ati_put_text(&to, ATI_MEMBER_KEY_MAX / 2, prefix, strlen(prefix));
+        *to++ = '.';
+    }
+    size_t room = ATI_MEMBER_KEY_MAX - (size_t)(to - start);
+    whole = ati_put_text(&to, room, key, strlen(key)) && whole;
+    to = ati_keys_make_unique(&members->keys, start, to);
+    ati_member_key written = {start, (size_t)(to - start)};
+    if (!whole)
+        ati_members_note_cut(members, written);
+    members->at = ATI_PUT_LITERAL(to, "\":");
+    return written;
+}
+
+void ati_members_put_text(ati_members *members, const char *prefix, const char *key,
+                          ati_member_text text, size_t most) {
+    if (!ati_members_have_room(members, ATI_MEMBER_TEXT_MIN + 2)) {
+        note_left_out(members, key);
+        return;
+    }
+    ati_member_key written = ati_members_put_key(members, prefix, key);
+    size_t room = ati_members_room(members) - 2;
+    *members->at++ = '"';
+    if (!ati_put_text(&members->at, room < most ? room : most, text.bytes, text.length))
+        ati_members_note_cut(members, written);
+    *members->at++ = '"';
+}
+
+/* A value of a few bytes. */
+static void put_short_value(ati_members *members, const char *key, const at_field *field) {
+    if (!ati_members_have_room(members, ATI_NUMBER_ROOM)) {
+        note_left_out(members, key);
+        return;
+    }
+    ati_members_put_key(members, NULL, key);
+    switch (field->type) {
+    case AT_FIELD_BOOL:
+        members->at = field->value.natural ? ATI_PUT_LITERAL(members->at, "true")
+                                           : ATI_PUT_LITERAL(members->at, "false");
+        break;
+    case AT_FIELD_INTEGER:
+        members->at = ati_number_integer(members->at, field->value.integer);
+        break;
+    case AT_FIELD_UNSIGNED:
+        members->at = ati_number_unsigned(members->at, field->value.natural);
+        break;
+    case AT_FIELD_DOUBLE:
+        members->at = ati_number_double(members->at, field->value.real);
+        break;
+    default:
+        members->at = ATI_PUT_LITERAL(members->at, "null");
+        break;
+    }
+}
+
+static void put_encoded_value(ati_members *members, const char *key, ati_member_text json) {
+    if (!ati_members_have_room(members, json.length)) {
+        note_left_out(members, key);
+        return;
+    }
+    ati_members_put_key(members, NULL, key);
+    members->at = ati_put(members->at, json.bytes, json.length);
+}
+
+static ati_member_text text_of(const at_field *field) {
+    const char *text = field->value.text;
+    return (ati_member_text){text,
+                             field->length == AT_FIELD_TERMINATED ? strlen(text) : field->length};
+}
+
+static bool is_error(const at_field *field) {
+    return field->type == AT_FIELD_ERROR && field->value.error;
+}
+
+/* A field that is not an error. */
+static void put_field(ati_members *members, const at_field *field) {
+    const char *key = field->key ? field->key : "";
+    if (field->type == AT_FIELD_TEXT && field->value.text)
+        ati_members_put_text(members, NULL, key, text_of(field), value_max);
+    else if (field->type == ATI_FIELD_ENCODED)
+        put_encoded_value(members, key, text_of(field));
+    else
+        put_short_value(members, key, field);
+}
+
+void ati_members_keep_room(ati_members *members, const at_field *fields, size_t count) {
+    bool found = false;
+    for (size_t i = 0; i < count && !found; i++)
+        found = is_error(&fields[i]);
+    if (!found)
+        return;
+    size_t third = ati_members_room(members) / 3;
+    members->kept_room = third < error_room ? third : error_room;
+    members->limit -= members->kept_room;
+}
+
+void ati_members_add(ati_members *members, const at_field *fields, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!is_error(&fields[i]))
+            put_field(members, &fields[i]);
+    if (members->kept_room == 0)
+        return;
+    members->limit += members->kept_room;
+    members->kept_room = 0;
+    for (size_t i = 0; i < count; i++)
+        if (is_error(&fields[i]))
+            ati_members_put_error(members, &fields[i]);
+}
+
+void ati_members_add_encoded(ati_members *members, ati_member_text encoded) {
+    const char *from = encoded.bytes;
+    const char *end = from + encoded.length;
+    ati_encoded_member found;
+    while (ati_keys_next_member(&from, end, &found)) {
+        if (ati_members_room(members) < found.length + ATI_KEY_SUFFIX_ROOM ||
+            members->keys.count == ATI_KEYS_MAX) {
+            ati_members_note_cut(members, (ati_member_key){found.key, found.key_length});
+            continue;
+        }
+        char *key = ATI_PUT_LITERAL(members->at, ",\"");
+        char *to = ati_put(key, found.key, found.key_length);
+        to = ati_keys_make_unique(&members->keys, key, to);
+        const char *behind_key = found.key + found.key_length;
+        members->at = ati_put(to, behind_key, (size_t)(found.start + found.length - behind_key));
+    }
+}
+
+size_t ati_members_encode(char *buffer, size_t room, const at_field *fields, size_t count,
+                          bool *cut) {
+    ati_members members;
+    ati_members_init(&members, buffer, room);
+    ati_members_keep_room(&members, fields, count);
+    ati_members_add(&members, fields, count);
+    if (cut)
+        *cut = members.cut_count > 0;
+    return (size_t)(members.at - buffer);
+}
