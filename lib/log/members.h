@@ -20,6 +20,8 @@ enum {
     ATI_MEMBER_TEXT_MIN = 16,   /* a text that has to be cut shorter than this is left out */
 };
 
+#define ATI_REDACTED "[REDACTED]"
+
 /* A field whose value is valid JSON text already, of the library's own making. It is written as it
  * is, or left out. */
 #define ATI_FIELD_ENCODED ((at_field_type)64)
@@ -103,5 +105,10 @@ void ati_members_note_cut_keys(ati_members *members, const ati_cut_keys *cut);
 
 /* Writes the members of an error (error_members.c). */
 void ati_members_put_error(ati_members *members, const at_field *field);
+
+/* Writes a member with a tree, of at most `most` encoded bytes; false: there is no room for any
+ * (json_member.c). */
+bool ati_members_put_json(ati_members *members, const char *key, const struct json_t *json,
+                          size_t most);
 
 #endif
