@@ -178,9 +178,10 @@ typedef struct at_log_line {
     size_t field_count;
 } at_log_line;
 
-/** Writes a line, whatever the logger's level (at_log_enabled is the caller's test). Without a
- *  logger it goes to stderr at once. May be called by a signal handler only when the handler cannot
- *  have interrupted the library; a call that interrupts a log call is dropped and counted.
+/** Writes a line if its level is one that the logger writes or the current operation asks for;
+ *  at_log_enabled, before it, spares what the line is made of. Without a logger the line goes to
+ *  stderr at once, whatever its level. May be called by a signal handler only when the handler
+ * cannot have interrupted the library; a call that interrupts a log call is dropped and counted.
  *  Threads:   any.
  *  Blocks:    never for long: into a full ring, lines up to info are dropped and counted, warn and
  *             error wait 10 ms at most before they are; fatal waits until it is written, 5 seconds

@@ -167,6 +167,7 @@ typedef struct ati_log_thread {
     bool busy;           /* a log call is under way */
     bool gone;           /* the thread is ending, its rings have been given up */
     bool never_waits;    /* a thread of the logger itself */
+    uint32_t unwanted;   /* lines that came as far as the second test of their level */
     ati_line_thread line;
 } ati_log_thread;
 
@@ -183,7 +184,45 @@ void ati_log_ring_destroy(ati_log_ring *ring);
 bool ati_log_thread_prepare(void); /* once; false: the system refused */
 void ati_log_thread_after_fork(void);
 
-/* -- direct.c -- */
+/* -- record.c: into a ring -- */
+
+/* A finished line on its way into a ring, on the stack. */
+typedef union ati_log_copy {
+    ati_log_record record;
+    char bytes[sizeof(ati_log_record) + ATI_LINE_MAX];
+} ati_log_copy;
+
+/* The order of the calling thread's next record, whose time is `time`. */
+static inline int64_t ati_log_next_order(ati_log_thread *thread, int64_t time) {
+    return thread->order = time > thread->order ? time : thread->order + 1;
+}
+
+/* The ring for a line of the calling thread, or NULL if callers write themselves. */
+static inline ati_log_ring *ati_log_find_ring(ati_log_core *core, ati_log_thread *thread) {
+    /* ORDER log_core.id: acquire. A thread that sees the new id sees the mode.
+     * Pairs with: release in change_mode(). If relaxed: a line goes into a ring that nobody
+     * empties any more. */
+    uint64_t id = atomic_load_explicit(&core->id, memory_order_acquire);
+    ati_log_ring *ring = thread->last;
+    if (__builtin_expect(ring != NULL && ring->core_id == id, 1))
+        return ring;
+    if (atomic_load_explicit(&core->mode, memory_order_relaxed) != ATI_LOG_BY_BACKEND)
+        return NULL;
+    return ati_log_thread_ring(thread, core, id);
+}
+
+/* Puts a copy of a record of `size` bytes into a ring; waits for room until `deadline` (0: not at
+ * all). False: there was none, and the line is counted as dropped. */
+bool ati_log_put_record(ati_log_core *core, ati_log_ring *ring, const ati_log_record *record,
+                        size_t size, at_log_level level, at_deadline deadline);
+
+/* Counts a line that finds no room. `ring` may be NULL. */
+void ati_log_drop(ati_log_core *core, ati_log_ring *ring, at_log_level level);
+
+/* -- direct.c: without a ring -- */
+
+/* Gives a finished line to the sinks, in the calling thread. False: it was dropped. */
+bool ati_log_write_direct(ati_log_core *core, const char *line, size_t size, at_log_level level);
 
 /* Gives lines to all sinks, or to all but one; the caller holds write_lock. */
 void ati_log_give_to_sinks(ati_log_core *core, const ati_log_sink *but, const char *lines,

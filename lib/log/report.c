@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "log/logger.h"
 
+#include "base/clock.h"
+#include "log/verbose.h"
+
 #include <string.h>
 
 /* What the logger says about itself, in its own log. */
@@ -80,6 +83,7 @@ static void report_sink(ati_log_core *core, uint32_t number) {
 }
 
 void ati_log_report(ati_log_core *core) {
+    ati_log_verbose_settle(ati_monotonic_ns());
     report_drops(core);
     for (uint32_t i = 0; i < core->sink_count; i++)
         report_sink(core, i);
