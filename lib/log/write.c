@@ -15,6 +15,15 @@ enum {
     fatal_wait_ms = 5000,
 };
 
+static const ati_redaction *redaction_of(const at_logger *logger) {
+    if (!logger)
+        return NULL;
+    /* ORDER log_core.redaction: acquire. Sees the names.
+     * Pairs with: release in ati_log_core_redact(). If relaxed: the caller reads an unwritten list,
+     * and writes a secret. */
+    return atomic_load_explicit(&logger->core->redaction, memory_order_acquire);
+}
+
 ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int64_t time) {
     const ati_context *context = ati_context_current();
     ati_line_head head = {
@@ -22,6 +31,7 @@ ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int
         .logger_member = logger ? logger->name_member : "",
         .logger_member_length = logger ? logger->name_member_length : 0,
         .operation = context ? context->operation : NULL,
+        .redaction = redaction_of(logger),
         .thread = thread,
     };
     return head;
@@ -148,7 +158,7 @@ static void see_fatal_written(at_logger *logger, ati_log_thread *thread, const a
     if (put && !thread->never_waits)
         status = ati_log_flush(logger->core, ati_monotonic_ns() + AT_MILLISECONDS(fatal_wait_ms));
     if (status != AT_OK)
-        ati_log_write_stderr(&thread->line, line);
+        ati_log_write_stderr(logger, &thread->line, line);
 }
 
 static bool write_line(at_logger *logger, ati_log_thread *thread, const at_log_line *line) {
@@ -172,7 +182,7 @@ void at_log_write(at_logger *logger, const at_log_line *line) {
     if (thread->line.length == 0)
         ati_line_thread_init(&thread->line);
     if (!logger) {
-        ati_log_write_stderr(&thread->line, line);
+        ati_log_write_stderr(NULL, &thread->line, line);
     } else {
         bool put = write_line(logger, thread, line);
         if (line->level == AT_LOG_FATAL)

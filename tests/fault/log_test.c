@@ -18,6 +18,7 @@ static void create_and_destroy(void *wanted) {
     at_status status = at_logger_create(&logger, &(at_logger_options){.name = "test",
                                                                       .path = "/dev/null",
                                                                       .memory_bytes = 10000,
+                                                                      .redacted_keys = "password",
                                                                       .use_stderr = true});
     if (fault_count() == 0) {
         cr_assert_eq(status, AT_OK);
