@@ -89,6 +89,8 @@ size_t ati_line_encode(char *buffer, const ati_line_head *head, const at_log_lin
                                                          head->operation->log_fields_length});
     if (head->logger_fields.length > 0)
         ati_members_add_encoded(&body, head->logger_fields);
+    if (head->logger_cut)
+        ati_members_note_cut_keys(&body, head->logger_cut);
     if (head->members.length > 0)
         ati_members_add_encoded(&body, head->members);
     ati_members_add(&body, line->fields, line->field_count);

@@ -38,6 +38,23 @@ void ati_members_note_cut(ati_members *members, ati_member_key key) {
     members->cut_named++;
 }
 
+ati_cut_keys ati_members_cut_keys(const ati_members *members) {
+    return (ati_cut_keys){
+        .keys = {members->cut, members->cut_length},
+        .named = members->cut_named,
+        .count = members->cut_count,
+    };
+}
+
+void ati_members_note_cut_keys(ati_members *members, const ati_cut_keys *cut) {
+    members->cut_count += cut->count;
+    if (members->cut_length + cut->keys.length > ATI_MEMBERS_CUT_ROOM)
+        return;
+    ati_put(members->cut + members->cut_length, cut->keys.bytes, cut->keys.length);
+    members->cut_length += (uint32_t)cut->keys.length;
+    members->cut_named += cut->named;
+}
+
 /* Notes the key, as the caller gave it, of a value that was left out. */
 static void note_left_out(ati_members *members, const char *key) {
     char encoded[ATI_MEMBER_KEY_MAX + ATI_TEXT_SLACK] = "";

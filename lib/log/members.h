@@ -60,6 +60,13 @@ typedef struct ati_member_text {
 /* A key as it stands in the line. */
 typedef ati_member_text ati_member_key;
 
+/* What was cut of members that were encoded before. */
+typedef struct ati_cut_keys {
+    ati_member_text keys; /* "a","b", */
+    uint32_t named;       /* that many */
+    uint32_t count;       /* and those for whose names there was no room */
+} ati_cut_keys;
+
 /* `room` bytes from `buffer` on, of which ATI_MEMBERS_MAX are used at most. What `redaction` (may
  * be NULL) lists is not written. */
 void ati_members_init(ati_members *members, char *buffer, size_t room,
@@ -99,6 +106,10 @@ static inline bool ati_members_redact(const ati_members *members, const char *ke
     return __builtin_expect(members->redaction != NULL, 0) &&
            ati_redaction_has(members->redaction, key, length);
 }
+
+/* What was cut so far, and the same for members that are added encoded. The keys are borrowed. */
+ati_cut_keys ati_members_cut_keys(const ati_members *members);
+void ati_members_note_cut_keys(ati_members *members, const ati_cut_keys *cut);
 
 /* Writes the members of an error (error_members.c). */
 void ati_members_put_error(ati_members *members, const char *prefix, const at_error *error);
