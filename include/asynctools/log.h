@@ -52,6 +52,10 @@ typedef struct at_logger_options {
     int64_t max_ring_bytes; /* of all rings, at most 1 GiB; further threads share one ring;
                                AT_NONE: all do; default: 32 MiB */
     const char *levels;     /* copied: see at_logger_set_levels; default: none */
+    const char *redacted_keys; /* copied: "password,token"; the values of fields with these keys are
+                                  written as "[REDACTED]". A key counts whole, or what stands behind
+                                  its last dot, also within trees, whatever the case of ASCII
+                                  letters, and without a suffix _2, _3, ...; default: none */
     uint64_t reserved[4];
 } at_logger_options;
 

@@ -75,6 +75,8 @@ typedef struct ati_log_core {
     uint32_t sink_count;
     ati_log_sink *memory; /* one of them, or NULL */
     pthread_t thread;
+    _Atomic(const ati_redaction *) redaction; /* or NULL; it stays as long as the core does */
+    ati_redaction *redactions;                /* all there ever were; under the registry's lock */
 
     /* Between callers and the backend. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t backend_state; /* futex */
@@ -131,6 +133,10 @@ void ati_log_core_stop(ati_log_core *core);
 
 /* Frees one that was not started, or has been stopped. NULL is allowed. */
 void ati_log_core_destroy(ati_log_core *core);
+
+/* Makes `names` those of the keys whose values are not written, from now on and in all threads;
+ * NULL: none. AT_OK, or the error slot is filled: for `call`, about `redacted_keys`. */
+at_status ati_log_core_redact(ati_log_core *core, const char *call, const char *names);
 
 /* -- process.c: the life of the process -- */
 
@@ -228,8 +234,9 @@ bool ati_log_write_direct(ati_log_core *core, const char *line, size_t size, at_
 void ati_log_give_to_sinks(ati_log_core *core, const ati_log_sink *but, const char *lines,
                            size_t size);
 
-/* Encodes and writes a line to stderr, without a logger. */
-void ati_log_write_stderr(ati_line_thread *thread, const at_log_line *line);
+/* Encodes and writes a line of `logger` (which may be NULL) to stderr at once. */
+void ati_log_write_stderr(const at_logger *logger, ati_line_thread *thread,
+                          const at_log_line *line);
 
 /* -- backend.c, merge.c, report.c: the thread of its own -- */
 

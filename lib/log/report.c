@@ -77,7 +77,7 @@ static void report_sink(ati_log_core *core, uint32_t number) {
         .field_count = failing ? 4 : 3,
     };
     if (failing && core->sink_count == 1)
-        ati_log_write_stderr(&core->backend_line, &line);
+        ati_log_write_stderr(NULL, &core->backend_line, &line);
     else
         say(core, failing ? sink : NULL, &line);
 }
