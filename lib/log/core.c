@@ -13,6 +13,7 @@
 enum {
     default_ring_bytes = 64 * 1024,
     default_max_ring_bytes = 32 * 1024 * 1024,
+    default_rotate_count = 5,
 };
 
 /* -- Create -- */
@@ -23,10 +24,23 @@ static bool add_sink(ati_log_core *core, ati_log_sink *sink) {
     return sink != NULL;
 }
 
+static ati_log_sink *create_file(const at_logger_options *options) {
+    int64_t count = options->rotate_count;
+    const ati_log_file_options file = {
+        .path = options->path,
+        .rotate_bytes = options->rotate_bytes == AT_UNLIMITED ? 0 : options->rotate_bytes,
+        .rotate_interval = options->rotate_interval == AT_FOREVER ? 0 : options->rotate_interval,
+        .rotate_count = count == AT_NONE ? 0
+                        : count          ? count
+                                         : default_rotate_count,
+    };
+    return ati_log_sink_file_create(&file);
+}
+
 static at_status create_sinks(ati_log_core *core, const at_logger_options *options) {
     bool done = true;
     if (options->path)
-        done = add_sink(core, ati_log_sink_file_create(options->path));
+        done = add_sink(core, create_file(options));
     if (done && options->memory_bytes > 0) {
         done = add_sink(core, ati_log_sink_memory_create((size_t)options->memory_bytes));
         if (done)

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 enum {
-    ATI_LOG_SINKS_MAX = 3,
+    ATI_LOG_SINKS_MAX = 8,
     ATI_LOG_OUTPUT_SIZE = 64 * 1024, /* lines are merged into batches of this size */
 };
 
@@ -85,6 +85,7 @@ typedef struct ati_log_core {
     _Atomic uint64_t flush_failed;  /* the last one that a sink's refusal ended; the backend too */
     _Atomic uint32_t flush_changed; /* futex: counts changes of flush_reached */
     _Atomic bool stopping;
+    _Atomic bool reopen_wanted; /* files are to be opened anew */
 
     /* Rings. Linked at the front under the registry's lock, unlinked by the backend under it. */
     _Alignas(ATI_CACHE_LINE) _Atomic(ati_log_ring *) rings;
@@ -108,6 +109,7 @@ typedef struct ati_log_core {
     uint64_t reported_dropped[AT_LOG_OFF];
     bool reported_failure[ATI_LOG_SINKS_MAX];
     uint64_t reported_errors[ATI_LOG_SINKS_MAX];
+    bool reported_move_failure[ATI_LOG_SINKS_MAX];
 
     /* Under the registry's lock. */
     ati_log_rules *rules; /* levels by name, or NULL */
@@ -233,6 +235,9 @@ bool ati_log_write_direct(ati_log_core *core, const char *line, size_t size, at_
 /* Gives lines to all sinks, or to all but one; the caller holds write_lock. */
 void ati_log_give_to_sinks(ati_log_core *core, const ati_log_sink *but, const char *lines,
                            size_t size);
+
+/* Opens files anew if that is wanted; the caller holds write_lock. */
+void ati_log_reopen_if_wanted(ati_log_core *core);
 
 /* Encodes and writes a line of `logger` (which may be NULL) to stderr at once. */
 void ati_log_write_stderr(const at_logger *logger, ati_line_thread *thread,
