@@ -38,6 +38,16 @@ static size_t character_length(const unsigned char *text, size_t left) {
     return length;
 }
 
+bool ati_text_is_utf8(const char *text, size_t length) {
+    for (size_t at = 0; at < length;) {
+        size_t character = character_length((const unsigned char *)text + at, length - at);
+        if (character == 0)
+            return false;
+        at += character;
+    }
+    return true;
+}
+
 static size_t write_unicode(char *to, unsigned value) {
     to[0] = '\\';
     to[1] = 'u';
@@ -127,7 +137,8 @@ static uint64_t load_few(const char *from, size_t count) {
 #error "ati_text_escape loads bytes in little-endian order"
 #endif
 
-char *ati_text_escape(char *to, const char *limit, const char **text, const char *text_end) {
+static inline __attribute__((always_inline)) char *escape(char *to, const char *limit,
+                                                          const char **text, const char *text_end) {
     const char *from = *text;
     while (from < text_end && to < limit) {
         size_t count = (size_t)(text_end - from);
@@ -152,4 +163,14 @@ char *ati_text_escape(char *to, const char *limit, const char **text, const char
     }
     *text = from;
     return to;
+}
+
+char *ati_text_escape(char *to, const char *limit, const char **text, const char *text_end) {
+    return escape(to, limit, text, text_end);
+}
+
+bool ati_text_put(char **to, size_t room, const char *text, size_t length) {
+    const char *from = text;
+    *to = escape(*to, *to + room, &from, text + length);
+    return from == text + length;
 }

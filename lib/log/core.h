@@ -7,6 +7,7 @@
 #include "base/atomic.h"
 #include "base/lock.h"
 #include "log/encoder.h"
+#include "log/rules.h"
 #include "log/sink.h"
 #include "queue/byte_ring_spsc.h"
 
@@ -105,7 +106,8 @@ typedef struct ati_log_core {
     bool reported_failure[ATI_LOG_SINKS_MAX];
     uint64_t reported_errors[ATI_LOG_SINKS_MAX];
 
-    /* The registry's, under its lock. */
+    /* Under the registry's lock. */
+    ati_log_rules *rules; /* levels by name, or NULL */
     struct ati_log_core *next_core;
     struct ati_log_core *previous_core;
     bool exit_drained;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "log/core.h"
+#include "log/logger.h"
 
 #include "base/clock.h"
 #include "base/futex.h"
@@ -34,6 +34,7 @@ void ati_log_registry_add(ati_log_core *core) {
     if (ati_log_registry_first)
         ati_log_registry_first->previous_core = core;
     ati_log_registry_first = core;
+    ati_logger_set_levels(core->root);
     ati_lock_release(&ati_log_registry_lock);
 }
 
