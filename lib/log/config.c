@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "log/config_value.h"
+#include "log/logger.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +34,7 @@ static const struct member {
     {"memory_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, memory_bytes)},
     {"ring_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, ring_bytes)},
     {"max_ring_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, max_ring_bytes)},
+    {"levels", ATI_CONFIG_LEVELS, offsetof(at_logger_options, levels)},
 };
 
 enum { member_count = sizeof members / sizeof *members };
@@ -42,6 +44,7 @@ typedef struct config {
     const char *path;
     char *text; /* `size` bytes and a NUL */
     size_t size;
+    size_t length; /* of the text */
     json_t *root;
     at_logger_options options;
 } config;
@@ -70,6 +73,7 @@ static at_status read_all(config *it, int file) {
     if (length > file_max)
         return ati_fail(AT_ERROR_INVALID, "%s: has more than 1 MiB", it->path);
     it->text[length] = '\0';
+    it->length = length;
     return AT_OK;
 }
 
@@ -105,6 +109,8 @@ static at_status read_members(config *it) {
         const struct member *member = find_member(key);
         if (!member)
             return fail_at_member(it, number, key, "there is no such option");
+        if (member->kind == ATI_CONFIG_LEVELS)
+            value = ati_config_join(it->root, key, value);
         const char *expected =
             ati_config_read(member->kind, value, (char *)&it->options + member->offset);
         if (expected)
@@ -116,7 +122,7 @@ static at_status read_members(config *it) {
 
 static at_status parse(config *it) {
     json_error_t error;
-    it->root = json_loads(it->text, JSON_REJECT_DUPLICATES, &error);
+    it->root = json_loadb(it->text, it->length, JSON_REJECT_DUPLICATES, &error);
     if (!it->root && json_error_code(&error) == json_error_out_of_memory)
         return ati_fail(AT_ERROR_NO_MEMORY, "%s: no memory", it->path);
     if (!it->root)
@@ -144,7 +150,8 @@ static void close_config(config *it) {
 
 /* -- Errors of the options themselves -- */
 
-/* The number of the member that stands between the first back quotes of a message; -1: none does. */
+/* The number of the member that stands between the first back quotes of a message; -1: none does.
+ */
 static int find_named(const config *it, const char *message) {
     const char *begin = strchr(message, '`');
     const char *end = begin ? strchr(begin + 1, '`') : NULL;
@@ -193,13 +200,33 @@ at_status at_logger_create_from_file(at_logger **logger, const char *path) {
     return status;
 }
 
+/* Whether a logger could be created with these options. */
+static at_status check(const config *it) {
+    at_status status = ati_log_check_options(&it->options);
+    return status == AT_OK ? status : add_place(it, status);
+}
+
+/* Rules come behind the level: what is set last counts for the logger's own name. */
+static at_status configure(const config *it, at_logger *logger) {
+    ati_log_rules *rules;
+    at_status status =
+        ati_log_rules_create(&rules, it->options.levels, "at_logger_configure: `levels`");
+    if (status != AT_OK)
+        return add_place(it, status);
+    status = at_logger_set_level(logger, it->options.level);
+    ati_logger_set_rules(logger, rules);
+    return status;
+}
+
 at_status at_logger_configure(at_logger *logger, const char *path) {
     ATI_CALLER_CHECK(logger != NULL && path != NULL, "at_logger_configure",
                      "an argument is NULL; give a logger and a path");
     config it;
     at_status status = open_config(&it, path);
     if (status == AT_OK)
-        status = at_logger_set_level(logger, it.options.level);
+        status = check(&it);
+    if (status == AT_OK)
+        status = configure(&it, logger);
     close_config(&it);
     return status;
 }

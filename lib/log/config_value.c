@@ -8,6 +8,10 @@
 #include <stdint.h>
 #include <string.h>
 
+enum {
+    joined_max = 4096, /* of all levels together */
+};
+
 /* -- Numbers with units -- */
 
 typedef struct unit {
@@ -44,6 +48,35 @@ static bool read_word(const char *text, int64_t *result) {
     return true;
 }
 
+/* -- Texts in an object -- */
+
+static bool add_text(char *joined, size_t size, const char *text) {
+    size_t length = strlen(joined);
+    size_t added = strlen(text);
+    if (length + added >= size)
+        return false;
+    memcpy(joined + length, text, added + 1);
+    return true;
+}
+
+json_t *ati_config_join(json_t *root, const char *key, json_t *value) {
+    char joined[joined_max] = "";
+    const char *name;
+    json_t *level;
+    if (!json_is_object(value))
+        return value;
+    json_object_foreach(value, name, level) {
+        if (!json_is_string(level) || strchr(name, ',') ||
+            !add_text(joined, sizeof joined, *joined ? "," : "") ||
+            !add_text(joined, sizeof joined, name) ||
+            !add_text(joined, sizeof joined, *name ? "=" : "") ||
+            !add_text(joined, sizeof joined, json_string_value(level)))
+            return value;
+    }
+    json_t *text = json_string(joined);
+    return json_object_set_new(root, key, text) == 0 ? text : value;
+}
+
 /* -- Values -- */
 
 static const char *read_bytes(const json_t *value, int64_t *member) {
@@ -77,6 +110,11 @@ const char *ati_config_read(ati_config_kind kind, const json_t *value, void *mem
         return json_is_string(value) ? NULL : "expected a text";
     case ATI_CONFIG_LEVEL:
         return read_level(value, member);
+    case ATI_CONFIG_LEVELS:
+        *(const char **)member = json_string_value(value);
+        return json_is_string(value) ? NULL
+                                     : "expected a text such as \"info,http=debug\", or an object "
+                                       "with such texts: {\"\": \"info\", \"http\": \"debug\"}";
     case ATI_CONFIG_FLAG:
         *(bool *)member = json_is_true(value);
         return json_is_boolean(value) ? NULL : "expected true or false";

@@ -54,8 +54,8 @@ static void take_out_key(ati_metadata *metadata, const char *key, size_t length)
     }
 }
 
-/* A call of memcpy: where the compiler knows a bound of the size it makes string instructions of it,
- * which take thirty times as long to begin. */
+/* A call of memcpy: where the compiler knows a bound of the size it makes string instructions of
+ * it, which take thirty times as long to begin. */
 static void copy(char *to, const void *from, size_t size) {
     __asm__("" : "+r"(size));
     memcpy(to, from, size);
