@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "log/core.h"
 
+#include "base/barrier.h"
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -37,6 +38,7 @@ static at_status create_sinks(ati_log_core *core, const at_logger_options *optio
 }
 
 static at_status allocate_parts(ati_log_core *core, const at_logger_options *options) {
+    core->barrier_is_unequal = ati_barrier_is_unequal();
     core->ring_size = (size_t)(options->ring_bytes ? options->ring_bytes : default_ring_bytes);
     int64_t limit = options->max_ring_bytes ? options->max_ring_bytes : default_max_ring_bytes;
     core->ring_limit = limit == AT_NONE ? 0 : (uint64_t)limit / core->ring_size;

@@ -66,8 +66,9 @@ enum {
 typedef struct ati_log_core {
     /* Written by create, or on the way out (exit, process_fork). */
     _Atomic uint32_t mode;
-    _Atomic uint64_t id; /* no two cores ever have the same; changes with `mode` */
-    at_logger *root;     /* the handle that owns it */
+    _Atomic uint64_t id;     /* no two cores ever have the same; changes with `mode` */
+    at_logger *root;         /* the handle that owns it */
+    bool barrier_is_unequal; /* between callers' lines and the announcement of sleep */
     size_t ring_size;
     uint64_t ring_limit; /* how many rings there may be */
     ati_log_sink *sinks[ATI_LOG_SINKS_MAX];

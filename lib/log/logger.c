@@ -9,9 +9,9 @@
 #include <string.h>
 
 enum {
-    name_max = 128,    /* of a child, with those of its parents */
-    name_room = 160,   /* for ,"logger":"name" */
-    fields_max = 2048, /* of a child, with those of its parents, encoded */
+    name_max = 128,                 /* of a child, with those of its parents */
+    name_room = 5 * ATI_LINE_CHUNK, /* for ,"logger":"name" */
+    fields_max = 2048,              /* of a child, with those of its parents, encoded */
 };
 
 static _Atomic(at_logger *) default_logger;
