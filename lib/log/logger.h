@@ -37,6 +37,9 @@ struct at_logger {
 /* Works out anew the levels of `top` and of all below it; under the registry's lock. */
 void ati_logger_set_levels(at_logger *top);
 
+/* Puts rules in the place of those of all loggers that share the sinks of `logger`; takes them. */
+void ati_logger_set_rules(at_logger *logger, ati_log_rules *rules);
+
 /* The logger behind `at` in the tree below `top`, parents first; NULL: there is none. Under the
  * registry's lock. */
 at_logger *ati_logger_next(const at_logger *at, const at_logger *top);
