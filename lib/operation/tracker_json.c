@@ -33,7 +33,7 @@ static void put_id(document *made, json_t *object, const char *key, const uint64
     uint64_t any = 0;
     for (int i = 0; i < count; i++) {
         any |= words[i];
-        snprintf(digits + 16 * i, sizeof digits - 16 * (size_t)i, "%016" PRIx64, words[i]);
+        snprintf(digits + (size_t)i * 16, sizeof digits - (size_t)i * 16, "%016" PRIx64, words[i]);
     }
     if (any != 0)
         put(made, object, key, json_string(digits));

@@ -14,7 +14,9 @@
  * row stay; one of them finds that of the other there. So nobody waits for anybody, and the child
  * of a process fork finds the table in order.
  *
- * A name is counted before it is put into the table, so that there are never more than `limit`. */
+ * A name is counted before it is put into the table, so that there are never more than `limit`.
+ * While several threads add the last one, others may find the table full a little too early: their
+ * event counts as `_other_`. */
 
 static const char other_text[] = "_other_";
 
