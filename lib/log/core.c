@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "log/core.h"
 
+#include "base/barrier.h"
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -37,6 +38,7 @@ static at_status create_sinks(ati_log_core *core, const at_logger_options *optio
 }
 
 static at_status allocate_parts(ati_log_core *core, const at_logger_options *options) {
+    core->barrier_is_unequal = ati_barrier_is_unequal();
     core->ring_size = (size_t)(options->ring_bytes ? options->ring_bytes : default_ring_bytes);
     int64_t limit = options->max_ring_bytes ? options->max_ring_bytes : default_max_ring_bytes;
     core->ring_limit = limit == AT_NONE ? 0 : (uint64_t)limit / core->ring_size;
@@ -57,6 +59,8 @@ at_status ati_log_core_create(ati_log_core **core, const at_logger_options *opti
     atomic_init(&made->id, ati_log_new_id());
     at_status status = allocate_parts(made, options);
     if (status == AT_OK)
+        status = ati_log_rules_create(&made->rules, options->levels, "at_logger_create: `levels`");
+    if (status == AT_OK)
         status = create_sinks(made, options);
     if (status == AT_OK)
         *core = made;
@@ -70,6 +74,7 @@ void ati_log_core_destroy(ati_log_core *core) {
         return;
     for (uint32_t i = 0; i < core->sink_count; i++)
         core->sinks[i]->kind->destroy(core->sinks[i]);
+    ati_log_rules_destroy(core->rules);
     ati_release(core->sources, (core->ring_limit + 1) * sizeof *core->sources);
     ati_release(core->output, ATI_LOG_OUTPUT_SIZE);
     ati_log_ring_deinit(&core->shared);

@@ -19,11 +19,18 @@ enum {
 static const ati_member_key event_key = {"event", 5};
 static const ati_member_key operation_key = {"operation", 9};
 
+/* Writes bytes that come with room for whole chunks, without a call. */
+static inline char *put_chunks(char *to, const char *bytes, size_t length) {
+    for (size_t i = 0; i < length; i += ATI_LINE_CHUNK)
+        memcpy(to + i, bytes + i, ATI_LINE_CHUNK);
+    return to + length;
+}
+
 static void put_operation(ati_members *body, const ati_context *operation) {
     char *to = body->at;
     if (*operation->name) {
         to = ATI_PUT_LITERAL(to, ",\"operation\":\"");
-        if (!ati_put_text(&to, operation_max, operation->name, strlen(operation->name)))
+        if (!ati_text_put(&to, operation_max, operation->name, strlen(operation->name)))
             ati_members_note_cut(body, operation_key);
         *to++ = '"';
     }
@@ -49,21 +56,21 @@ static void put_head(ati_members *body, const ati_line_head *head, const at_log_
     to += level == AT_LOG_INFO || level == AT_LOG_WARN ? 15 : 16;
     to = ATI_PUT_LITERAL(to, "\",\"event\":\"");
     const char *event = line->event ? line->event : "";
-    if (!ati_put_text(&to, event_max, event, strlen(event)))
+    if (!ati_text_put(&to, event_max, event, strlen(event)))
         ati_members_note_cut(body, event_key);
     *to++ = '"';
-    body->at = ati_put(to, head->logger_member, head->logger_member_length);
+    body->at = put_chunks(to, head->logger_member, head->logger_member_length);
     if (head->operation)
         put_operation(body, head->operation);
 }
 
 static char *put_tail(char *to, const ati_line_head *head, const at_log_line *line,
                       const ati_members *body) {
-    to = ati_put(to, head->thread->member, head->thread->length);
+    to = put_chunks(to, head->thread->member, head->thread->length);
     if (line->site) {
         const char *place = ati_site_place(line->site);
         to = ATI_PUT_LITERAL(to, ",\"source\":\"");
-        ati_put_text(&to, source_max, place, strlen(place));
+        ati_text_put(&to, source_max, place, strlen(place));
         *to++ = '"';
     }
     if (body->cut_count > 0) {
@@ -89,6 +96,8 @@ size_t ati_line_encode(char *buffer, const ati_line_head *head, const at_log_lin
                                                          head->operation->log_fields_length});
     if (head->logger_fields.length > 0)
         ati_members_add_encoded(&body, head->logger_fields);
+    if (head->logger_cut)
+        ati_members_note_cut_keys(&body, head->logger_cut);
     if (head->members.length > 0)
         ati_members_add_encoded(&body, head->members);
     ati_members_add(&body, line->fields, line->field_count);
@@ -99,7 +108,7 @@ size_t ati_line_encode_member(char *buffer, size_t room, const char *key, const 
     char *to = ATI_PUT_LITERAL(buffer, ",\"");
     to = ati_put(to, key, strlen(key));
     to = ATI_PUT_LITERAL(to, "\":\"");
-    ati_put_text(&to, room - (size_t)(to - buffer) - 1 - ATI_TEXT_SLACK, text, strlen(text));
+    ati_text_put(&to, room - (size_t)(to - buffer) - 1 - ATI_TEXT_SLACK, text, strlen(text));
     *to++ = '"';
     return (size_t)(to - buffer);
 }

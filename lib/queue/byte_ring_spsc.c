@@ -2,6 +2,7 @@
 #include "queue/byte_ring_spsc.h"
 
 #include "base/check.h"
+#include "base/prefetch.h"
 
 #include <string.h>
 
@@ -31,7 +32,10 @@
  * tests/stress/byte_ring_test.c
  */
 
-enum { record_head_size = 8 };
+enum {
+    record_head_size = 8,
+    fetched_ahead = 256, /* bytes: a usual record */
+};
 
 static uint64_t record_size(size_t size) {
     return record_head_size + (((uint64_t)size + 7) & ~(uint64_t)7);
@@ -61,6 +65,15 @@ static void look_at_head(ati_byte_ring *ring) {
     ring->seen_head = atomic_load_explicit(&ring->head, memory_order_seq_cst);
 }
 
+/* Lines that the consumer has read come from its CPU: asked for one record before they are needed,
+ * they are there. At the end of the ring that asks for a few lines behind it, which does no harm.
+ */
+static void fetch_ahead(const ati_byte_ring *ring, uint64_t tail) {
+    const unsigned char *ahead = ring->bytes + ((tail + fetched_ahead) & ring->mask);
+    for (int i = 0; i < fetched_ahead; i += ATI_CACHE_LINE)
+        ati_prefetch_to_write(ahead + i);
+}
+
 void *ati_byte_ring_reserve_spsc(ati_byte_ring *ring, size_t size) {
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     uint64_t end = tail + record_size(size);
@@ -69,6 +82,7 @@ void *ati_byte_ring_reserve_spsc(ati_byte_ring *ring, size_t size) {
         if (end - ring->seen_head > ring->mask + 1)
             return NULL;
     }
+    fetch_ahead(ring, tail);
     return ring->bytes + (tail & ring->mask) + record_head_size;
 }
 
@@ -76,11 +90,10 @@ void ati_byte_ring_commit_spsc(ati_byte_ring *ring, size_t size) {
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     uint64_t record = size;
     memcpy(ring->bytes + (tail & ring->mask), &record, sizeof record);
-    /* ORDER byte_ring.tail: seq_cst. Publishes the record; and comes before the producer's look
-     * whether the consumer sleeps.
-     * Pairs with: seq_cst in ati_byte_ring_look_spsc(). If relaxed: the consumer reads an unwritten
-     * record. If release: the consumer falls asleep, unseen, beside a full ring. */
-    atomic_store_explicit(&ring->tail, next_start(ring, tail, size), memory_order_seq_cst);
+    /* ORDER byte_ring.tail: release. Publishes the record.
+     * Pairs with: acquire in ati_byte_ring_look_spsc(). If relaxed: the consumer reads an unwritten
+     * record. */
+    atomic_store_explicit(&ring->tail, next_start(ring, tail, size), memory_order_release);
 }
 
 bool ati_byte_ring_half_full_spsc(ati_byte_ring *ring) {
@@ -97,11 +110,9 @@ bool ati_byte_ring_drained_spsc(ati_byte_ring *ring) {
 }
 
 uint64_t ati_byte_ring_look_spsc(ati_byte_ring *ring) {
-    /* ORDER byte_ring.tail: seq_cst. Sees the records before it; and a consumer that first
-     * announced its sleep sees a record whose producer did not see the announcement. Pairs with:
-     * seq_cst in ati_byte_ring_commit_spsc(). If relaxed: reads unwritten records. If acquire:
-     * sleeps beside a full ring. */
-    ring->seen_tail = atomic_load_explicit(&ring->tail, memory_order_seq_cst);
+    /* ORDER byte_ring.tail: acquire. Sees the records before it.
+     * Pairs with: release in ati_byte_ring_commit_spsc(). If relaxed: reads unwritten records. */
+    ring->seen_tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
     return ring->seen_tail - ring->front;
 }
 
@@ -127,4 +138,44 @@ void ati_byte_ring_release_spsc(ati_byte_ring *ring) {
      * Pairs with: seq_cst in look_at_head(). If relaxed: bytes are overwritten while
      * they are read. If release: a producer waits for room that is there. */
     atomic_store_explicit(&ring->head, ring->front, memory_order_seq_cst);
+}
+
+/* -- Looking on -- */
+
+ati_byte_ring_view ati_byte_ring_look_on(ati_byte_ring *ring) {
+    ati_byte_ring_view view = {.ring = ring, .position = ring->front};
+    /* ORDER byte_ring.end: acquire. Sees the records before it.
+     * Pairs with: the store of `tail` in ati_byte_ring_commit_spsc(). If relaxed: unwritten records
+     * are read. */
+    view.end = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    return view;
+}
+
+/* Whether what was read at the view's position before this call had not been released by then. */
+static bool still_holds(ati_byte_ring_view *view) {
+    /* ORDER byte_ring.still: acq_rel. Stays behind the reads of the record, which a load would not:
+     * it adds nothing, and is an update for that alone (H.-J. Boehm, "Can Seqlocks Get Along With
+     * Programming Language Memory Models?", 2012).
+     * Pairs with: the store of `head` in ati_byte_ring_release_spsc(). If relaxed: half of a record
+     * and half of the one that took its room pass for one. */
+    uint64_t head = atomic_fetch_add_explicit(&view->ring->head, 0, memory_order_acq_rel);
+    if (head <= view->position)
+        return true;
+    view->position = head;
+    return false;
+}
+
+size_t ati_byte_ring_copy_next(ati_byte_ring_view *view, void *copy, size_t room) {
+    while (view->position < view->end) {
+        const unsigned char *record = view->ring->bytes + (view->position & view->ring->mask);
+        uint64_t size;
+        memcpy(&size, record, sizeof size);
+        size_t copied = size < room ? (size_t)size : room;
+        memcpy(copy, record + record_head_size, copied);
+        if (still_holds(view)) {
+            view->position = next_start(view->ring, view->position, copied);
+            return copied;
+        }
+    }
+    return 0;
 }
