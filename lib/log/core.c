@@ -189,7 +189,7 @@ static void finish_sink(ati_log_core *core, ati_log_sink *sink) {
     };
     const at_log_line line = {
         .level = AT_LOG_ERROR, .event = "log.lines_lost", .fields = fields, .field_count = 4};
-    ati_log_write_stderr(NULL, &core->backend_line, &line);
+    ati_log_write_stderr(NULL, NULL, &core->backend_line, &line);
 }
 
 /* Leaves the rings to their threads, or frees them where those have ended. `alone`: in a forked

@@ -269,8 +269,8 @@ void ati_log_give_to_sinks(ati_log_core *core, const ati_log_sink *but, const ch
 void ati_log_reopen_if_wanted(ati_log_core *core);
 
 /* Encodes and writes a line of `logger` (which may be NULL) to stderr at once. */
-void ati_log_write_stderr(const at_logger *logger, ati_line_thread *thread,
-                          const at_log_line *line);
+void ati_log_write_stderr(const at_logger *logger, const ati_context *context,
+                          ati_line_thread *thread, const at_log_line *line);
 
 /* -- backend.c, merge.c, report.c: the thread of its own -- */
 

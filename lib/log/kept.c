@@ -198,7 +198,8 @@ static void say_lost(writing *state, uint64_t lost_count) {
     const at_field fields[] = {at_kv_unsigned("lines", lost_count)};
     const at_log_line line = {
         .level = AT_LOG_DEBUG, .event = "log.kept_lines_lost", .fields = fields, .field_count = 1};
-    ati_line_head head = ati_log_head(state->core->root, &state->thread->line, ati_stamp_now());
+    ati_line_head head =
+        ati_log_head(state->core->root, NULL, &state->thread->line, ati_stamp_now());
     put_line(state, bytes, ati_line_encode(bytes, &head, &line), AT_LOG_DEBUG);
 }
 

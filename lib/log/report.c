@@ -21,7 +21,7 @@ uint64_t ati_log_dropped(ati_log_core *core, at_log_level level) {
 /* Encodes a line of the logger itself and gives it to all sinks but one (NULL: all). */
 static void say(ati_log_core *core, const ati_log_sink *but, const at_log_line *line) {
     char bytes[ATI_LINE_MAX];
-    ati_line_head head = ati_log_head(core->root, &core->backend_line, ati_stamp_now());
+    ati_line_head head = ati_log_head(core->root, NULL, &core->backend_line, ati_stamp_now());
     size_t size = ati_line_encode(bytes, &head, line);
     ati_lock_acquire(&core->write_lock);
     ati_log_give_to_sinks(core, but, bytes, size);
@@ -77,7 +77,7 @@ static void report_sink(ati_log_core *core, uint32_t number) {
         .field_count = failing ? 4 : 3,
     };
     if (failing && core->sink_count == 1)
-        ati_log_write_stderr(NULL, &core->backend_line, &line);
+        ati_log_write_stderr(NULL, NULL, &core->backend_line, &line);
     else
         say(core, failing ? sink : NULL, &line);
 }

@@ -19,6 +19,7 @@ enum {
 /* A line, and who writes it. */
 typedef struct call {
     at_logger *logger;
+    const ati_context *context; /* that it belongs to, or NULL */
     ati_log_thread *thread;
     const at_log_line *line;
     at_log_level level; /* that it is counted under */
@@ -34,8 +35,8 @@ const ati_redaction *ati_logger_redaction(const at_logger *logger) {
     return atomic_load_explicit(&logger->core->redaction, memory_order_acquire);
 }
 
-ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int64_t time) {
-    const ati_context *context = ati_context_current();
+ati_line_head ati_log_head(const at_logger *logger, const ati_context *context,
+                           ati_line_thread *thread, int64_t time) {
     ati_line_head head = {
         .time = time,
         .logger_member = "",
@@ -54,7 +55,7 @@ ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int
 
 /* Encodes a line that has `time` into ATI_LINE_MAX bytes. */
 static size_t encode(char *bytes, const call *of, int64_t time) {
-    ati_line_head head = ati_log_head(of->logger, &of->thread->line, time);
+    ati_line_head head = ati_log_head(of->logger, of->context, &of->thread->line, time);
     head.members = of->members;
     return ati_line_encode(bytes, &head, of->line);
 }
@@ -108,7 +109,7 @@ static void see_fatal_written(const call *of, bool done) {
         status =
             ati_log_flush(of->logger->core, ati_monotonic_ns() + AT_MILLISECONDS(fatal_wait_ms));
     if (status != AT_OK)
-        ati_log_write_stderr(of->logger, &of->thread->line, of->line);
+        ati_log_write_stderr(of->logger, of->context, &of->thread->line, of->line);
 }
 
 static void write_line(const call *of) {
@@ -122,16 +123,14 @@ static void write_line(const call *of) {
 static __attribute__((noinline)) void keep_line(const call *of) {
     char bytes[ATI_LINE_MAX];
     size_t size = encode(bytes, of, ati_stamp_now());
-    ati_log_kept_add(ati_context_current()->kept_lines, of->logger->core->serial, of->level, bytes,
-                     size);
+    ati_log_kept_add(of->context->kept_lines, of->logger->core->serial, of->level, bytes, size);
 }
 
 typedef enum fate { FATE_UNWANTED, FATE_KEPT, FATE_WRITTEN } fate;
 
 /* The second test: what the logger writes, or the operation asks for. */
-static fate fate_of(const at_logger *logger, at_log_level level) {
+static fate fate_of(const at_logger *logger, const ati_context *context, at_log_level level) {
     int32_t lowest = atomic_load_explicit(&logger->level, memory_order_relaxed);
-    const ati_context *context = ati_context_current();
     bool may_decide = context && lowest != AT_LOG_OFF;
     if (may_decide && context->log_level != AT_LOG_DEFAULT)
         lowest = context->log_level;
@@ -147,10 +146,11 @@ static __attribute__((noinline)) void count_unwanted(ati_log_thread *thread) {
         ati_log_verbose_settle(ati_monotonic_ns());
 }
 
-void ati_log_write_with(at_logger *logger, const at_log_line *line, ati_member_text members) {
+void ati_log_write_in(at_logger *logger, const ati_context *context, const at_log_line *line,
+                      ati_member_text members) {
     ati_log_thread *thread = &ati_log_thread_current;
     at_log_level level = ati_log_counted_level(line->level);
-    fate decided = logger ? fate_of(logger, level) : FATE_WRITTEN;
+    fate decided = logger ? fate_of(logger, context, level) : FATE_WRITTEN;
     if (decided == FATE_UNWANTED) {
         count_unwanted(thread);
         return;
@@ -161,18 +161,18 @@ void ati_log_write_with(at_logger *logger, const at_log_line *line, ati_member_t
         return;
     }
     int saved_errno = errno;
-    const call of = {logger, thread, line, level, members};
+    const call of = {logger, context, thread, line, level, members};
     if (decided == FATE_KEPT)
         keep_line(&of);
     else if (logger)
         write_line(&of);
     else
-        ati_log_write_stderr(NULL, &thread->line, line);
+        ati_log_write_stderr(NULL, context, &thread->line, line);
     errno = saved_errno;
     ati_log_thread_leave(thread);
 }
 
 void at_log_write(at_logger *logger, const at_log_line *line) {
     ATI_CALLER_CHECK(line != NULL, "at_log_write", "`line` is NULL; give the line to write");
-    ati_log_write_with(logger, line, (ati_member_text){0});
+    ati_log_write_in(logger, ati_context_current(), line, (ati_member_text){0});
 }

@@ -30,6 +30,8 @@ struct at_operation {
     at_duration slow;   /* AT_FOREVER: never */
     int8_t start_level;
     int8_t end_level;
+    int8_t verbose_level; /* that it asks for by ati_log_verbose_add */
+    bool keeps_lines;     /* those in its context are its own */
     uint8_t trace_flags;
     int32_t thread; /* that began it */
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/frame.h"
-#include "log/members.h"
+#include "log/logger.h"
 #include "log/number.h"
 #include "log/stamp.h"
 #include "operation/live.h"
@@ -43,11 +42,8 @@ static void write(const at_operation *operation, at_log_level level, const char 
     strcpy(event + length, suffix);
     const at_log_line line = {
         .level = level, .event = event, .fields = list->fields, .field_count = list->count};
-    ati_frame *frame = ati_frame_current();
-    ati_context *before = frame->context;
-    frame->context = ati_operation_context(operation);
-    at_log_write(at_operation_logger(operation), &line);
-    frame->context = before;
+    ati_log_write_in(at_operation_logger(operation), ati_operation_context(operation), &line,
+                     (ati_member_text){0});
 }
 
 void ati_operation_log_start(at_operation *operation) {

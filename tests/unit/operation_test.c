@@ -485,3 +485,74 @@ Test(operation, metadata_has_every_type) {
     cr_expect_str_eq(text_of(line, "replaced"), "by a text");
     json_decref(lines);
 }
+
+static void count_events(const char *event, int wanted) {
+    char *lines;
+    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK);
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    char member[64];
+    snprintf(member, sizeof member, "\"event\":\"%s\"", event);
+    int found = 0;
+    for (const char *at = lines; (at = strstr(at, member)); at++)
+        found++;
+    at_logger_memory_release(lines);
+    cr_expect_eq(found, wanted, "%s: %d", event, found);
+}
+
+static void *debug_in_task(void *event) {
+    at_log_debug(logger, event);
+    return NULL;
+}
+
+/* Rule J4: an operation decides for its lines, on whatever thread, and for no others. */
+Test(operation, its_level_decides_for_its_lines) {
+    cr_assert_eq(at_logger_set_level(logger, AT_LOG_WARN), AT_OK);
+    AT_OPERATION(operation, "verbose", .log_level = AT_LOG_DEBUG) {
+        at_future *future = at_pool_submit(pool, debug_in_task, "wanted");
+        cr_assert_eq(at_future_wait(future, AT_FOREVER, NULL), AT_OK);
+        at_future_release(future);
+        AT_OPERATION(inner, "quiet", .log_level = AT_LOG_OFF) {
+            at_log_error(logger, "silenced");
+        }
+    }
+    at_log_debug(logger, "unwanted");
+    count_events("wanted", 1);
+    count_events("verbose.started", 1);
+    count_events("verbose.completed", 1);
+    count_events("unwanted", 0);
+    count_events("silenced", 0);
+    count_events("quiet.completed", 0);
+}
+
+static void *keep(void *status) {
+    AT_OPERATION(operation, "keeping", .kept_level = AT_LOG_DEBUG, .slow = AT_SECONDS(10)) {
+        at_log_debug(logger, "detail");
+        at_future *future = at_pool_submit(pool, debug_in_task, "detail");
+        cr_assert_eq(at_future_wait(future, AT_FOREVER, NULL), AT_OK);
+        at_future_release(future);
+        at_log_trace(logger, "too_fine");
+        if (status)
+            return at_fail((at_status)(intptr_t)status, "on purpose");
+    }
+    return NULL;
+}
+
+/* What an operation kept is written if it fails or is slow, and else is gone. */
+Test(operation, kept_lines_are_written_if_it_fails) {
+    cr_assert_eq(at_logger_set_level(logger, AT_LOG_INFO), AT_OK);
+    keep(NULL);
+    count_events("detail", 0);
+    keep((void *)(intptr_t)AT_ERROR_CANCELLED);
+    count_events("detail", 0);
+    keep((void *)(intptr_t)AT_ERROR_IO);
+    at_error_clear();
+    count_events("detail", 2);
+    count_events("keeping.started", 1);
+    count_events("too_fine", 0);
+    at_logger_memory_clear(logger);
+    AT_OPERATION(operation, "slow", .kept_level = AT_LOG_TRACE, .slow = AT_SECONDS(1)) {
+        at_log_trace(logger, "detail");
+        pass(AT_SECONDS(2));
+    }
+    count_events("detail", 1);
+}
