@@ -166,7 +166,25 @@ static void see_fatal_written(at_logger *logger, ati_log_thread *thread, const a
         ati_log_write_stderr(logger, &thread->line, line);
 }
 
+/* Whether sampling leaves a line out; counts it then. */
+static bool is_left_out(ati_log_core *core, const at_log_line *line) {
+    /* ORDER log_core.sampling: acquire. Sees the table.
+     * Pairs with: release in ati_log_core_sample(). If relaxed: the caller reads an unwritten
+     * table. */
+    ati_sampling *sampling = atomic_load_explicit(&core->sampling, memory_order_acquire);
+    if (__builtin_expect(sampling == NULL, 1))
+        return false;
+    at_log_level level = ati_log_counted_level(line->level);
+    const char *event = line->event ? line->event : "";
+    if (level > AT_LOG_INFO || ati_sampling_take(sampling, event, level, ati_coarse_ns()))
+        return false;
+    atomic_fetch_add_explicit(&core->sampled[level], 1, memory_order_relaxed);
+    return true;
+}
+
 static bool write_line(at_logger *logger, ati_log_thread *thread, const at_log_line *line) {
+    if (is_left_out(logger->core, line))
+        return true;
     ati_log_ring *ring = find_ring(logger->core, thread);
     if (!ring)
         return ati_log_write_direct(logger, thread, line);
