@@ -4,7 +4,7 @@
 
 packages_to_build="gcc g++ libc6-dev cmake ninja-build pkg-config liburcu-dev libjansson-dev libxxhash-dev"
 packages_to_test="libcriterion-dev python3 binutils clang-format clang-tidy"
-packages_for_ci="clang libtbb-dev libuv1-dev libglib2.0-dev libboost-fiber-dev libevent-dev"
+packages_for_ci="clang libtbb-dev libuv1-dev libglib2.0-dev libboost-fiber-dev libevent-dev libspdlog-dev"
 
 jobs=$(nproc)
 log_folder=build/log

@@ -97,7 +97,7 @@ typedef struct at_operation_scope {
              AT_LOG_EVENT_(__VA_ARGS__, ),                                                         \
              &(const at_operation_options){.reserved = {0}, AT_LOG_FIELDS_(__VA_ARGS__, )});       \
          at_scope_of_##variable.runs;)                                                             \
-        for (at_operation *variable __attribute__((unused)) =                                      \
+        for (at_operation * variable __attribute__((unused)) =                                     \
                  (at_scope_of_##variable.runs = false, at_scope_of_##variable.operation);          \
              at_scope_of_##variable.is_first; at_scope_of_##variable.is_first = false)
 
@@ -135,10 +135,10 @@ AT_API at_operation_scope at_operation_scope_of(const char *name,
 AT_API void at_operation_scope_begin(at_operation_scope *scope, const char *name,
                                      const at_operation_options *options);
 
-/** Has the code that follows run under an operation that was begun elsewhere; at_operation_scope_end
- *  ends the scope and not the operation.
- *  Threads:   any; a scope is its thread's or task's own.      Blocks: never.
- *  Ownership: borrows `operation` until the scope ends; NULL is allowed. */
+/** Has the code that follows run under an operation that was begun elsewhere;
+ * at_operation_scope_end ends the scope and not the operation. Threads:   any; a scope is its
+ * thread's or task's own.      Blocks: never. Ownership: borrows `operation` until the scope ends;
+ * NULL is allowed. */
 AT_API void at_operation_scope_enter(at_operation_scope *scope, at_operation *operation);
 
 /** Ends a scope, and the operation that it began.
@@ -179,7 +179,8 @@ AT_API uint64_t at_operation_id(const at_operation *operation);
  *  Threads:   any.      Blocks: never. */
 AT_API at_trace_id at_operation_trace_id(const at_operation *operation);
 
-/** Writes the header `traceparent` for a request that is made in the operation; without an operation
+/** Writes the header `traceparent` for a request that is made in the operation; without an
+ * operation
  *  "".
  *  Threads:   any.      Blocks: never. */
 AT_API void at_operation_traceparent(const at_operation *operation,
@@ -218,12 +219,10 @@ AT_API void at_operation_add_fields(at_operation *operation, const at_field *fie
 AT_API at_status at_operation_set_outcome(at_operation *operation, at_operation_outcome outcome,
                                           const at_error *error);
 
-/** Has `run(argument)` called when the operation ends, whatever the way; the last deferred is called
- *  first. It runs under the operation, shielded from its cancellation for 5 seconds.
- *  Threads:   any.      Blocks: never.
- *  Ownership: takes `argument` on AT_OK only.
- *  Errors:    AT_ERROR_CLOSED when it has ended; AT_ERROR_NO_MEMORY, also if the operation is
- *             NULL. */
+/** Has `run(argument)` called when the operation ends, whatever the way; the last deferred is
+ * called first. It runs under the operation, shielded from its cancellation for 5 seconds. Threads:
+ * any.      Blocks: never. Ownership: takes `argument` on AT_OK only. Errors:    AT_ERROR_CLOSED
+ * when it has ended; AT_ERROR_NO_MEMORY, also if the operation is NULL. */
 AT_API AT_NODISCARD at_status at_defer(at_operation *operation, void (*run)(void *argument),
                                        void *argument);
 

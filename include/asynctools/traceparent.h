@@ -31,8 +31,7 @@ enum {
  *  Threads:   any.      Blocks: never.
  *  Ownership: fills `traceparent`, which is untouched on failure.
  *  Errors:    AT_ERROR_INVALID: it is no such header, or an id is zero. */
-AT_API AT_NODISCARD at_status at_traceparent_parse(const char *header,
-                                                   at_traceparent *traceparent);
+AT_API AT_NODISCARD at_status at_traceparent_parse(const char *header, at_traceparent *traceparent);
 
 /** Writes the header.
  *  Threads:   any.      Blocks: never. */

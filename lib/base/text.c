@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+enum { short_text = 64 };
+
 /* Eight bytes at a time: a mask with the top bit set at the first byte that is not plain (a control
  * character, a quote, a backslash, DEL, or not ASCII), and perhaps at bytes behind it. */
 static uint64_t special_bytes(uint64_t bytes) {
@@ -137,9 +139,46 @@ static uint64_t load_few(const char *from, size_t count) {
 #error "ati_text_escape loads bytes in little-endian order"
 #endif
 
+static uint64_t copy_eight(char *to, const char *from) {
+    uint64_t bytes;
+    memcpy(&bytes, from, 8);
+    memcpy(to, &bytes, 8);
+    return special_bytes(bytes);
+}
+
+/* Copies a short text in pieces that overlap. False: there is something in it that is not plain. */
+static bool copy_plain(char *to, const char *from, size_t count) {
+    if (count >= 8) {
+        uint64_t special = 0;
+        for (size_t at = 0; at + 8 < count; at += 8)
+            special |= copy_eight(to + at, from + at);
+        return (special | copy_eight(to + count - 8, from + count - 8)) == 0;
+    }
+    if (count >= 4) {
+        uint32_t first;
+        uint32_t last;
+        memcpy(&first, from, 4);
+        memcpy(&last, from + count - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + count - 4, &last, 4);
+        return special_bytes(first | (uint64_t)last << 32) == 0;
+    }
+    uint64_t bytes = 0x6161616161616161u;
+    for (size_t i = 0; i < count; i++) {
+        to[i] = from[i];
+        bytes = bytes << 8 | (unsigned char)from[i];
+    }
+    return special_bytes(bytes) == 0;
+}
+
 static inline __attribute__((always_inline)) char *escape(char *to, const char *limit,
                                                           const char **text, const char *text_end) {
     const char *from = *text;
+    size_t length = (size_t)(text_end - from);
+    if (length <= short_text && (ptrdiff_t)length <= limit - to && copy_plain(to, from, length)) {
+        *text = text_end;
+        return to + length;
+    }
     while (from < text_end && to < limit) {
         size_t count = (size_t)(text_end - from);
         uint64_t bytes;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "log/core.h"
 
+#include "base/barrier.h"
 #include "base/clock.h"
 #include "base/futex.h"
 #include "log/quiet_pipe.h"
@@ -16,8 +17,10 @@
  *
  * A nap ends by itself, so callers do not look at it unless their ring is half full. Sleep has no
  * end of its own: the backend announces it in backend_state, then looks at everything that could
- * wake it; a caller writes its line, then looks at backend_state. Both in one total order
- * (seq_cst), so that at least one of them sees the other. */
+ * wake it; a caller writes its line, then looks at backend_state. At least one of them sees the
+ * other: the backend, which announces sleep once a second at most, pays for that with the heavy
+ * half of an unequal barrier, and the caller with nothing. What is rare, a flush and an end, is in
+ * one total order with the announcement (seq_cst). */
 
 enum {
     nap_ms = 5,
@@ -30,11 +33,22 @@ enum {
     wanted_fill = 64, /* of 256: naps are so long that rings are a quarter full by then */
 };
 
+/* What the backend does, as seen behind everything that the caller did before. */
+static uint32_t look_at_state(ati_log_core *core) {
+    if (__builtin_expect(!core->barrier_is_unequal, 0))
+        /* ORDER log_core.backend_state: seq_cst. In one order with the announcement: the later of
+         * the two sees what was done before the earlier.
+         * Pairs with: seq_cst in announce(). If weaker: the backend falls asleep beside a line. */
+        return atomic_fetch_or_explicit(&core->backend_state, 0, memory_order_seq_cst);
+    ati_light_barrier();
+    /* ORDER log_core.backend_state: seq_cst. Comes behind the flush or the end that the backend is
+     * to see; it comes behind a line by the barrier.
+     * Pairs with: seq_cst in announce(). If weaker: the backend naps beside a flush. */
+    return atomic_load_explicit(&core->backend_state, memory_order_seq_cst);
+}
+
 void ati_log_backend_wake(ati_log_core *core, bool napping_too) {
-    /* ORDER log_core.backend_state: seq_cst. Comes behind the line, the flush or the end that the
-     * backend is to see.
-     * Pairs with: seq_cst in rest(). If weaker: the backend falls asleep beside a line. */
-    uint32_t state = atomic_load_explicit(&core->backend_state, memory_order_seq_cst);
+    uint32_t state = look_at_state(core);
     if (state == ATI_BACKEND_AWAKE || (state == ATI_BACKEND_NAPPING && !napping_too))
         return;
     if (atomic_exchange_explicit(&core->backend_state, ATI_BACKEND_AWAKE, memory_order_relaxed) !=
@@ -57,17 +71,31 @@ static bool is_stopping(ati_log_core *core) {
     return atomic_load_explicit(&core->stopping, memory_order_seq_cst);
 }
 
+static bool is_reopen_wanted(ati_log_core *core) {
+    /* ORDER log_core.reopen_wanted: seq_cst. Comes behind the announcement of sleep.
+     * Pairs with: seq_cst in at_logger_reopen(). If acquire: the backend falls asleep, and the
+     * files stay open. */
+    return atomic_load_explicit(&core->reopen_wanted, memory_order_seq_cst);
+}
+
 static uint64_t reached_flush(ati_log_core *core) {
     return atomic_load_explicit(&core->flush_reached, memory_order_relaxed);
 }
 
+/* Says what the backend is about to do, before it looks at what could wake it. */
+static void announce(ati_log_core *core, uint32_t state) {
+    /* ORDER log_core.backend_state: seq_cst. Comes before the looks at what could wake the backend.
+     * Pairs with: seq_cst in look_at_state(). If weaker: the backend falls asleep beside a line. */
+    (void)atomic_exchange_explicit(&core->backend_state, state, memory_order_seq_cst);
+    if (state == ATI_BACKEND_ASLEEP && core->barrier_is_unequal)
+        ati_heavy_barrier();
+}
+
 /* Naps until `deadline`, or sleeps. */
 static void rest(ati_log_core *core, uint32_t state, at_deadline deadline) {
-    /* ORDER log_core.backend_state: seq_cst. Comes before the looks at what could wake the backend.
-     * Pairs with: seq_cst in ati_log_backend_wake(). If weaker: the backend falls asleep beside a
-     * line. */
-    atomic_store_explicit(&core->backend_state, state, memory_order_seq_cst);
+    announce(core, state);
     bool needed = wanted_flush(core) != reached_flush(core) || is_stopping(core) ||
+                  is_reopen_wanted(core) ||
                   (state == ATI_BACKEND_ASLEEP && !ati_log_merge_idle(core));
     while (!needed && atomic_load_explicit(&core->backend_state, memory_order_relaxed) == state)
         needed = !ati_futex_wait(&core->backend_state, state, deadline);
@@ -84,6 +112,7 @@ typedef enum kept_state {
 static kept_state settle_sinks(ati_log_core *core, bool now) {
     kept_state result = KEPT_NOTHING;
     ati_lock_acquire(&core->write_lock);
+    ati_log_reopen_if_wanted(core);
     for (uint32_t i = 0; i < core->sink_count; i++) {
         ati_log_sink *sink = core->sinks[i];
         sink->kind->settle(sink, now);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "log/core.h"
 
+#include "base/barrier.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -13,6 +14,7 @@
 enum {
     default_ring_bytes = 64 * 1024,
     default_max_ring_bytes = 32 * 1024 * 1024,
+    default_rotate_count = 5,
 };
 
 /* -- Create -- */
@@ -23,10 +25,23 @@ static bool add_sink(ati_log_core *core, ati_log_sink *sink) {
     return sink != NULL;
 }
 
+static ati_log_sink *create_file(const at_logger_options *options) {
+    int64_t count = options->rotate_count;
+    const ati_log_file_options file = {
+        .path = options->path,
+        .rotate_bytes = options->rotate_bytes == AT_UNLIMITED ? 0 : options->rotate_bytes,
+        .rotate_interval = options->rotate_interval == AT_FOREVER ? 0 : options->rotate_interval,
+        .rotate_count = count == AT_NONE ? 0
+                        : count          ? count
+                                         : default_rotate_count,
+    };
+    return ati_log_sink_file_create(&file);
+}
+
 static at_status create_sinks(ati_log_core *core, const at_logger_options *options) {
     bool done = true;
     if (options->path)
-        done = add_sink(core, ati_log_sink_file_create(options->path));
+        done = add_sink(core, create_file(options));
     if (done && options->memory_bytes > 0) {
         done = add_sink(core, ati_log_sink_memory_create((size_t)options->memory_bytes));
         if (done)
@@ -38,6 +53,7 @@ static at_status create_sinks(ati_log_core *core, const at_logger_options *optio
 }
 
 static at_status allocate_parts(ati_log_core *core, const at_logger_options *options) {
+    core->barrier_is_unequal = ati_barrier_is_unequal();
     core->ring_size = (size_t)(options->ring_bytes ? options->ring_bytes : default_ring_bytes);
     int64_t limit = options->max_ring_bytes ? options->max_ring_bytes : default_max_ring_bytes;
     core->ring_limit = limit == AT_NONE ? 0 : (uint64_t)limit / core->ring_size;

@@ -19,6 +19,13 @@ enum {
 static const ati_member_key event_key = {"event", 5};
 static const ati_member_key operation_key = {"operation", 9};
 
+/* Writes bytes that come with room for whole chunks, without a call. */
+static inline char *put_chunks(char *to, const char *bytes, size_t length) {
+    for (size_t i = 0; i < length; i += ATI_LINE_CHUNK)
+        memcpy(to + i, bytes + i, ATI_LINE_CHUNK);
+    return to + length;
+}
+
 static void put_operation(ati_members *body, const ati_context *operation) {
     char *to = body->at;
     if (*operation->name) {
@@ -52,14 +59,14 @@ static void put_head(ati_members *body, const ati_line_head *head, const at_log_
     if (!ati_text_put(&to, event_max, event, strlen(event)))
         ati_members_note_cut(body, event_key);
     *to++ = '"';
-    body->at = ati_put(to, head->logger_member, head->logger_member_length);
+    body->at = put_chunks(to, head->logger_member, head->logger_member_length);
     if (head->operation)
         put_operation(body, head->operation);
 }
 
 static char *put_tail(char *to, const ati_line_head *head, const at_log_line *line,
                       const ati_members *body) {
-    to = ati_put(to, head->thread->member, head->thread->length);
+    to = put_chunks(to, head->thread->member, head->thread->length);
     if (line->site) {
         const char *place = ati_site_place(line->site);
         to = ATI_PUT_LITERAL(to, ",\"source\":\"");

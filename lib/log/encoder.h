@@ -14,13 +14,14 @@
 
 enum {
     ATI_LINE_MAX = 8192, /* of a line, its newline included: the room that an encoding needs */
+    ATI_LINE_CHUNK = 32, /* ready members have room for a multiple of it: they are copied so */
 };
 
 /* What the calling thread knows for all its lines. */
 typedef struct ati_line_thread {
     ati_stamp_cache stamp;
     unsigned char length;
-    char member[140]; /* ,"thread":"name/id" */
+    char member[5 * ATI_LINE_CHUNK]; /* ,"thread":"name/id" */
 } ati_line_thread;
 
 /* Fills `thread->member` for the calling thread. */
@@ -29,7 +30,7 @@ void ati_line_thread_init(ati_line_thread *thread);
 /* What stands around the fields of a line. */
 typedef struct ati_line_head {
     int64_t time;              /* nanoseconds since 1970 */
-    const char *logger_member; /* ,"logger":"name", or "" */
+    const char *logger_member; /* ,"logger":"name", with room for whole chunks, or "" */
     size_t logger_member_length;
     const ati_context *operation;   /* or NULL; its members come first, then */
     ati_member_text logger_fields;  /* those that all lines of the logger have, then */

@@ -8,8 +8,8 @@
 /* What an operation logs: its beginning and its end. */
 
 enum {
-    event_room = 256,                        /* of NAME.completed; a longer name is cut */
-    field_room = ATI_METADATA_FIELDS + 8,    /* the metadata, and what is written here */
+    event_room = 256,                     /* of NAME.completed; a longer name is cut */
+    field_room = ATI_METADATA_FIELDS + 8, /* the metadata, and what is written here */
 };
 
 /* Fields in the order in which they are written. */
@@ -98,7 +98,6 @@ void ati_operation_log_end(at_operation *operation, const ati_operation_result *
         add(&list, at_kv_unsigned("fields_dropped", operation->metadata.dropped));
     if (result->error)
         add(&list, at_kv_error(result->error));
-    bool is_done =
-        result->outcome == AT_OPERATION_OK || result->outcome == AT_OPERATION_DEGRADED;
+    bool is_done = result->outcome == AT_OPERATION_OK || result->outcome == AT_OPERATION_DEGRADED;
     write(operation, level, is_done ? ".completed" : ".failed", &list);
 }

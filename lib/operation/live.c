@@ -131,8 +131,7 @@ static void write_live(ati_registry_entry *entry, ati_json *json) {
     ati_lock_release(&threads_lock);
     ati_json_end_array(json);
     ati_json_unsigned(json, "live_count", count);
-    ati_json_unsigned(json, "without_memory",
-                      atomic_load_explicit(&missed, memory_order_relaxed));
+    ati_json_unsigned(json, "without_memory", atomic_load_explicit(&missed, memory_order_relaxed));
     ati_json_end_object(json);
 }
 

@@ -68,8 +68,8 @@ static bool has_member(const char *members, size_t length, const ati_encoded_mem
  * have itself. */
 static size_t encode_fields(char buffer[fields_room], const ati_context *outer,
                             const at_operation_options *options) {
-    size_t own = ati_members_encode(buffer, fields_room, options->fields, options->field_count,
-                                    NULL);
+    size_t own =
+        ati_members_encode(buffer, fields_room, options->fields, options->field_count, NULL);
     if (!outer)
         return own;
     size_t length = own;

@@ -2,6 +2,7 @@
 #include "queue/byte_ring_spsc.h"
 
 #include "base/check.h"
+#include "base/prefetch.h"
 
 #include <string.h>
 
@@ -31,7 +32,10 @@
  * tests/stress/byte_ring_test.c
  */
 
-enum { record_head_size = 8 };
+enum {
+    record_head_size = 8,
+    fetched_ahead = 256, /* bytes: a usual record */
+};
 
 static uint64_t record_size(size_t size) {
     return record_head_size + (((uint64_t)size + 7) & ~(uint64_t)7);
@@ -61,6 +65,15 @@ static void look_at_head(ati_byte_ring *ring) {
     ring->seen_head = atomic_load_explicit(&ring->head, memory_order_seq_cst);
 }
 
+/* Lines that the consumer has read come from its CPU: asked for one record before they are needed,
+ * they are there. At the end of the ring that asks for a few lines behind it, which does no harm.
+ */
+static void fetch_ahead(const ati_byte_ring *ring, uint64_t tail) {
+    const unsigned char *ahead = ring->bytes + ((tail + fetched_ahead) & ring->mask);
+    for (int i = 0; i < fetched_ahead; i += ATI_CACHE_LINE)
+        ati_prefetch_to_write(ahead + i);
+}
+
 void *ati_byte_ring_reserve_spsc(ati_byte_ring *ring, size_t size) {
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     uint64_t end = tail + record_size(size);
@@ -69,6 +82,7 @@ void *ati_byte_ring_reserve_spsc(ati_byte_ring *ring, size_t size) {
         if (end - ring->seen_head > ring->mask + 1)
             return NULL;
     }
+    fetch_ahead(ring, tail);
     return ring->bytes + (tail & ring->mask) + record_head_size;
 }
 
@@ -76,11 +90,10 @@ void ati_byte_ring_commit_spsc(ati_byte_ring *ring, size_t size) {
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     uint64_t record = size;
     memcpy(ring->bytes + (tail & ring->mask), &record, sizeof record);
-    /* ORDER byte_ring.tail: seq_cst. Publishes the record; and comes before the producer's look
-     * whether the consumer sleeps.
-     * Pairs with: seq_cst in ati_byte_ring_look_spsc(). If relaxed: the consumer reads an unwritten
-     * record. If release: the consumer falls asleep, unseen, beside a full ring. */
-    atomic_store_explicit(&ring->tail, next_start(ring, tail, size), memory_order_seq_cst);
+    /* ORDER byte_ring.tail: release. Publishes the record.
+     * Pairs with: acquire in ati_byte_ring_look_spsc(). If relaxed: the consumer reads an unwritten
+     * record. */
+    atomic_store_explicit(&ring->tail, next_start(ring, tail, size), memory_order_release);
 }
 
 bool ati_byte_ring_half_full_spsc(ati_byte_ring *ring) {
@@ -97,11 +110,9 @@ bool ati_byte_ring_drained_spsc(ati_byte_ring *ring) {
 }
 
 uint64_t ati_byte_ring_look_spsc(ati_byte_ring *ring) {
-    /* ORDER byte_ring.tail: seq_cst. Sees the records before it; and a consumer that first
-     * announced its sleep sees a record whose producer did not see the announcement. Pairs with:
-     * seq_cst in ati_byte_ring_commit_spsc(). If relaxed: reads unwritten records. If acquire:
-     * sleeps beside a full ring. */
-    ring->seen_tail = atomic_load_explicit(&ring->tail, memory_order_seq_cst);
+    /* ORDER byte_ring.tail: acquire. Sees the records before it.
+     * Pairs with: release in ati_byte_ring_commit_spsc(). If relaxed: reads unwritten records. */
+    ring->seen_tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
     return ring->seen_tail - ring->front;
 }
 

@@ -32,8 +32,8 @@ void ati_byte_ring_init(ati_byte_ring *ring, void *bytes, size_t size, size_t re
  * may be called again. The look at the consumer's progress is sequentially consistent. */
 void *ati_byte_ring_reserve_spsc(ati_byte_ring *ring, size_t size);
 
-/* Producer: publishes a record of `size` bytes, not more than were reserved. The store is
- * sequentially consistent: whoever then looks whether the consumer sleeps cannot miss it. */
+/* Producer: publishes a record of `size` bytes, not more than were reserved. Who then looks whether
+ * the consumer sleeps puts a light barrier in between (base/barrier.h), or a fence. */
 void ati_byte_ring_commit_spsc(ati_byte_ring *ring, size_t size);
 
 /* Producer: whether more than half of the ring is in use. Seldom looks at the consumer's line. */
@@ -43,7 +43,8 @@ bool ati_byte_ring_half_full_spsc(ati_byte_ring *ring);
 bool ati_byte_ring_drained_spsc(ati_byte_ring *ring);
 
 /* Consumer: looks how far the producer is; that is where ati_byte_ring_front ends from now on.
- * Gives the bytes in between, 0: empty. The look is sequentially consistent. */
+ * Gives the bytes in between, 0: empty. A consumer that announces its sleep and then looks puts a
+ * heavy barrier in between, or a fence. */
 uint64_t ati_byte_ring_look_spsc(ati_byte_ring *ring);
 
 /* Consumer: the bytes between the last step and the last look. */

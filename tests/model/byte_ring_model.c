@@ -5,6 +5,7 @@
  * wake it. */
 #include "model.h"
 
+#include "base/barrier.h"
 #include "base/futex.h"
 #include "queue/byte_ring_spsc.c"
 
@@ -24,6 +25,10 @@ typedef struct world {
 static world *shared;
 static unsigned char written_count;
 static unsigned char read_count;
+
+void ati_heavy_barrier(void) {
+    atomic_thread_fence(memory_order_seq_cst);
+}
 
 _Noreturn void ati_assert_abort(const char *condition, const char *file, int line) {
     model_fail("%s:%d: does not hold: %s", file, line, condition);
@@ -136,12 +141,16 @@ static void wake(void) {
 }
 
 static void write_and_wake(void) {
-    if (write_record() && atomic_load_explicit(&shared->consumer_sleeps, memory_order_seq_cst) == 1)
+    if (!write_record())
+        return;
+    ati_light_barrier();
+    if (atomic_load_explicit(&shared->consumer_sleeps, memory_order_relaxed) == 1)
         wake();
 }
 
 static void read_or_sleep(void) {
-    atomic_store_explicit(&shared->consumer_sleeps, 1, memory_order_seq_cst);
+    atomic_store_explicit(&shared->consumer_sleeps, 1, memory_order_relaxed);
+    ati_heavy_barrier();
     if (ati_byte_ring_look_spsc(&shared->ring) == 0)
         sleep_until(0);
     ati_byte_ring_look_spsc(&shared->ring);
@@ -172,6 +181,19 @@ static void write_or_wait(void) {
         .preemptions = MODEL_UNBOUNDED, .stale_reads = MODEL_UNBOUNDED                             \
     }
 
+#define MUTANT(in)                                                                                 \
+    {                                                                                              \
+        .name = "mutant: no " in, .setup = start, .threads = {write_and_wake, read_or_sleep},      \
+        .check = check_all_read, .preemptions = MODEL_UNBOUNDED, .stale_reads = MODEL_UNBOUNDED,   \
+        .must_fail = true, .mutant = {                                                             \
+            in,                                                                                    \
+            "fence",                                                                               \
+            "",                                                                                    \
+            memory_order_seq_cst,                                                                  \
+            memory_order_relaxed                                                                   \
+        }                                                                                          \
+    }
+
 static const model_case cases[] = {
     CASE("from empty", start, write_three, read_twice),
     CASE("from full", start_full, write_three, read_twice),
@@ -180,6 +202,8 @@ static const model_case cases[] = {
     CASE("half full and drained", start, look_around_and_write, read_three_times),
     CASE("consumer sleeps", start, write_and_wake, read_or_sleep),
     CASE("producer waits", start_full, write_or_wait, read_and_wake),
+    MUTANT("ati_light_barrier"),
+    MUTANT("ati_heavy_barrier"),
 };
 
 int main(int argument_count, char **arguments) {

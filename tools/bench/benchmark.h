@@ -43,7 +43,7 @@ struct benchmark_settings {
     int most_workers;          /* for the others: the largest of them */
     long parameter;
     bool quick; /* a fiftieth of the work: for a look, and for tests */
-    bool full;  /* slow peers do as much work as the library */
+    bool full;  /* slow peers do as much work as the library; logs are written for longer */
 };
 
 struct benchmark_sample {
@@ -70,7 +70,7 @@ struct benchmark {
     struct count_list parameters;
     struct benchmark_metric metrics[BENCHMARK_METRICS]; /* without a name after the last */
     struct benchmark_reference reference;
-    bool shows_rate;  /* millions a second beside it */
+    bool shows_rate;  /* millions a second beside the first metric */
     const void *data; /* for the functions below */
     bool by_workers;  /* subjects differ in their workers, too, and are compared with each other */
     size_t (*list_subjects)(const struct benchmark_settings *settings, struct subject *subjects);

@@ -74,8 +74,10 @@ static void print_row(const struct benchmark_result *result, size_t row, int met
         printf(" %9.1f", median_of(cpu, result->repeat));
     else
         printf(" %9s", "");
-    if (benchmark->shows_rate)
+    if (benchmark->shows_rate && metric == 0)
         printf(" %9.2f", 1e3 / median);
+    else if (benchmark->shows_rate)
+        printf(" %9s", "");
     if (benchmark->by_workers) {
         print_ratio(median, with.sequential);
         print_speed_up(&with, series->subject.role, median);
@@ -99,7 +101,7 @@ static void print_title(const struct benchmark *benchmark, int metric) {
         printf(" %7s", "workers");
     printf(" %9s %9s %9s %9s", "median", "min", "max", metric == 0 ? "CPU ns" : "");
     if (benchmark->shows_rate)
-        printf(" %9s", "M/s");
+        printf(" %9s", metric == 0 ? "M/s" : "");
     if (benchmark->by_workers)
         printf(" %9s %9s %9s", "to seq.", "speed-up", "of copies");
     if (benchmark->reference.subject)

@@ -14,6 +14,7 @@ const struct benchmark *const benchmarks[] = {
     &benchmark_log,
     &benchmark_log_disk,
     &benchmark_log_call,
+    &benchmark_log_off,
     &benchmark_fork_fibonacci,
     &benchmark_fork_skynet,
     &benchmark_fork_queens,
@@ -38,5 +39,7 @@ const struct benchmark *const benchmarks[] = {
     &benchmark_strand,
     &benchmark_keyed,
     &benchmark_task_pool,
+    &benchmark_tracker,
+    &benchmark_tracker_snapshot,
     NULL,
 };

@@ -14,6 +14,7 @@ extern const struct benchmark benchmark_then;
 extern const struct benchmark benchmark_log;
 extern const struct benchmark benchmark_log_disk;
 extern const struct benchmark benchmark_log_call;
+extern const struct benchmark benchmark_log_off;
 extern const struct benchmark benchmark_fork_fibonacci;
 extern const struct benchmark benchmark_fork_skynet;
 extern const struct benchmark benchmark_fork_queens;
@@ -38,5 +39,7 @@ extern const struct benchmark benchmark_map;
 extern const struct benchmark benchmark_strand;
 extern const struct benchmark benchmark_keyed;
 extern const struct benchmark benchmark_task_pool;
+extern const struct benchmark benchmark_tracker;
+extern const struct benchmark benchmark_tracker_snapshot;
 
 #endif

@@ -64,7 +64,7 @@ static bool read_arguments(int argument_count, char **arguments, struct run_opti
         {"--quick", NULL, OPTION_FLAG, &options->quick, 0, 0,
          "a fiftieth of the work: for a look, not for a figure"},
         {"--full", NULL, OPTION_FLAG, &options->full, 0, 0,
-         "slow peers do as much work as the others, which takes minutes"},
+         "slow peers do as much work as the others, and logs go on for 5 s: takes minutes"},
     };
     const struct command_spec command = {
         .name = "run",
