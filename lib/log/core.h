@@ -8,6 +8,7 @@
 #include "base/lock.h"
 #include "log/encoder.h"
 #include "log/rules.h"
+#include "log/sampling.h"
 #include "log/sink.h"
 #include "queue/byte_ring_spsc.h"
 
@@ -78,6 +79,7 @@ typedef struct ati_log_core {
     pthread_t thread;
     _Atomic(const ati_redaction *) redaction; /* or NULL; it stays as long as the core does */
     ati_redaction *redactions;                /* all there ever were; under the registry's lock */
+    _Atomic(ati_sampling *) sampling;         /* NULL: there was never any */
 
     /* Between callers and the backend. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t backend_state; /* futex */
@@ -96,6 +98,7 @@ typedef struct ati_log_core {
 
     /* Counted by callers that have no ring, and what rings that are gone had counted. */
     _Atomic uint64_t dropped[AT_LOG_OFF];
+    _Atomic uint64_t sampled[AT_LOG_OFF]; /* lines that were left out */
 
     /* The backend's; with ATI_LOG_AFTER_EXIT and ATI_LOG_FORKED the caller's that holds write_lock.
      */
@@ -108,6 +111,7 @@ typedef struct ati_log_core {
     ati_log_source *sources; /* the heap of the merge: ring_limit + 1 places */
     ati_line_thread backend_line;
     uint64_t reported_dropped[AT_LOG_OFF];
+    uint64_t reported_sampled[AT_LOG_OFF];
     bool reported_failure[ATI_LOG_SINKS_MAX];
     uint64_t reported_errors[ATI_LOG_SINKS_MAX];
     bool reported_move_failure[ATI_LOG_SINKS_MAX];
@@ -141,6 +145,10 @@ void ati_log_core_destroy(ati_log_core *core);
 /* Makes `names` those of the keys whose values are not written, from now on and in all threads;
  * NULL: none. AT_OK, or the error slot is filled: for `call`, about `redacted_keys`. */
 at_status ati_log_core_redact(ati_log_core *core, const char *call, const char *names);
+
+/* Makes `rule` the one by which lines are left out, from now on and in all threads. AT_OK, or the
+ * error slot is filled: for `call`, about the option that is wrong. */
+at_status ati_log_core_sample(ati_log_core *core, const char *call, const ati_sampling_rule *rule);
 
 /* -- process.c: the life of the process -- */
 

@@ -112,7 +112,25 @@ static void see_fatal_written(const call *of, bool done) {
         ati_log_write_stderr(of->logger, of->context, &of->thread->line, of->line);
 }
 
+/* Whether sampling leaves a line out; counts it then. */
+static bool is_left_out(const call *of) {
+    ati_log_core *core = of->logger->core;
+    /* ORDER log_core.sampling: acquire. Sees the table.
+     * Pairs with: release in ati_log_core_sample(). If relaxed: the caller reads an unwritten
+     * table. */
+    ati_sampling *sampling = atomic_load_explicit(&core->sampling, memory_order_acquire);
+    if (__builtin_expect(sampling == NULL, 1))
+        return false;
+    const char *event = of->line->event ? of->line->event : "";
+    if (of->level > AT_LOG_INFO || ati_sampling_take(sampling, event, of->level, ati_coarse_ns()))
+        return false;
+    atomic_fetch_add_explicit(&core->sampled[of->level], 1, memory_order_relaxed);
+    return true;
+}
+
 static void write_line(const call *of) {
+    if (is_left_out(of))
+        return;
     ati_log_ring *ring = ati_log_find_ring(of->logger->core, of->thread);
     bool done = ring ? put(ring, of) : write_direct(of);
     if (of->level == AT_LOG_FATAL)

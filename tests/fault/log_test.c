@@ -27,6 +27,7 @@ static void create_and_destroy(void *wanted) {
                                                                       .path = "/dev/null",
                                                                       .memory_bytes = 10000,
                                                                       .redacted_keys = "password",
+                                                                      .sample_first = 100,
                                                                       .use_stderr = true});
     if (fault_count() == 0) {
         cr_assert_eq(status, AT_OK);
