@@ -23,6 +23,8 @@
 #include <asynctools/log.h>
 #include <asynctools/loop_executor.h>
 #include <asynctools/memory.h>
+#include <asynctools/operation.h>
+#include <asynctools/operation_outcome.h>
 #include <asynctools/outcome.h>
 #include <asynctools/parallel.h>
 #include <asynctools/pool.h>
@@ -35,6 +37,7 @@
 #include <asynctools/task_manager.h>
 #include <asynctools/task_pool.h>
 #include <asynctools/timer.h>
+#include <asynctools/traceparent.h>
 #include <asynctools/version.h>
 #include <asynctools/virtual_clock.h>
 

@@ -7,12 +7,15 @@
 
 AT_DECLARATIONS_BEGIN
 
-/** Installs a handler for SIGSEGV and SIGBUS in the whole process. When a task has overflowed its
- *  stack, it writes one sentence to standard error that names the pool, the task and what to do.
- *  In this and every other case it then hands the signal to what was installed before; if that is
- *  the default, the process ends by the signal, at the instruction that caused it. Further calls
- *  change nothing. A handler that the program installs later comes first and has to pass the signal
- *  on in the same way.
+/** Installs a handler for SIGSEGV, SIGBUS, SIGABRT, SIGFPE and SIGILL in the whole process. When a
+ *  task has overflowed its stack, it writes one sentence to standard error that names the pool, the
+ *  task and what to do. When the process is about to end, it writes the lines that were logged
+ *  before to the files and descriptors of all loggers, some perhaps twice, and a line
+ *  `process.crashed` behind them; that takes 3 seconds at most, where a sink takes nothing.
+ *  In every case it then hands the signal to what was installed before; if that is the default, the
+ *  process ends by the signal, at the instruction that caused it. Further calls change nothing. A
+ *  handler that the program installs later comes first and has to pass the signal on in the same
+ *  way.
  *  Threads:   any, before or after pools are created.      Blocks: never.
  *  Ownership: keeps an alternate signal stack for the calling thread, unless it has one.
  *  Errors:    AT_ERROR_NO_MEMORY, AT_ERROR_SYSTEM; nothing is installed then. */

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct json_t; /* a value of the library jansson; its header is not needed here */
+
 /* A key with a typed value, as log lines carry them: at_kv("rows", count). Key and value are
  * borrowed for the call that the field is given to. */
 typedef enum at_field_type {
@@ -19,6 +21,9 @@ typedef enum at_field_type {
     AT_FIELD_DOUBLE,
     AT_FIELD_TEXT,
     AT_FIELD_ERROR,
+    AT_FIELD_BYTES,
+    AT_FIELD_JSON,
+    AT_FIELD_REDACTED, /* a value that nobody is to see */
 } at_field_type;
 
 typedef struct at_field {
@@ -29,8 +34,10 @@ typedef struct at_field {
         double real;
         const char *text; /* NULL is written as null */
         const at_error *error;
+        const void *bytes;         /* NULL is written as null */
+        const struct json_t *json; /* NULL is written as null */
     } value;
-    size_t length; /* of the text; AT_FIELD_TERMINATED: up to its NUL */
+    size_t length; /* of text or bytes; AT_FIELD_TERMINATED: a text up to its NUL */
     at_field_type type;
 } at_field;
 
@@ -38,12 +45,13 @@ typedef struct at_field {
 
 #include <asynctools/inline/field.h>
 
-/* In C, at_kv(key, value) makes a field of any number, of `bool` variables, of texts and of errors.
- * `true`, comparisons and NULL have other types in C; at_kv_bool and at_kv_null name theirs. In C++
- * it is a set of overloads.
+/* In C, at_kv(key, value) makes a field of any number, of `bool` variables, of texts, of errors and
+ * of `json_t *`. `true`, comparisons and NULL have other types in C; at_kv_bool and at_kv_null name
+ * theirs. In C++ it is a set of overloads.
  *
  *     at_kv("rows", 17), at_kv("ratio", 0.5), at_kv("path", path), at_kv_bool("again", n > 1),
- *     at_kv_text("body", bytes, length), at_kv_null("owner"), at_kv_error(at_error_last())
+ *     at_kv_text("body", bytes, length), at_kv_null("owner"), at_kv_error(at_error_last()),
+ *     at_kv_bytes("digest", digest, sizeof digest), at_kv("query", json), at_secret("token", token)
  *
  * An error becomes several members: key.status, key.message, key.origin, ...; at_kv_error calls
  * them error.status and so on. */
@@ -68,7 +76,13 @@ typedef struct at_field {
         char *: at_kv_string,                                                                      \
         const char *: at_kv_string,                                                                \
         at_error *: at_kv_error_as,                                                                \
-        const at_error *: at_kv_error_as)((key), (value))
+        const at_error *: at_kv_error_as,                                                          \
+        struct json_t *: at_kv_json,                                                               \
+        const struct json_t *: at_kv_json)((key), (value))
 #endif
+
+/* A field whose value nobody is to see, of any type: it is written as "[REDACTED]". The value is
+ * evaluated, and not looked at. */
+#define at_secret(key, value) ((void)(value), at_kv_redacted(key))
 
 #endif

@@ -51,6 +51,7 @@ typedef struct at_logger_options {
                                256 KiB */
     int64_t max_ring_bytes; /* of all rings, at most 1 GiB; further threads share one ring;
                                AT_NONE: all do; default: 64 MiB */
+    const char *levels;     /* copied: see at_logger_set_levels; default: none */
     uint64_t reserved[4];
 } at_logger_options;
 
@@ -63,11 +64,32 @@ typedef struct at_logger_options {
 AT_API AT_NODISCARD at_status at_logger_create(at_logger **logger,
                                                const at_logger_options *options);
 
-/** Writes what was logged, ends the logger's thread and frees the logger. If it is the default
- *  logger, there is none afterwards. Lines that a sink does not take are given up and counted, and
- *  stderr gets one line that says so.
- *  Threads:   any, when nobody else uses the logger.
- *  Blocks:    until the lines are written.
+/* A logger of a part of the program, which writes where its parent does. */
+typedef struct at_logger_child_options {
+    const char *name;   /* copied, joined to the parent's name by a dot, 128 bytes at most together;
+                           default: the parent's name */
+    at_log_level level; /* the lowest level that is written, unless one by name is set; default:
+                           that of the parent, also when it changes */
+    const at_field *fields; /* `field_count` of them, copied, which all its lines and those of its
+                               children have; together at most 2 KiB, then cut; default: none */
+    int64_t field_count;
+    uint64_t reserved[4];
+} at_logger_child_options;
+
+/** Creates a logger that shares the sinks, the rings and the thread of `parent`. What is said of
+ *  lines (statistics, flush, memory) is said of those of all loggers that share them.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: `*child` belongs to `parent` and is destroyed with it, or before by
+ *             at_logger_destroy. Copies `options`.
+ *  Errors:    AT_ERROR_INVALID (names the member), AT_ERROR_NO_MEMORY. */
+AT_API AT_NODISCARD at_status at_logger_create_child(at_logger **child, at_logger *parent,
+                                                     const at_logger_child_options *options);
+
+/** Frees the logger and all its children; that of at_logger_create first writes what was logged and
+ *  ends its thread. If one of them is the default logger, there is none afterwards. Lines that a
+ *  sink does not take are given up and counted, and stderr gets one line that says so.
+ *  Threads:   any, when nobody else uses the logger or a child of it.
+ *  Blocks:    until the lines are written; that of a child: never.
  *  Ownership: takes `logger`; NULL is allowed. */
 AT_API void at_logger_destroy(at_logger *logger);
 
@@ -78,10 +100,22 @@ AT_API void at_logger_destroy(at_logger *logger);
  *             there is room, and tried again. */
 AT_API AT_NODISCARD at_status at_logger_flush(at_logger *logger, at_deadline deadline);
 
-/** Sets the lowest level that is written, from now on and in all threads.
+/** Sets the lowest level that is written, from now on and in all threads. AT_LOG_DEFAULT: that of
+ *  the parent; without a parent, info.
  *  Threads:   any.      Blocks: never.
- *  Errors:    AT_ERROR_INVALID; AT_LOG_DEFAULT is info. */
+ *  Errors:    AT_ERROR_INVALID. */
 AT_API AT_NODISCARD at_status at_logger_set_level(at_logger *logger, at_log_level level);
+
+/** Sets levels by the names of loggers, for all that share the sinks of `logger`, also for those
+ *  that are yet to be created: "info,http=debug,http.client=off". A level alone counts for every
+ *  logger, name=level for the logger of this name and those below it; of several the one with the
+ *  longest name decides, of equals the last. Where none applies, levels are those of the options.
+ *  What was set before by this call and at_logger_set_level counts no more; a later
+ *  at_logger_set_level counts as if it were part of the text.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: copies `levels`; NULL and "" take back what was set.
+ *  Errors:    AT_ERROR_INVALID (names the part), AT_ERROR_NO_MEMORY: nothing has changed. */
+AT_API AT_NODISCARD at_status at_logger_set_levels(at_logger *logger, const char *levels);
 
 /** Gives the lowest level that is written.
  *  Threads:   any.      Blocks: never. */

@@ -99,7 +99,7 @@ ati_context *ati_context_make(const ati_context_parts *parts) {
     ati_context *context = ati_allocate(size);
     if (!context)
         return NULL;
-    memset(context, 0, sizeof *context + parts->extra);
+    memset(context, 0, sizeof *context);
     context->size = size;
     atomic_init(&context->references, 1);
     ati_context_retain(parent);
@@ -170,11 +170,21 @@ static bool retain_if_alive(ati_context *context) {
     return false;
 }
 
-void ati_context_release(ati_context *context) {
+/* True: the last reference has gone. */
+static bool drop_reference(ati_context *context) {
+    /* ORDER context.references: acquire. All uses by others happen before the free. Nobody finds
+     * one that has no parent but by a reference.
+     * Pairs with: acq_rel in drop_reference(). If relaxed: freed while a reader still reads. */
+    if (!context->parent && atomic_load_explicit(&context->references, memory_order_acquire) == 1)
+        return true;
     /* ORDER context.references: acq_rel. All uses by others happen before the free.
-     * Pairs with: itself in ati_context_release(). If relaxed: freed while a reader still reads. */
-    while (context &&
-           atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) == 1) {
+     * Pairs with: itself, and acquire, in drop_reference(). If relaxed: freed while a reader still
+     * reads. */
+    return atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) == 1;
+}
+
+void ati_context_release(ati_context *context) {
+    while (context && drop_reference(context)) {
         ati_context *parent = context->parent;
         if (parent)
             leave_tree(context);

@@ -85,7 +85,7 @@ typedef struct ati_context_parts {
     uint32_t bits;
     const char *log_fields; /* copied */
     size_t log_fields_length;
-    size_t extra; /* bytes of the caller's, zeroed, at the beginning of `bytes` */
+    size_t extra; /* bytes of the caller's, not set, at the beginning of `bytes` */
 } ati_context_parts;
 
 /* NULL: out of memory. */

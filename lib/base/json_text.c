@@ -120,6 +120,14 @@ void ati_json_null(ati_json *json, const char *key) {
     write_bytes(json, "null", 4);
 }
 
+void ati_json_members(ati_json *json, const char *members, size_t length) {
+    if (length == 0)
+        return;
+    size_t comma = json->needs_comma ? 0 : 1;
+    write_bytes(json, members + comma, length - comma);
+    json->needs_comma = true;
+}
+
 at_status ati_json_finish(ati_json *json, const char *call, char **text) {
     write_bytes(json, "", 1);
     /* Who releases the text knows its length alone. */

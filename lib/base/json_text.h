@@ -32,6 +32,9 @@ void ati_json_unsigned(ati_json *json, const char *key, uint64_t value);
 void ati_json_bool(ati_json *json, const char *key, bool value);
 void ati_json_null(ati_json *json, const char *key);
 
+/* Adds members to the object that is open: valid JSON, each with a comma before it. */
+void ati_json_members(ati_json *json, const char *members, size_t length);
+
 /* Gives the document, owned, for at_text_release. Fails for `call` without memory. */
 at_status ati_json_finish(ati_json *json, const char *call, char **text);
 

@@ -40,6 +40,16 @@ static size_t character_length(const unsigned char *text, size_t left) {
     return length;
 }
 
+bool ati_text_is_utf8(const char *text, size_t length) {
+    for (size_t at = 0; at < length;) {
+        size_t character = character_length((const unsigned char *)text + at, length - at);
+        if (character == 0)
+            return false;
+        at += character;
+    }
+    return true;
+}
+
 static size_t write_unicode(char *to, unsigned value) {
     to[0] = '\\';
     to[1] = 'u';
@@ -161,7 +171,8 @@ static bool copy_plain(char *to, const char *from, size_t count) {
     return special_bytes(bytes) == 0;
 }
 
-char *ati_text_escape(char *to, const char *limit, const char **text, const char *text_end) {
+static inline __attribute__((always_inline)) char *escape(char *to, const char *limit,
+                                                          const char **text, const char *text_end) {
     const char *from = *text;
     size_t length = (size_t)(text_end - from);
     if (length <= short_text && (ptrdiff_t)length <= limit - to && copy_plain(to, from, length)) {
@@ -191,4 +202,14 @@ char *ati_text_escape(char *to, const char *limit, const char **text, const char
     }
     *text = from;
     return to;
+}
+
+char *ati_text_escape(char *to, const char *limit, const char **text, const char *text_end) {
+    return escape(to, limit, text, text_end);
+}
+
+bool ati_text_put(char **to, size_t room, const char *text, size_t length) {
+    const char *from = text;
+    *to = escape(*to, *to + room, &from, text + length);
+    return from == text + length;
 }

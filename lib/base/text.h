@@ -2,6 +2,9 @@
 #ifndef ASYNCTOOLS_BASE_TEXT_H
 #define ASYNCTOOLS_BASE_TEXT_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 enum {
     ATI_TEXT_SLACK = 8, /* bytes behind `limit` that ati_text_escape may scribble on */
 };
@@ -11,5 +14,11 @@ enum {
  * stops between characters. *text is moved behind what was taken: short of `text_end`, the rest had
  * no room. Gives the end of what it wrote. */
 char *ati_text_escape(char *to, const char *limit, const char **text, const char *text_end);
+
+/* The same, for at most `room` bytes; true: all of `text` is written. Moves *to. */
+bool ati_text_put(char **to, size_t room, const char *text, size_t length);
+
+/* Whether all of it is UTF-8. */
+bool ati_text_is_utf8(const char *text, size_t length);
 
 #endif

@@ -59,6 +59,8 @@ at_status ati_log_core_create(ati_log_core **core, const at_logger_options *opti
     atomic_init(&made->id, ati_log_new_id());
     at_status status = allocate_parts(made, options);
     if (status == AT_OK)
+        status = ati_log_rules_create(&made->rules, options->levels, "at_logger_create: `levels`");
+    if (status == AT_OK)
         status = create_sinks(made, options);
     if (status == AT_OK)
         *core = made;
@@ -72,6 +74,7 @@ void ati_log_core_destroy(ati_log_core *core) {
         return;
     for (uint32_t i = 0; i < core->sink_count; i++)
         core->sinks[i]->kind->destroy(core->sinks[i]);
+    ati_log_rules_destroy(core->rules);
     ati_release(core->sources, (core->ring_limit + 1) * sizeof *core->sources);
     ati_release(core->output, ATI_LOG_OUTPUT_SIZE);
     ati_log_ring_deinit(&core->shared);

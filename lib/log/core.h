@@ -7,6 +7,7 @@
 #include "base/atomic.h"
 #include "base/lock.h"
 #include "log/encoder.h"
+#include "log/rules.h"
 #include "log/sink.h"
 #include "queue/byte_ring_spsc.h"
 
@@ -65,8 +66,8 @@ enum {
 typedef struct ati_log_core {
     /* Written by create, or on the way out (exit, process_fork). */
     _Atomic uint32_t mode;
-    _Atomic uint64_t id; /* no two cores ever have the same; changes with `mode` */
-    at_logger *root;     /* the handle that owns it */
+    _Atomic uint64_t id;     /* no two cores ever have the same; changes with `mode` */
+    at_logger *root;         /* the handle that owns it */
     bool barrier_is_unequal; /* between callers' lines and the announcement of sleep */
     size_t ring_size;
     uint64_t ring_limit; /* how many rings there may be */
@@ -106,7 +107,8 @@ typedef struct ati_log_core {
     bool reported_failure[ATI_LOG_SINKS_MAX];
     uint64_t reported_errors[ATI_LOG_SINKS_MAX];
 
-    /* The registry's, under its lock. */
+    /* Under the registry's lock. */
+    ati_log_rules *rules; /* levels by name, or NULL */
     struct ati_log_core *next_core;
     struct ati_log_core *previous_core;
     bool exit_drained;
@@ -145,6 +147,12 @@ uint64_t ati_log_new_id(void);
 /* Adds a core to the registry, takes it out. */
 void ati_log_registry_add(ati_log_core *core);
 void ati_log_registry_remove(ati_log_core *core);
+
+/* From the first to the second no core leaves the registry: whoever would destroy one waits. For a
+ * signal handler, which may have interrupted whoever has the lock: it is held only if it can be had
+ * until `deadline`. */
+void ati_log_registry_hold(at_deadline deadline);
+void ati_log_registry_let_go(void);
 
 /* Waits until what was logged before is written: AT_OK, AT_ERROR_TIMED_OUT or AT_ERROR_IO. Leaves
  * the error slot alone. `deadline` is of CLOCK_MONOTONIC. */

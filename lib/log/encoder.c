@@ -30,7 +30,7 @@ static void put_operation(ati_members *body, const ati_context *operation) {
     char *to = body->at;
     if (*operation->name) {
         to = ATI_PUT_LITERAL(to, ",\"operation\":\"");
-        if (!ati_put_text(&to, operation_max, operation->name, strlen(operation->name)))
+        if (!ati_text_put(&to, operation_max, operation->name, strlen(operation->name)))
             ati_members_note_cut(body, operation_key);
         *to++ = '"';
     }
@@ -56,7 +56,7 @@ static void put_head(ati_members *body, const ati_line_head *head, const at_log_
     to += level == AT_LOG_INFO || level == AT_LOG_WARN ? 15 : 16;
     to = ATI_PUT_LITERAL(to, "\",\"event\":\"");
     const char *event = line->event ? line->event : "";
-    if (!ati_put_text(&to, event_max, event, strlen(event)))
+    if (!ati_text_put(&to, event_max, event, strlen(event)))
         ati_members_note_cut(body, event_key);
     *to++ = '"';
     body->at = put_chunks(to, head->logger_member, head->logger_member_length);
@@ -70,7 +70,7 @@ static char *put_tail(char *to, const ati_line_head *head, const at_log_line *li
     if (line->site) {
         const char *place = ati_site_place(line->site);
         to = ATI_PUT_LITERAL(to, ",\"source\":\"");
-        ati_put_text(&to, source_max, place, strlen(place));
+        ati_text_put(&to, source_max, place, strlen(place));
         *to++ = '"';
     }
     if (body->cut_count > 0) {
@@ -96,6 +96,8 @@ size_t ati_line_encode(char *buffer, const ati_line_head *head, const at_log_lin
                                                          head->operation->log_fields_length});
     if (head->logger_fields.length > 0)
         ati_members_add_encoded(&body, head->logger_fields);
+    if (head->logger_cut)
+        ati_members_note_cut_keys(&body, head->logger_cut);
     if (head->members.length > 0)
         ati_members_add_encoded(&body, head->members);
     ati_members_add(&body, line->fields, line->field_count);
@@ -106,7 +108,7 @@ size_t ati_line_encode_member(char *buffer, size_t room, const char *key, const 
     char *to = ATI_PUT_LITERAL(buffer, ",\"");
     to = ati_put(to, key, strlen(key));
     to = ATI_PUT_LITERAL(to, "\":\"");
-    ati_put_text(&to, room - (size_t)(to - buffer) - 1 - ATI_TEXT_SLACK, text, strlen(text));
+    ati_text_put(&to, room - (size_t)(to - buffer) - 1 - ATI_TEXT_SLACK, text, strlen(text));
     *to++ = '"';
     return (size_t)(to - buffer);
 }

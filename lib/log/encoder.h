@@ -32,9 +32,10 @@ typedef struct ati_line_head {
     int64_t time;              /* nanoseconds since 1970 */
     const char *logger_member; /* ,"logger":"name", with room for whole chunks, or "" */
     size_t logger_member_length;
-    const ati_context *operation;  /* or NULL; its members come first, then */
-    ati_member_text logger_fields; /* those that all lines of the logger have, then */
-    ati_member_text members;       /* those of this line; all are `,"key":value` */
+    const ati_context *operation;   /* or NULL; its members come first, then */
+    ati_member_text logger_fields;  /* those that all lines of the logger have, then */
+    const ati_cut_keys *logger_cut; /* of logger_fields; NULL: nothing */
+    ati_member_text members;        /* those of this line; all are `,"key":value` */
     ati_line_thread *thread;
 } ati_line_head;
 

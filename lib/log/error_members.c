@@ -21,7 +21,7 @@ static char *put_short_text(char *to, const char *key, const char *text, size_t 
     *to++ = '"';
     to = ati_put(to, key, strlen(key));
     to = ATI_PUT_LITERAL(to, "\":\"");
-    *whole &= ati_put_text(&to, most, text, strlen(text));
+    *whole &= ati_text_put(&to, most, text, strlen(text));
     return ATI_PUT_LITERAL(to, "\",");
 }
 

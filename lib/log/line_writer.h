@@ -30,4 +30,8 @@ void ati_line_writer_fork(ati_line_writer *writer, ati_log_sink *sink, ati_fork_
 /* A last attempt, of 2 seconds while the descriptor would block; lines that remain are given up. */
 void ati_line_writer_finish(ati_line_writer *writer, ati_log_sink *sink);
 
+/* line_writer_crash.c: what a sink does in a crash. */
+void ati_line_writer_crash(ati_line_writer *writer, const ati_log_sink *sink, const char *lines,
+                           size_t size, at_deadline deadline);
+
 #endif

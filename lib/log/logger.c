@@ -9,41 +9,72 @@
 #include <string.h>
 
 enum {
+    name_max = 128,                 /* of a child, with those of its parents */
     name_room = 5 * ATI_LINE_CHUNK, /* for ,"logger":"name" */
+    fields_max = 2048,              /* of a child, with those of its parents, encoded */
 };
 
 static _Atomic(at_logger *) default_logger;
 
-static int32_t effective_level(at_log_level level) {
-    return (int32_t)(level == AT_LOG_DEFAULT ? AT_LOG_INFO : level);
+/* -- Create -- */
+
+/* What a logger is made of. */
+typedef struct parts {
+    at_logger *parent;
+    const char *name; /* NULL: that of the parent */
+    at_log_level level;
+    ati_member_text fields; /* encoded, those of the parent too */
+    ati_cut_keys cut;
+} parts;
+
+/* Copies `size` bytes to *at, and moves *at behind them. */
+static char *copy(char **at, const char *bytes, size_t size) {
+    char *to = *at;
+    if (size > 0)
+        memcpy(to, bytes, size);
+    *at = to + size;
+    return to;
 }
 
-static void set_level(at_logger *logger, at_log_level level) {
-    __atomic_store_n(&logger->inline_part.lowest_level, effective_level(level), __ATOMIC_RELAXED);
+/* Writes the name, behind that of the parent. */
+static void set_name(at_logger *made, const parts *of, char **at) {
+    const at_logger *parent = of->parent;
+    made->name = *at;
+    if (parent)
+        copy(at, parent->name, parent->name_length);
+    if (of->name && parent && parent->name_length > 0)
+        copy(at, ".", 1);
+    if (of->name)
+        copy(at, of->name, strlen(of->name));
+    made->name_length = (size_t)(*at - made->name);
+    copy(at, "", 1);
+    made->name_member.bytes = *at;
+    if (of->name || (parent && parent->name_member.length > 0))
+        made->name_member.length = ati_line_encode_member(*at, name_room, "logger", made->name);
+    *at += made->name_member.length;
 }
 
-/* -- Create and destroy -- */
-
-static void free_handle(at_logger *logger) {
-    if (logger)
-        ati_release(logger->name_member, name_room);
-    ati_release(logger, sizeof *logger);
-}
-
-/* The handle alone. NULL: no memory. */
-static at_logger *create_handle(const at_logger_options *options) {
-    at_logger *made = ati_allocate_zeroed(sizeof *made);
+/* A logger that is in no tree yet. NULL: no memory. */
+static at_logger *make(const parts *of) {
+    size_t name_size = (of->parent ? of->parent->name_length : 0) + 1 +
+                       (of->name ? strlen(of->name) : 0) + 1 + name_room;
+    size_t size = sizeof(at_logger) + sizeof(ati_cut_keys) + name_size + of->fields.length +
+                  of->cut.keys.length;
+    at_logger *made = ati_allocate_aligned(size, ATI_CACHE_LINE);
     if (!made)
         return NULL;
-    set_level(made, options->level);
-    made->name_member = ati_allocate(name_room);
-    if (!made->name_member) {
-        free_handle(made);
-        return NULL;
+    memset(made, 0, sizeof *made);
+    made->size = size;
+    made->parent = of->parent;
+    made->own_level = of->level;
+    char *at = made->bytes;
+    if (of->cut.count > 0) {
+        made->cut = (ati_cut_keys *)copy(&at, (const char *)&of->cut, sizeof of->cut);
+        made->cut->keys.bytes = copy(&at, of->cut.keys.bytes, of->cut.keys.length);
     }
-    if (options->name)
-        made->name_member_length =
-            ati_line_encode_member(made->name_member, name_room, "logger", options->name);
+    set_name(made, of, &at);
+    made->fields.bytes = copy(&at, of->fields.bytes, of->fields.length);
+    made->fields.length = of->fields.length;
     return made;
 }
 
@@ -58,7 +89,7 @@ at_status at_logger_create(at_logger **logger, const at_logger_options *options)
         return status;
     if (!ati_log_process_prepare())
         return ati_fail(AT_ERROR_SYSTEM, "at_logger_create: no thread-local storage is left");
-    at_logger *made = create_handle(options);
+    at_logger *made = make(&(parts){.name = options->name, .level = options->level});
     if (!made)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_logger_create: no memory for a logger");
     status = ati_log_core_create(&made->core, options);
@@ -66,22 +97,139 @@ at_status at_logger_create(at_logger **logger, const at_logger_options *options)
         status = ati_log_core_start(made->core, made);
     if (status != AT_OK) {
         ati_log_core_destroy(made->core);
-        free_handle(made);
+        ati_release(made, made->size);
         return status;
     }
     *logger = made;
     return AT_OK;
 }
 
+static at_status check_child_options(const at_logger *parent,
+                                     const at_logger_child_options *options) {
+    if (options->name && !*options->name)
+        return ati_fail(AT_ERROR_INVALID, "at_logger_create_child: `name` is empty");
+    size_t prefix = parent->name_length > 0 ? parent->name_length + 1 : 0;
+    if (options->name && prefix + strlen(options->name) > name_max)
+        return ati_fail(AT_ERROR_INVALID,
+                        "at_logger_create_child: `name` and those of the parents have more than "
+                        "%d bytes",
+                        name_max);
+    if (options->level < AT_LOG_DEFAULT || options->level > AT_LOG_OFF)
+        return ati_fail(AT_ERROR_INVALID, "at_logger_create_child: `level` %d is not a level",
+                        (int)options->level);
+    if (options->field_count < 0 || (options->field_count > 0 && !options->fields))
+        return ati_fail(AT_ERROR_INVALID,
+                        "at_logger_create_child: `field_count` is not the number of `fields`");
+    if (!ati_all_zero(options->reserved, sizeof options->reserved))
+        return ati_fail(AT_ERROR_INVALID, "at_logger_create_child: `reserved` is not zero");
+    return AT_OK;
+}
+
+/* NULL: no memory. */
+static at_logger *make_child(at_logger *parent, const at_logger_child_options *options) {
+    char buffer[fields_max + ATI_KEY_SUFFIX_ROOM];
+    ati_members members;
+    ati_members_init(&members, buffer, sizeof buffer);
+    if (parent->fields.length > 0)
+        ati_members_add_encoded(&members, parent->fields);
+    members.limit -= ATI_KEY_SUFFIX_ROOM; /* which the parent's fields must have, to fit again */
+    if (parent->cut)
+        ati_members_note_cut_keys(&members, parent->cut);
+    ati_members_keep_room(&members, options->fields, (size_t)options->field_count);
+    ati_members_add(&members, options->fields, (size_t)options->field_count);
+    const parts of = {
+        .parent = parent,
+        .name = options->name,
+        .level = options->level,
+        .fields = {buffer, (size_t)(members.at - buffer)},
+        .cut = ati_members_cut_keys(&members),
+    };
+    return make(&of);
+}
+
+static void enter_tree(at_logger *child) {
+    at_logger *parent = child->parent;
+    ati_lock_acquire(&ati_log_registry_lock);
+    child->next_sibling = parent->first_child;
+    if (parent->first_child)
+        parent->first_child->previous_sibling = child;
+    parent->first_child = child;
+    ati_logger_set_levels(child);
+    ati_lock_release(&ati_log_registry_lock);
+}
+
+at_status at_logger_create_child(at_logger **child, at_logger *parent,
+                                 const at_logger_child_options *options) {
+    ATI_CALLER_CHECK(child != NULL && parent != NULL, "at_logger_create_child",
+                     "an argument is NULL; give the variable to fill and the parent");
+    static const at_logger_child_options defaults;
+    if (!options)
+        options = &defaults;
+    at_status status = check_child_options(parent, options);
+    if (status != AT_OK)
+        return status;
+    at_logger *made = make_child(parent, options);
+    if (!made)
+        return ati_fail(AT_ERROR_NO_MEMORY, "at_logger_create_child: no memory for a logger");
+    made->core = parent->core;
+    enter_tree(made);
+    *child = made;
+    return AT_OK;
+}
+
+/* -- Destroy -- */
+
+static bool is_below(const at_logger *logger, const at_logger *top) {
+    while (logger && logger != top)
+        logger = logger->parent;
+    return logger;
+}
+
+/* If the default logger is `top` or below it, there is none any more. */
+static void forget_default(const at_logger *top) {
+    ati_lock_acquire(&ati_log_registry_lock);
+    at_logger *logger = atomic_load_explicit(&default_logger, memory_order_relaxed);
+    if (is_below(logger, top))
+        atomic_compare_exchange_strong_explicit(&default_logger, &logger, NULL,
+                                                memory_order_relaxed, memory_order_relaxed);
+    ati_lock_release(&ati_log_registry_lock);
+}
+
+/* Takes a logger without children out of its tree. */
+static void leave_tree(at_logger *logger) {
+    ati_lock_acquire(&ati_log_registry_lock);
+    if (logger->next_sibling)
+        logger->next_sibling->previous_sibling = logger->previous_sibling;
+    if (logger->previous_sibling)
+        logger->previous_sibling->next_sibling = logger->next_sibling;
+    else if (logger->parent)
+        logger->parent->first_child = logger->next_sibling;
+    ati_lock_release(&ati_log_registry_lock);
+}
+
+/* Frees `top` and all below it, the children first. */
+static void free_tree(at_logger *top) {
+    at_logger *logger = top;
+    for (bool done = false; !done;) {
+        while (logger->first_child)
+            logger = logger->first_child;
+        at_logger *parent = logger->parent;
+        done = logger == top;
+        leave_tree(logger);
+        ati_release(logger, logger->size);
+        logger = parent;
+    }
+}
+
 void at_logger_destroy(at_logger *logger) {
     if (!logger)
         return;
-    at_logger *expected = logger;
-    atomic_compare_exchange_strong_explicit(&default_logger, &expected, NULL, memory_order_relaxed,
-                                            memory_order_relaxed);
-    ati_log_core_stop(logger->core);
-    ati_log_core_destroy(logger->core);
-    free_handle(logger);
+    forget_default(logger);
+    ati_log_core *core = logger->parent ? NULL : logger->core;
+    if (core)
+        ati_log_core_stop(core);
+    free_tree(logger);
+    ati_log_core_destroy(core);
 }
 
 /* -- The small calls -- */
@@ -99,19 +247,6 @@ at_status at_logger_flush(at_logger *logger, at_deadline deadline) {
     if (status != AT_OK)
         return ati_fail(status, "at_logger_flush: lines are not written at the deadline");
     return AT_OK;
-}
-
-at_status at_logger_set_level(at_logger *logger, at_log_level level) {
-    ATI_CALLER_CHECK(logger != NULL, "at_logger_set_level", "`logger` is NULL; give a logger");
-    if (level < AT_LOG_DEFAULT || level > AT_LOG_OFF)
-        return ati_fail(AT_ERROR_INVALID, "at_logger_set_level: %d is not a level", (int)level);
-    set_level(logger, level);
-    return AT_OK;
-}
-
-at_log_level at_logger_level(const at_logger *logger) {
-    ATI_CALLER_CHECK(logger != NULL, "at_logger_level", "`logger` is NULL; give a logger");
-    return (at_log_level)__atomic_load_n(&logger->inline_part.lowest_level, __ATOMIC_RELAXED);
 }
 
 const char *at_log_level_name(at_log_level level) {

@@ -5,12 +5,40 @@
 /* The handle that callers have of a logger, and the way of a line from it. */
 #include "log/core.h"
 
+/* The loggers of one core are a tree: the root owns the core, each owns its children. */
 struct at_logger {
     struct at_inline_logger inline_part; /* the level */
+
+    /* Written by create. */
     ati_log_core *core;
-    size_t name_member_length;
-    char *name_member; /* ,"logger":"name" */
+    ati_member_text name_member; /* ,"logger":"name", in `bytes` */
+    ati_member_text fields;      /* those of all lines, encoded, also the parent's; in `bytes` */
+    ati_cut_keys *cut;           /* of `fields`; in `bytes`; NULL: nothing */
+    at_logger *parent;           /* NULL: the root */
+    const char *name;            /* with those of the parents, in `bytes` */
+    size_t name_length;
+    size_t size; /* of this allocation */
+
+    /* Guarded by the registry's lock. */
+    at_logger *first_child;
+    at_logger *next_sibling;
+    at_logger *previous_sibling;
+    at_log_level own_level;    /* AT_LOG_DEFAULT: none */
+    bool own_is_newer;         /* than the rules: set by at_logger_set_level */
+    const at_logger *by_own;   /* itself or the nearest above it that has a level of its own */
+    const at_logger *by_newer; /* the same, newer than the rules */
+
+    _Alignas(8) char bytes[];
 };
+
+/* -- level.c: which lines a logger writes -- */
+
+/* Works out anew the levels of `top` and of all below it; under the registry's lock. */
+void ati_logger_set_levels(at_logger *top);
+
+/* The logger behind `at` in the tree below `top`, parents first; NULL: there is none. Under the
+ * registry's lock. */
+at_logger *ati_logger_next(const at_logger *at, const at_logger *top);
 
 /* -- write.c, direct.c: the way of a line -- */
 

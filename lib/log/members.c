@@ -36,11 +36,28 @@ void ati_members_note_cut(ati_members *members, ati_member_key key) {
     members->cut_named++;
 }
 
+ati_cut_keys ati_members_cut_keys(const ati_members *members) {
+    return (ati_cut_keys){
+        .keys = {members->cut, members->cut_length},
+        .named = members->cut_named,
+        .count = members->cut_count,
+    };
+}
+
+void ati_members_note_cut_keys(ati_members *members, const ati_cut_keys *cut) {
+    members->cut_count += cut->count;
+    if (members->cut_length + cut->keys.length > ATI_MEMBERS_CUT_ROOM)
+        return;
+    ati_put(members->cut + members->cut_length, cut->keys.bytes, cut->keys.length);
+    members->cut_length += (uint32_t)cut->keys.length;
+    members->cut_named += cut->named;
+}
+
 /* Notes the key, as the caller gave it, of a value that was left out. */
 static void note_left_out(ati_members *members, const char *key) {
     char encoded[ATI_MEMBER_KEY_MAX + ATI_TEXT_SLACK] = "";
     char *to = encoded;
-    ati_put_text(&to, ATI_MEMBER_KEY_MAX, key, strlen(key));
+    ati_text_put(&to, ATI_MEMBER_KEY_MAX, key, strlen(key));
     ati_members_note_cut(members, (ati_member_key){encoded, (size_t)(to - encoded)});
 }
 
@@ -49,11 +66,11 @@ ati_member_key ati_members_put_key(ati_members *members, const char *prefix, con
     char *to = start;
     bool whole = true;
     if (prefix) {
-        whole = ati_put_text(&to, ATI_MEMBER_KEY_MAX / 2, prefix, strlen(prefix));
+        whole = ati_text_put(&to, ATI_MEMBER_KEY_MAX / 2, prefix, strlen(prefix));
         *to++ = '.';
     }
     size_t room = ATI_MEMBER_KEY_MAX - (size_t)(to - start);
-    whole = ati_put_text(&to, room, key, strlen(key)) && whole;
+    whole = ati_text_put(&to, room, key, strlen(key)) && whole;
     to = ati_keys_make_unique(&members->keys, start, to);
     ati_member_key written = {start, (size_t)(to - start)};
     if (!whole)
@@ -71,7 +88,7 @@ void ati_members_put_text(ati_members *members, const char *prefix, const char *
     ati_member_key written = ati_members_put_key(members, prefix, key);
     size_t room = ati_members_room(members) - 2;
     *members->at++ = '"';
-    if (!ati_put_text(&members->at, room < most ? room : most, text.bytes, text.length))
+    if (!ati_text_put(&members->at, room < most ? room : most, text.bytes, text.length))
         ati_members_note_cut(members, written);
     *members->at++ = '"';
 }
@@ -112,6 +129,30 @@ static void put_encoded_value(ati_members *members, const char *key, ati_member_
     members->at = ati_put(members->at, json.bytes, json.length);
 }
 
+static void put_bytes(ati_members *members, const char *key, const unsigned char *bytes,
+                      size_t length) {
+    static const char digits[] = "0123456789abcdef";
+    if (!ati_members_have_room(members, ATI_MEMBER_TEXT_MIN + 2)) {
+        note_left_out(members, key);
+        return;
+    }
+    ati_member_key written = ati_members_put_key(members, NULL, key);
+    size_t room = ati_members_room(members) - 2;
+    size_t most = (room < value_max ? room : value_max) / 2;
+    if (length > most) {
+        length = most;
+        ati_members_note_cut(members, written);
+    }
+    char *to = members->at;
+    *to++ = '"';
+    for (size_t i = 0; i < length; i++) {
+        *to++ = digits[bytes[i] >> 4];
+        *to++ = digits[bytes[i] & 15];
+    }
+    *to++ = '"';
+    members->at = to;
+}
+
 static ati_member_text text_of(const at_field *field) {
     const char *text = field->value.text;
     return (ati_member_text){text,
@@ -122,13 +163,29 @@ static bool is_error(const at_field *field) {
     return field->type == AT_FIELD_ERROR && field->value.error;
 }
 
+/* A field of the rarer types. */
+static void put_rare_field(ati_members *members, const char *key, const at_field *field) {
+    static const ati_member_text null = {"null", 4};
+    static const ati_member_text redacted = {"\"" ATI_REDACTED "\"", sizeof ATI_REDACTED + 1};
+    if (field->type == ATI_FIELD_ENCODED)
+        put_encoded_value(members, key, text_of(field));
+    else if (field->type == AT_FIELD_REDACTED)
+        put_encoded_value(members, key, redacted);
+    else if (field->type == AT_FIELD_BYTES && field->value.bytes)
+        put_bytes(members, key, field->value.bytes, field->length);
+    else if (field->type != AT_FIELD_JSON)
+        put_encoded_value(members, key, null);
+    else if (!ati_members_put_json(members, key, field->value.json, value_max))
+        note_left_out(members, key);
+}
+
 /* A field that is not an error. */
 static void put_field(ati_members *members, const at_field *field) {
     const char *key = field->key ? field->key : "";
     if (field->type == AT_FIELD_TEXT && field->value.text)
         ati_members_put_text(members, NULL, key, text_of(field), value_max);
-    else if (field->type == ATI_FIELD_ENCODED)
-        put_encoded_value(members, key, text_of(field));
+    else if (field->type > AT_FIELD_ERROR)
+        put_rare_field(members, key, field);
     else
         put_short_value(members, key, field);
 }

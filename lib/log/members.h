@@ -20,6 +20,8 @@ enum {
     ATI_MEMBER_TEXT_MIN = 16,   /* a text that has to be cut shorter than this is left out */
 };
 
+#define ATI_REDACTED "[REDACTED]"
+
 /* A field whose value is valid JSON text already, of the library's own making. It is written as it
  * is, or left out. */
 #define ATI_FIELD_ENCODED ((at_field_type)64)
@@ -58,6 +60,13 @@ typedef struct ati_member_text {
 /* A key as it stands in the line. */
 typedef ati_member_text ati_member_key;
 
+/* What was cut of members that were encoded before. */
+typedef struct ati_cut_keys {
+    ati_member_text keys; /* "a","b", */
+    uint32_t named;       /* that many */
+    uint32_t count;       /* and those for whose names there was no room */
+} ati_cut_keys;
+
 /* `room` bytes from `buffer` on, of which ATI_MEMBERS_MAX are used at most. */
 void ati_members_init(ati_members *members, char *buffer, size_t room);
 
@@ -90,7 +99,16 @@ void ati_members_put_text(ati_members *members, const char *prefix, const char *
 /* Notes the key of a value that was cut. */
 void ati_members_note_cut(ati_members *members, ati_member_key key);
 
+/* What was cut so far, and the same for members that are added encoded. The keys are borrowed. */
+ati_cut_keys ati_members_cut_keys(const ati_members *members);
+void ati_members_note_cut_keys(ati_members *members, const ati_cut_keys *cut);
+
 /* Writes the members of an error (error_members.c). */
 void ati_members_put_error(ati_members *members, const at_field *field);
+
+/* Writes a member with a tree, of at most `most` encoded bytes; false: there is no room for any
+ * (json_member.c). */
+bool ati_members_put_json(ati_members *members, const char *key, const struct json_t *json,
+                          size_t most);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "log/core.h"
+#include "log/logger.h"
 
 #include "base/clock.h"
 #include "base/futex.h"
@@ -18,6 +18,7 @@ static _Atomic uint64_t last_id;
  * lock; draining_changed is a futex that counts its changes. */
 static ati_log_core *draining;
 static _Atomic uint32_t draining_changed;
+static _Atomic uint32_t hold_count; /* crashes that go through the registry: nobody may leave */
 
 enum {
     exit_wait_ms = 5000, /* for each logger whose sinks are stuck when the process exits */
@@ -33,12 +34,13 @@ void ati_log_registry_add(ati_log_core *core) {
     if (ati_log_registry_first)
         ati_log_registry_first->previous_core = core;
     ati_log_registry_first = core;
+    ati_logger_set_levels(core->root);
     ati_lock_release(&ati_log_registry_lock);
 }
 
 void ati_log_registry_remove(ati_log_core *core) {
     ati_lock_acquire(&ati_log_registry_lock);
-    while (draining == core) {
+    while (draining == core || atomic_load_explicit(&hold_count, memory_order_relaxed) > 0) {
         uint32_t seen = atomic_load_explicit(&draining_changed, memory_order_relaxed);
         ati_lock_release(&ati_log_registry_lock);
         ati_futex_wait(&draining_changed, seen, AT_FOREVER);
@@ -51,6 +53,19 @@ void ati_log_registry_remove(ati_log_core *core) {
     else
         ati_log_registry_first = core->next_core;
     ati_lock_release(&ati_log_registry_lock);
+}
+
+void ati_log_registry_hold(at_deadline deadline) {
+    bool locked = ati_lock_acquire_until(&ati_log_registry_lock, deadline);
+    atomic_fetch_add_explicit(&hold_count, 1, memory_order_relaxed);
+    if (locked)
+        ati_lock_release(&ati_log_registry_lock);
+}
+
+void ati_log_registry_let_go(void) {
+    atomic_fetch_sub_explicit(&hold_count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&draining_changed, 1, memory_order_relaxed);
+    ati_futex_wake(&draining_changed, INT32_MAX);
 }
 
 /* From now on callers write their lines themselves. */

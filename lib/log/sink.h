@@ -6,6 +6,7 @@
  * write_lock (or is alone). A sink may be slow; it never calls the logger. */
 #include "base/atomic.h"
 
+#include <asynctools/clock.h>
 #include <asynctools/status.h>
 
 #include <stdbool.h>
@@ -30,6 +31,10 @@ typedef struct ati_log_sink_kind {
     /* Around process_fork. In the child, what was kept is the parent's. */
     void (*fork)(ati_log_sink *sink, ati_fork_phase phase);
     void (*destroy)(ati_log_sink *sink);
+    /* In a process that is about to end by a signal: writes whole lines with write(2) only, and
+     * before them, for NULL, what it kept. Allocates nothing and waits until `deadline` at most.
+     * NULL: a sink without a descriptor. */
+    void (*crash)(ati_log_sink *sink, const char *lines, size_t size, at_deadline deadline);
 } ati_log_sink_kind;
 
 struct ati_log_sink {

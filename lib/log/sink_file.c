@@ -32,6 +32,10 @@ static void fork_file(ati_log_sink *sink, ati_fork_phase phase) {
     ati_line_writer_fork(&((file_sink *)sink)->writer, sink, phase);
 }
 
+static void crash_file(ati_log_sink *sink, const char *lines, size_t size, at_deadline deadline) {
+    ati_line_writer_crash(&((file_sink *)sink)->writer, sink, lines, size, deadline);
+}
+
 static void destroy_file(ati_log_sink *sink) {
     file_sink *file = (file_sink *)sink;
     close(file->writer.descriptor);
@@ -46,6 +50,7 @@ static const ati_log_sink_kind file_kind = {
     .finish = finish_file,
     .fork = fork_file,
     .destroy = destroy_file,
+    .crash = crash_file,
 };
 
 static at_status status_of_errno(int number) {

@@ -15,12 +15,17 @@ typedef struct stderr_sink {
     bool readable;
 } stderr_sink;
 
+/* Behind the line at `line`. */
+static const char *next_line(const char *line, const char *end) {
+    const char *newline = memchr(line, '\n', (size_t)(end - line));
+    return newline ? newline + 1 : end;
+}
+
 static void write_readable(stderr_sink *out, const char *lines, size_t size) {
     char text[ATI_READABLE_MAX];
     const char *end = lines + size;
     while (lines < end) {
-        const char *newline = memchr(lines, '\n', (size_t)(end - lines));
-        const char *next = newline ? newline + 1 : end;
+        const char *next = next_line(lines, end);
         size_t length = ati_readable_line(text, lines, (size_t)(next - lines));
         ati_line_writer_write(&out->writer, &out->sink, text, length);
         lines = next;
@@ -47,6 +52,22 @@ static void fork_stderr(ati_log_sink *sink, ati_fork_phase phase) {
     ati_line_writer_fork(&((stderr_sink *)sink)->writer, sink, phase);
 }
 
+static void crash_stderr(ati_log_sink *sink, const char *lines, size_t size, at_deadline deadline) {
+    stderr_sink *out = (stderr_sink *)sink;
+    char text[ATI_READABLE_MAX];
+    if (!lines || !out->readable) {
+        ati_line_writer_crash(&out->writer, sink, lines, size, deadline);
+        return;
+    }
+    const char *end = lines + size;
+    while (lines < end) {
+        const char *next = next_line(lines, end);
+        size_t length = ati_readable_line(text, lines, (size_t)(next - lines));
+        ati_line_writer_crash(&out->writer, sink, text, length, deadline);
+        lines = next;
+    }
+}
+
 static void destroy_stderr(ati_log_sink *sink) {
     stderr_sink *out = (stderr_sink *)sink;
     ati_line_writer_deinit(&out->writer);
@@ -60,6 +81,7 @@ static const ati_log_sink_kind stderr_kind = {
     .finish = finish_stderr,
     .fork = fork_stderr,
     .destroy = destroy_stderr,
+    .crash = crash_stderr,
 };
 
 ati_log_sink *ati_log_sink_stderr_create(void) {

@@ -19,11 +19,16 @@ ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int
     const ati_context *context = ati_context_current();
     ati_line_head head = {
         .time = time,
-        .logger_member = logger ? logger->name_member : "",
-        .logger_member_length = logger ? logger->name_member_length : 0,
+        .logger_member = "",
         .operation = context ? context->operation : NULL,
         .thread = thread,
     };
+    if (logger) {
+        head.logger_member = logger->name_member.bytes;
+        head.logger_member_length = logger->name_member.length;
+        head.logger_fields = logger->fields;
+        head.logger_cut = logger->cut;
+    }
     return head;
 }
 

@@ -8,11 +8,17 @@
  * again and again, since a handler may mend what caused the fault and return. If that was the
  * default action, it is put back, and returning repeats the instruction: the core shows the place
  * of the fault and not this file. A signal that somebody sent is raised again, for there is no
- * instruction to repeat. */
+ * instruction to repeat.
+ *
+ * Only where the default action follows is it known that the process ends. Then the loggers are
+ * drained, and threads that crash meanwhile wait, for the first of them to end the process would
+ * end the drain. Where a handler follows, the loggers are flushed, at most once a second. */
 #include "pool/crash.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/lock.h"
+#include "log/crash_drain.h"
 #include "pool/pool.h"
 
 #include <errno.h>
@@ -24,15 +30,21 @@
 enum {
     alternate_bytes = 64 * 1024,
     sentence_bytes = 512,
+    others_ms = 5000,      /* for another thread's drain */
+    flush_every_ms = 1000, /* where a handler may mend what happened */
 };
 
-static const int handled[] = {SIGSEGV, SIGBUS};
+static const int handled[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
 enum { handled_count = sizeof handled / sizeof *handled };
 
 static ati_lock install_lock; /* guards the two below */
 static bool installed;
 static struct sigaction previous[handled_count]; /* complete before the handler can run */
 static size_t page_bytes;
+
+static ati_lock drain_lock; /* held by the thread that drains, for good where that is the end */
+static _Atomic pid_t drain_thread; /* kernel id of that thread, or 0 */
+static int64_t last_flush;         /* under drain_lock */
 
 /* -- Alternate stacks -- */
 
@@ -120,6 +132,84 @@ void ati_crash_report_overflow(void) {
     (void)written; /* nobody is left to be told */
 }
 
+/* -- The log -- */
+
+/* "0x7f00" */
+static const char *format_address(char text[20], uintptr_t address) {
+    char *to = text + 19;
+    *to = '\0';
+    do
+        *--to = "0123456789abcdef"[address % 16];
+    while ((address /= 16) > 0);
+    *--to = 'x';
+    *--to = '0';
+    return to;
+}
+
+static const char *name_signal(int signal) {
+    switch (signal) {
+    case SIGSEGV:
+        return "SIGSEGV";
+    case SIGBUS:
+        return "SIGBUS";
+    case SIGABRT:
+        return "SIGABRT";
+    case SIGFPE:
+        return "SIGFPE";
+    default:
+        return "SIGILL";
+    }
+}
+
+static void drain(int signal, const siginfo_t *info, bool overflow) {
+    const ati_worker *worker = ati_worker_current;
+    const ati_frame *frame = ati_frame_current();
+    const char *site = frame->site;
+    const char *name = frame->name && *frame->name ? frame->name
+                       : site                      ? ati_site_name(site)
+                                                   : NULL;
+    bool was_sent = info->si_code <= 0;
+    char address[20];
+    at_field fields[8];
+    size_t count = 0;
+    fields[count++] = at_kv_string("signal", name_signal(signal));
+    if (was_sent)
+        fields[count++] = at_kv_integer("sender_pid", info->si_pid);
+    else
+        fields[count++] =
+            at_kv_string("address", format_address(address, (uintptr_t)info->si_addr));
+    if (overflow)
+        fields[count++] = at_kv_string("reason", "stack overflow");
+    if (worker)
+        fields[count++] = at_kv_string("pool", worker->pool->name);
+    if (name)
+        fields[count++] = at_kv_string("task", name);
+    if (site)
+        fields[count++] = at_kv_string("started_at", ati_site_place(site));
+    const at_log_line line = {
+        .level = AT_LOG_FATAL, .event = "process.crashed", .fields = fields, .field_count = count};
+    ati_log_crash_drain(&line);
+}
+
+static void write_log(int signal, const siginfo_t *info, bool overflow, bool is_end) {
+    pid_t self = gettid();
+    int64_t now = ati_monotonic_ns();
+    if (atomic_load_explicit(&drain_thread, memory_order_relaxed) == self ||
+        !ati_lock_acquire_until(&drain_lock, now + AT_MILLISECONDS(others_ms)))
+        return;
+    atomic_store_explicit(&drain_thread, self, memory_order_relaxed);
+    if (is_end) {
+        drain(signal, info, overflow);
+        return;
+    }
+    if (last_flush == 0 || now - last_flush >= AT_MILLISECONDS(flush_every_ms)) {
+        ati_log_crash_flush();
+        last_flush = ati_monotonic_ns();
+    }
+    atomic_store_explicit(&drain_thread, 0, memory_order_relaxed);
+    ati_lock_release(&drain_lock);
+}
+
 /* -- The handler -- */
 
 /* The page below the stack that this worker runs on is its guard page. */
@@ -147,10 +237,14 @@ static void call_previous(const struct sigaction *before, int signal, siginfo_t 
         before->sa_handler(signal);
 }
 
+static bool is_handler(const struct sigaction *before) {
+    return before->sa_flags & SA_SIGINFO ||
+           (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN);
+}
+
 static void pass_on(const struct sigaction *before, int signal, siginfo_t *info, void *context) {
     bool was_sent = info->si_code <= 0;
-    if (before->sa_flags & SA_SIGINFO ||
-        (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN)) {
+    if (is_handler(before)) {
         call_previous(before, signal, info, context);
     } else if (before->sa_handler == SIG_DFL || !was_sent) {
         sigaction(signal, before, NULL);
@@ -161,11 +255,17 @@ static void pass_on(const struct sigaction *before, int signal, siginfo_t *info,
 
 static void handle(int signal, siginfo_t *info, void *context) {
     int error = errno;
-    if (is_overflow(info))
+    bool overflow = is_overflow(info);
+    if (overflow)
         ati_crash_report_overflow();
-    for (int i = 0; i < handled_count; i++)
-        if (handled[i] == signal)
-            pass_on(&previous[i], signal, info, context);
+    int place = 0;
+    while (handled[place] != signal)
+        place++;
+    const struct sigaction *before = &previous[place];
+    bool is_ignored = before->sa_handler == SIG_IGN && info->si_code <= 0;
+    if (is_handler(before) || !is_ignored)
+        write_log(signal, info, overflow, !is_handler(before));
+    pass_on(before, signal, info, context);
     errno = error;
 }
 

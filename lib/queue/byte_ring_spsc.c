@@ -139,3 +139,43 @@ void ati_byte_ring_release_spsc(ati_byte_ring *ring) {
      * they are read. If release: a producer waits for room that is there. */
     atomic_store_explicit(&ring->head, ring->front, memory_order_seq_cst);
 }
+
+/* -- Looking on -- */
+
+ati_byte_ring_view ati_byte_ring_look_on(ati_byte_ring *ring) {
+    ati_byte_ring_view view = {.ring = ring, .position = ring->front};
+    /* ORDER byte_ring.end: acquire. Sees the records before it.
+     * Pairs with: the store of `tail` in ati_byte_ring_commit_spsc(). If relaxed: unwritten records
+     * are read. */
+    view.end = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    return view;
+}
+
+/* Whether what was read at the view's position before this call had not been released by then. */
+static bool still_holds(ati_byte_ring_view *view) {
+    /* ORDER byte_ring.still: acq_rel. Stays behind the reads of the record, which a load would not:
+     * it adds nothing, and is an update for that alone (H.-J. Boehm, "Can Seqlocks Get Along With
+     * Programming Language Memory Models?", 2012).
+     * Pairs with: the store of `head` in ati_byte_ring_release_spsc(). If relaxed: half of a record
+     * and half of the one that took its room pass for one. */
+    uint64_t head = atomic_fetch_add_explicit(&view->ring->head, 0, memory_order_acq_rel);
+    if (head <= view->position)
+        return true;
+    view->position = head;
+    return false;
+}
+
+size_t ati_byte_ring_copy_next(ati_byte_ring_view *view, void *copy, size_t room) {
+    while (view->position < view->end) {
+        const unsigned char *record = view->ring->bytes + (view->position & view->ring->mask);
+        uint64_t size;
+        memcpy(&size, record, sizeof size);
+        size_t copied = size < room ? (size_t)size : room;
+        memcpy(copy, record + record_head_size, copied);
+        if (still_holds(view)) {
+            view->position = next_start(view->ring, view->position, copied);
+            return copied;
+        }
+    }
+    return 0;
+}

@@ -62,4 +62,18 @@ void ati_byte_ring_step_spsc(ati_byte_ring *ring);
  * sequentially consistent: whoever then looks whether the producer waits cannot miss it. */
 void ati_byte_ring_release_spsc(ati_byte_ring *ring);
 
+/* A look at what the consumer has not stepped over, by a third thread that changes nothing: for a
+ * process that ends and whose consumer may be stuck, or may yet go on. */
+typedef struct ati_byte_ring_view {
+    ati_byte_ring *ring;
+    uint64_t position;
+    uint64_t end;
+} ati_byte_ring_view;
+
+ati_byte_ring_view ati_byte_ring_look_on(ati_byte_ring *ring);
+
+/* Copies the next record to `copy`, which has room for the longest one; gives its size, 0: there is
+ * none left. (No record is empty.) Those that the consumer releases meanwhile are left out. */
+size_t ati_byte_ring_copy_next(ati_byte_ring_view *view, void *copy, size_t room);
+
 #endif

@@ -16,6 +16,7 @@ static void create_and_destroy(void *wanted) {
     struct fault_usage before = fault_usage();
     at_logger *logger = NULL;
     at_status status = at_logger_create(&logger, &(at_logger_options){.name = "test",
+                                                                      .levels = "info,test=debug",
                                                                       .path = "/dev/null",
                                                                       .memory_bytes = 10000,
                                                                       .use_stderr = true});
@@ -33,6 +34,44 @@ static void create_and_destroy(void *wanted) {
 Test(log_fault, create_without_memory) {
     at_status wanted = AT_ERROR_NO_MEMORY;
     cr_expect_geq(fault_each(fault_memory, create_and_destroy, &wanted), 10);
+}
+
+static void create_a_child(void *root) {
+    struct fault_usage before = fault_usage();
+    at_logger *child = NULL;
+    at_status status =
+        at_logger_create_child(&child, root, &(at_logger_child_options){.name = "child"});
+    cr_assert_eq(status, fault_count() == 0 ? AT_OK : AT_ERROR_NO_MEMORY);
+    cr_assert_eq(child != NULL, fault_count() == 0);
+    at_logger_destroy(child);
+    at_error_clear();
+    fault_check_leaks(before);
+}
+
+Test(log_fault, create_a_child_without_memory) {
+    struct fault_usage before = fault_usage();
+    at_logger *root;
+    cr_assert_eq(at_logger_create(&root, &(at_logger_options){.path = "/dev/null"}), AT_OK);
+    cr_expect_eq(fault_each(fault_memory, create_a_child, root), 1);
+    at_logger_destroy(root);
+    fault_check_leaks(before);
+}
+
+/* What does not succeed changes nothing. */
+Test(log_fault, set_levels_without_memory) {
+    struct fault_usage before = fault_usage();
+    at_logger *root;
+    cr_assert_eq(at_logger_create(&root, &(at_logger_options){.path = "/dev/null"}), AT_OK);
+    fault_arm(fault_memory, 1);
+    cr_expect_eq(at_logger_set_levels(root, "debug"), AT_ERROR_NO_MEMORY);
+    cr_expect_eq(at_logger_set_levels(root, NULL), AT_OK);
+    fault_disarm();
+    cr_expect_eq(at_logger_level(root), AT_LOG_INFO);
+    cr_expect_eq(at_logger_set_levels(root, "debug"), AT_OK);
+    cr_expect_eq(at_logger_level(root), AT_LOG_DEBUG);
+    at_logger_destroy(root);
+    at_error_clear();
+    fault_check_leaks(before);
 }
 
 Test(log_fault, create_without_a_thread) {

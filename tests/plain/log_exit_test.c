@@ -18,7 +18,7 @@ enum { line_count = 200 };
 static at_logger *logger;
 
 static void log_at_exit(void) {
-    at_log_info(logger, "exit.handler");
+    at_log_info(at_logger_default(), "exit.handler");
 }
 
 /* Runs after the library's own destructor if that is linked in; in either case the line counts. */
@@ -58,6 +58,9 @@ int main(void) {
             REQUIRE(child >= 0);
             if (child == 0) {
                 logger = create_logger(&(at_logger_options){.path = path});
+                if (round % 2 == 0)
+                    REQUIRE(at_logger_create_child(&logger, logger, NULL) == AT_OK);
+                at_logger_set_default(logger);
                 be_child(way);
             }
             int status;

@@ -13,6 +13,7 @@
 enum { thread_count = 3, child_count = 30, child_lines = 20, lines_between = 200 };
 
 static at_logger *logger;
+static at_logger *part; /* a child of it */
 static atomic_bool stop;
 static atomic_ulong sent;
 static atomic_ulong forks;
@@ -25,7 +26,8 @@ static void *log_on(void *unused) {
             sched_yield();
             continue;
         }
-        at_log_warn(logger, "parent.line", at_kv("text", "some text to make the line longer"));
+        at_log_warn(own % 2 ? logger : part, "parent.line",
+                    at_kv("text", "some text to make the line longer"));
         own++;
         atomic_fetch_add(&sent, 1);
     }
@@ -47,11 +49,16 @@ static inline void use_own_logger(void) {
 /* What a child does; it leaves in one of three ways. */
 static void be_child(int number) {
     for (int i = 0; i < child_lines; i++)
-        at_log_info(logger, "child.line", at_kv("child", number), at_kv("line", i));
+        at_log_info(i % 2 ? logger : part, "child.line", at_kv("child", number), at_kv("line", i));
+    at_logger *own;
+    REQUIRE(at_logger_create_child(&own, part, &(at_logger_child_options){.name = "own"}) == AT_OK);
+    at_log_info(own, "own.line");
+    at_logger_destroy(own);
     REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(5))) == AT_OK);
     char *lines;
     REQUIRE(at_logger_memory_lines(logger, &lines) == AT_OK);
     REQUIRE(strstr(lines, "child.line") != NULL);
+    REQUIRE(strstr(lines, "\"own.line\",\"logger\":\"part.own\"") != NULL);
     at_logger_memory_release(lines);
 #if !defined(__SANITIZE_THREAD__) /* it does not let a child start threads */
     use_own_logger();
@@ -71,6 +78,8 @@ int main(void) {
     char path[] = "/tmp/log_fork_XXXXXX";
     close(mkstemp(path));
     logger = create_logger(&(at_logger_options){.path = path, .memory_bytes = 100000});
+    REQUIRE(at_logger_create_child(&part, logger, &(at_logger_child_options){.name = "part"}) ==
+            AT_OK);
     pthread_t threads[thread_count];
     for (int i = 0; i < thread_count; i++)
         REQUIRE(pthread_create(&threads[i], NULL, log_on, NULL) == 0);

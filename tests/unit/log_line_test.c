@@ -1,128 +1,55 @@
 /* SPDX-License-Identifier: MIT
  *
  * One line (rules J1 and J5): order and names of its keys, what is cut, what is renamed. */
+#include "support/log_line.h"
 #include "support/test.h"
-
-#include "base/context.h"
-#include "log/encoder.h"
 
 #include <asynctools/log.h>
 
-#include <jansson.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static char bytes[ATI_LINE_MAX + 64];
-static const ati_context *context;
-
-/* Encodes a line, checks what holds for all lines, and gives it parsed. */
-static json_t *encode(const char *event, const at_field *fields, size_t count) {
-    static ati_line_thread thread;
-    ati_line_thread_init(&thread);
-    const char name[] = ",\"logger\":\"test\"";
-    const ati_line_head head = {
-        .time = 1700000000123456789,
-        .logger_member = name,
-        .logger_member_length = sizeof name - 1,
-        .operation = context,
-        .thread = &thread,
-    };
-    const at_log_line line = {
-        .level = AT_LOG_WARN,
-        .event = event,
-        .site = "some/where/file.c:17\0",
-        .fields = fields,
-        .field_count = count,
-    };
-    memset(bytes, 'Z', sizeof bytes);
-    size_t length = ati_line_encode(bytes, &head, &line);
-    cr_assert_leq(length, ATI_LINE_MAX);
-    cr_assert_eq(bytes[length - 1], '\n');
-    cr_assert_null(memchr(bytes, '\n', length - 1));
-    for (size_t i = ATI_LINE_MAX; i < sizeof bytes; i++)
-        cr_assert_eq(bytes[i], 'Z');
-    bytes[length] = '\0';
-    size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
-    if (strstr(bytes, "18446744073709551615")) /* more than jansson's integers can hold */
-        flags |= JSON_DECODE_INT_AS_REAL;
-    json_error_t error;
-    json_t *object = json_loads(bytes, flags, &error);
-    cr_assert_not_null(object, "%s: %s", error.text, bytes);
-    return object;
-}
-
-#define ENCODE(event, ...)                                                                         \
-    encode(event, (const at_field[]){__VA_ARGS__},                                                 \
-           sizeof((const at_field[]){__VA_ARGS__}) / sizeof(at_field))
-
-static const char *string_of(const json_t *object, const char *key) {
-    const char *value = json_string_value(json_object_get(object, key));
-    return value ? value : "(none)";
-}
-
-static bool is_listed(const json_t *object, const char *key) {
-    size_t index;
-    json_t *name;
-    json_array_foreach(json_object_get(object, "_cut"), index, name) {
-        if (strcmp(json_string_value(name), key) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Checks that `parts` come in this order in the line, one behind the other. */
-static void expect_order(const char *const *parts) {
-    const char *at = bytes;
-    for (; *parts; parts++) {
-        const char *found = strstr(at, *parts);
-        cr_assert_not_null(found, "%s is not where it should be: %s", *parts, bytes);
-        at = found + strlen(*parts);
-    }
-}
-
 Test(log_line, keys_come_in_their_order) {
     const char fields[] = ",\"tenant\":\"blue\",\"shard\":3";
     ati_context *own = ati_context_create(NULL, "checkout", AT_FOREVER, fields, sizeof fields - 1);
-    context = own;
+    line_operation = own;
     at_status status = at_fail_status(AT_ERROR_IO, "no luck");
     cr_assert_eq(status, AT_ERROR_IO);
-    json_t *object = ENCODE("cart.paid", at_kv_error(at_error_last()), at_kv("rows", 3));
-    expect_order((const char *const[]){
+    json_t *object = LINE_ENCODE("cart.paid", at_kv_error(at_error_last()), at_kv("rows", 3));
+    cr_assert(LINE_HAS_ORDER(
         "{\"ts\":\"2023-11-14T22:13:20.123456Z\"", ",\"level\":\"warn\"",
         ",\"event\":\"cart.paid\"", ",\"logger\":\"test\"", ",\"operation\":\"checkout\"",
         ",\"operation_id\":\"", ",\"trace_id\":\"", ",\"tenant\":\"blue\"", ",\"shard\":3",
         ",\"rows\":3", ",\"error.status\":\"AT_ERROR_IO\"", ",\"error.message\":\"no luck\"",
-        ",\"error.origin\":\"log_line_test.c:", ",\"thread\":\"", ",\"source\":\"file.c:17\"}",
-        NULL});
-    cr_expect_eq(strlen(string_of(object, "operation_id")), 16);
-    cr_expect_eq(strlen(string_of(object, "trace_id")), 32);
+        ",\"error.origin\":\"log_line_test.c:", ",\"thread\":\"", ",\"source\":\"file.c:17\"}"));
+    cr_expect_eq(strlen(line_text(object, "operation_id")), 16);
+    cr_expect_eq(strlen(line_text(object, "trace_id")), 32);
     json_decref(object);
-    context = NULL;
+    line_operation = NULL;
     ati_context_release(own);
 }
 
 Test(log_line, values_of_every_type) {
     const bool yes = true;
     const unsigned char small = 200;
-    json_t *object = ENCODE(
+    json_t *object = LINE_ENCODE(
         "types", at_kv("integer", -5), at_kv("long", INT64_MIN), at_kv("natural", UINT64_MAX),
         at_kv("small", small), at_kv("real", 0.25), at_kv("text", "plain"), at_kv("yes", yes),
         at_kv_bool("no", 1 > 2), at_kv_null("nothing"), at_kv_text("part", "abcdef", 3),
         at_kv_string("missing", NULL), at_kv("nan", NAN), at_kv_error(NULL));
-    expect_order((const char *const[]){",\"integer\":-5,", "\"long\":-9223372036854775808,",
-                                       "\"natural\":18446744073709551615,", "\"small\":200,",
-                                       NULL});
+    cr_assert(LINE_HAS_ORDER(",\"integer\":-5,", "\"long\":-9223372036854775808,",
+                             "\"natural\":18446744073709551615,", "\"small\":200,"));
     cr_expect_eq(json_real_value(json_object_get(object, "real")), 0.25);
-    cr_expect_str_eq(string_of(object, "text"), "plain");
+    cr_expect_str_eq(line_text(object, "text"), "plain");
     cr_expect(json_is_true(json_object_get(object, "yes")));
     cr_expect(json_is_false(json_object_get(object, "no")));
     cr_expect(json_is_null(json_object_get(object, "nothing")));
-    cr_expect_str_eq(string_of(object, "part"), "abc");
+    cr_expect_str_eq(line_text(object, "part"), "abc");
     cr_expect(json_is_null(json_object_get(object, "missing")));
-    cr_expect_str_eq(string_of(object, "nan"), "NaN");
+    cr_expect_str_eq(line_text(object, "nan"), "NaN");
     cr_expect(json_is_null(json_object_get(object, "error")));
     json_decref(object);
 }
@@ -130,11 +57,11 @@ Test(log_line, values_of_every_type) {
 Test(log_line, taken_and_reserved_keys_are_renamed) {
     const char fields[] = ",\"a\":0,\"nested\":{\"b\":[1,\"x,y\"]},\"c\":\"q\\\"\"";
     ati_context *own = ati_context_create(NULL, "work", AT_FOREVER, fields, sizeof fields - 1);
-    context = own;
+    line_operation = own;
     json_t *object =
-        ENCODE("keys", at_kv("a", 1), at_kv("a", 2), at_kv("a_2", 3), at_kv("level", "x"),
-               at_kv("level", "y"), at_kv("_cut", 1), at_kv("ts", 1), at_kv("operation_id", 1),
-               at_kv("b", 1), at_kv("c", 1), at_kv("", 1), at_kv("", 2));
+        LINE_ENCODE("keys", at_kv("a", 1), at_kv("a", 2), at_kv("a_2", 3), at_kv("level", "x"),
+                    at_kv("level", "y"), at_kv("_cut", 1), at_kv("ts", 1), at_kv("operation_id", 1),
+                    at_kv("b", 1), at_kv("c", 1), at_kv("", 1), at_kv("", 2));
     static const struct {
         const char *key;
         int value;
@@ -144,13 +71,13 @@ Test(log_line, taken_and_reserved_keys_are_renamed) {
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         json_t *value = json_object_get(object, wanted[i].key);
         cr_expect(json_is_integer(value) && json_integer_value(value) == wanted[i].value,
-                  "%s in %s", wanted[i].key, bytes);
+                  "%s in %s", wanted[i].key, line_bytes);
     }
-    cr_expect_str_eq(string_of(object, "level"), "warn");
-    cr_expect_str_eq(string_of(object, "level_2"), "x");
-    cr_expect_str_eq(string_of(object, "level_3"), "y");
+    cr_expect_str_eq(line_text(object, "level"), "warn");
+    cr_expect_str_eq(line_text(object, "level_2"), "x");
+    cr_expect_str_eq(line_text(object, "level_3"), "y");
     json_decref(object);
-    context = NULL;
+    line_operation = NULL;
     ati_context_release(own);
 }
 
@@ -158,10 +85,10 @@ Test(log_line, long_values_are_cut_and_others_stay) {
     size_t size = 1 << 20;
     char *text = malloc(size);
     memset(text, 'x', size);
-    json_t *object = ENCODE("long", at_kv_text("big", text, size), at_kv("small", 1),
-                            at_kv_text("big too", text, size), at_kv("last", 2));
-    cr_expect(is_listed(object, "big"));
-    cr_expect(is_listed(object, "big too"));
+    json_t *object = LINE_ENCODE("long", at_kv_text("big", text, size), at_kv("small", 1),
+                                 at_kv_text("big too", text, size), at_kv("last", 2));
+    cr_expect(line_has_cut(object, "big"));
+    cr_expect(line_has_cut(object, "big too"));
     cr_expect_eq(json_integer_value(json_object_get(object, "small")), 1);
     cr_expect_geq(json_string_length(json_object_get(object, "big")), 4000);
     json_decref(object);
@@ -176,9 +103,9 @@ Test(log_line, cut_text_ends_with_a_whole_character) {
     for (size_t shift = 0; shift < 4; shift++) {
         char key[8] = "kkkkkkk";
         key[shift + 1] = '\0';
-        json_t *object = ENCODE("cut", at_kv_text(key, text, sizeof text));
+        json_t *object = LINE_ENCODE("cut", at_kv_text(key, text, sizeof text));
         cr_expect_eq(json_string_length(json_object_get(object, key)) % 3, 0);
-        cr_expect(is_listed(object, key));
+        cr_expect(line_has_cut(object, key));
         json_decref(object);
     }
 }
@@ -191,7 +118,7 @@ Test(log_line, ten_thousand_fields) {
         snprintf(keys[i], sizeof keys[i], "k%d", i);
         fields[i] = at_kv(keys[i], i);
     }
-    json_t *object = encode("many", fields, count);
+    json_t *object = line_encode("many", fields, count);
     cr_expect_eq(json_integer_value(json_object_get(object, "k100")), 100);
     json_int_t cut = json_integer_value(json_object_get(object, "_cut_count"));
     /* The rest: ts, level, event, logger, thread, source, _cut, _cut_count. */
@@ -199,7 +126,7 @@ Test(log_line, ten_thousand_fields) {
     json_decref(object);
     for (int i = 0; i < count; i++)
         fields[i].key = "same";
-    object = encode("many", fields, count);
+    object = line_encode("many", fields, count);
     cr_expect_eq(json_integer_value(json_object_get(object, "same_100")), 99);
     json_decref(object);
     free(keys);
@@ -209,12 +136,12 @@ Test(log_line, ten_thousand_fields) {
 /* Rule J1: no member without a meaning. */
 Test(log_line, an_operation_without_a_name) {
     ati_context *own = ati_context_create(NULL, "", AT_FOREVER, NULL, 0);
-    context = own;
-    json_t *object = ENCODE("event");
+    line_operation = own;
+    json_t *object = LINE_ENCODE("event");
     cr_expect_null(json_object_get(object, "operation"));
-    cr_expect_eq(strlen(string_of(object, "operation_id")), 16);
+    cr_expect_eq(strlen(line_text(object, "operation_id")), 16);
     json_decref(object);
-    context = NULL;
+    line_operation = NULL;
     ati_context_release(own);
 }
 
@@ -223,13 +150,13 @@ Test(log_line, long_names_are_cut) {
     memset(name, 'n', sizeof name);
     name[sizeof name - 1] = '\0';
     ati_context *own = ati_context_create(NULL, name, AT_FOREVER, NULL, 0);
-    context = own;
-    json_t *object = ENCODE(name, at_kv(name, 1), at_kv(name, 2));
-    cr_expect(is_listed(object, "event"));
-    cr_expect(is_listed(object, "operation"));
+    line_operation = own;
+    json_t *object = LINE_ENCODE(name, at_kv(name, 1), at_kv(name, 2));
+    cr_expect(line_has_cut(object, "event"));
+    cr_expect(line_has_cut(object, "operation"));
     cr_expect_eq(json_object_size(object), 2 + 7 + 3);
     json_decref(object);
-    context = NULL;
+    line_operation = NULL;
     ati_context_release(own);
 }
 
@@ -242,15 +169,15 @@ Test(log_line, context_fields_that_do_not_fit_are_left_out) {
     length += (size_t)sprintf(fields + length, "\",\"last\":2");
     ati_context *own = ati_context_create(NULL, "work", AT_FOREVER, fields, length);
     free(fields);
-    context = own;
-    json_t *object = ENCODE("context", at_kv("own", 3));
+    line_operation = own;
+    json_t *object = LINE_ENCODE("context", at_kv("own", 3));
     cr_expect_eq(json_integer_value(json_object_get(object, "first")), 1);
     cr_expect_eq(json_integer_value(json_object_get(object, "last")), 2);
     cr_expect_eq(json_integer_value(json_object_get(object, "own")), 3);
     cr_expect_null(json_object_get(object, "big"));
-    cr_expect(is_listed(object, "big"));
+    cr_expect(line_has_cut(object, "big"));
     json_decref(object);
-    context = NULL;
+    line_operation = NULL;
     ati_context_release(own);
 }
 
@@ -259,14 +186,14 @@ Test(log_line, errors_are_written_behind_the_fields) {
     cr_assert_eq(status, AT_ERROR_NOT_FOUND);
     cr_assert_eq(at_fail_from(at_error_take(), AT_ERROR_IO, "outer"), AT_FAILED);
     const at_error *error = at_error_last();
-    json_t *object = ENCODE("failed", at_kv("why", error), at_kv_error(error), at_kv("rows", 1),
-                            at_kv("error.status", "mine"));
-    cr_expect_str_eq(string_of(object, "why.status"), "AT_ERROR_IO");
-    cr_expect_str_eq(string_of(object, "error.status"), "mine");
-    cr_expect_str_eq(string_of(object, "error.status_2"), "AT_ERROR_IO");
-    cr_expect_str_eq(string_of(object, "error.message"), "outer");
-    cr_expect_eq(strncmp(string_of(object, "error.cause"), "inner (log_line_test.c:", 23), 0);
-    expect_order((const char *const[]){"\"rows\":1", "\"why.status\"", "\"error.message\"", NULL});
+    json_t *object = LINE_ENCODE("failed", at_kv("why", error), at_kv_error(error),
+                                 at_kv("rows", 1), at_kv("error.status", "mine"));
+    cr_expect_str_eq(line_text(object, "why.status"), "AT_ERROR_IO");
+    cr_expect_str_eq(line_text(object, "error.status"), "mine");
+    cr_expect_str_eq(line_text(object, "error.status_2"), "AT_ERROR_IO");
+    cr_expect_str_eq(line_text(object, "error.message"), "outer");
+    cr_expect_eq(strncmp(line_text(object, "error.cause"), "inner (log_line_test.c:", 23), 0);
+    cr_assert(LINE_HAS_ORDER("\"rows\":1", "\"why.status\"", "\"error.message\""));
     json_decref(object);
 }
 
@@ -276,11 +203,11 @@ Test(log_line, errors_have_room_beside_long_fields) {
     memset(text, '\x01', size);
     at_status status = at_fail_status(AT_ERROR_IO, "%.*s", 5000, text);
     cr_assert_eq(status, AT_ERROR_IO);
-    json_t *object = ENCODE("failed", at_kv_text("a", text, size), at_kv_text("b", text, size),
-                            at_kv_text("c", text, size), at_kv_error(at_error_last()));
-    cr_expect_str_eq(string_of(object, "error.status"), "AT_ERROR_IO");
-    cr_expect(is_listed(object, "error.message"));
-    cr_expect_eq(strncmp(string_of(object, "error.origin"), "log_line_test.c:", 16), 0);
+    json_t *object = LINE_ENCODE("failed", at_kv_text("a", text, size), at_kv_text("b", text, size),
+                                 at_kv_text("c", text, size), at_kv_error(at_error_last()));
+    cr_expect_str_eq(line_text(object, "error.status"), "AT_ERROR_IO");
+    cr_expect(line_has_cut(object, "error.message"));
+    cr_expect_eq(strncmp(line_text(object, "error.origin"), "log_line_test.c:", 16), 0);
     json_decref(object);
     free(text);
 }
@@ -305,6 +232,46 @@ Test(log_line, random_fields) {
             fields[i] = i % 3 ? at_kv_text(keys[i], noise + 300 * (i + 1), length)
                               : at_kv_double(keys[i], (double)(int)state / (i + 1.0));
         }
-        json_decref(encode(noise + 9000, fields, count));
+        json_decref(line_encode(noise + 9000, fields, count));
     }
+}
+
+/* Every byte, in a key and in a text; a key ends at a NUL. */
+Test(log_line, every_byte_in_key_and_value) {
+    for (int byte = 0; byte < 256; byte++) {
+        const char key[] = {'k', (char)byte, 'y', '\0'};
+        const char value[] = {'v', (char)byte, 'e'};
+        json_t *object =
+            LINE_ENCODE("bytes", at_kv_text(key, value, 3), at_kv_text("", &value[1], 1));
+        bool ascii = byte < 128;
+        cr_expect_eq(json_string_length(json_object_get(object, "")), ascii ? 1 : 3);
+        if (ascii) {
+            json_t *found = json_object_get(object, key);
+            cr_assert_eq(json_string_length(found), 3);
+            cr_expect_arr_eq(json_string_value(found), value, 3);
+        } else {
+            cr_expect_str_eq(line_text(object, "k\xef\xbf\xbdy"), "v\xef\xbf\xbd"
+                                                                  "e");
+        }
+        json_decref(object);
+    }
+}
+
+/* Reserved keys, each of them, and each of them twice. */
+Test(log_line, every_reserved_key) {
+    static const char *const keys[] = {"ts",        "level",        "event",     "logger",
+                                       "operation", "operation_id", "trace_id",  "thread",
+                                       "source",    "_cut",         "_cut_count"};
+    enum { count = sizeof keys / sizeof *keys };
+    at_field fields[2 * count];
+    for (size_t i = 0; i < 2 * count; i++)
+        fields[i] = at_kv(keys[i / 2], i);
+    json_t *object = line_encode("reserved", fields, 2 * count);
+    for (size_t i = 0; i < 2 * count; i++) {
+        char wanted[32];
+        snprintf(wanted, sizeof wanted, "%s_%d", keys[i / 2], (int)(2 + i % 2));
+        cr_expect_eq(json_integer_value(json_object_get(object, wanted)), (int)i, "%s", line_bytes);
+        cr_expect(json_is_integer(json_object_get(object, wanted)), "%s", wanted);
+    }
+    json_decref(object);
 }

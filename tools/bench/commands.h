@@ -13,6 +13,7 @@ int list_command(int argument_count, char **arguments);
 int run_command(int argument_count, char **arguments);
 int limits_command(int argument_count, char **arguments);
 int idle_command(int argument_count, char **arguments);
+int log_command(int argument_count, char **arguments);
 
 enum { EXIT_INTERRUPTED = 130 };
 

@@ -18,6 +18,7 @@ static const struct {
     {"run", run_command, "run benchmarks against the peers"},
     {"limits", limits_command, "measure what this machine can do"},
     {"idle", idle_command, "measure what an idle pool costs"},
+    {"log", log_command, "check, filter and print the lines of a log"},
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };

@@ -69,6 +69,28 @@ static inline at_field at_kv_error(const at_error *error) {
     return at_kv_error_as("error", error);
 }
 
+/* `length` bytes, written as twice as many lower-case hexadecimal digits. */
+static inline at_field at_kv_bytes(const char *key, const void *bytes, size_t length) {
+    at_field field = at_field_of_(key, AT_FIELD_BYTES);
+    field.value.bytes = bytes;
+    field.length = length;
+    return field;
+}
+
+/* A tree of jansson, written as it is as far as there is room: at most 4 KiB and 32 levels of it. A
+ * member whose key is not UTF-8 or has more than 128 bytes is left out. Where that is not all, the
+ * key of the field is listed in `_cut`. Nobody may change the tree meanwhile. */
+static inline at_field at_kv_json(const char *key, const struct json_t *json) {
+    at_field field = at_field_of_(key, AT_FIELD_JSON);
+    field.value.json = json;
+    return field;
+}
+
+/* What at_secret makes. */
+static inline at_field at_kv_redacted(const char *key) {
+    return at_field_of_(key, AT_FIELD_REDACTED);
+}
+
 #if defined(__cplusplus)
 /* clang-format off */
 static inline at_field at_kv(const char *key, bool value) { return at_kv_bool(key, value); }
@@ -81,6 +103,7 @@ static inline at_field at_kv(const char *key, unsigned long long value) { return
 static inline at_field at_kv(const char *key, double value) { return at_kv_double(key, value); }
 static inline at_field at_kv(const char *key, const char *value) { return at_kv_string(key, value); }
 static inline at_field at_kv(const char *key, const at_error *value) { return at_kv_error_as(key, value); }
+static inline at_field at_kv(const char *key, const struct json_t *value) { return at_kv_json(key, value); }
 static inline at_field at_kv(const char *key, decltype(nullptr)) { return at_kv_null(key); }
 /* clang-format on */
 #endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "log/line_writer.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* How lines reach a descriptor when the process ends by a signal. The writer's own notes cannot be
+ * trusted: the signal may have come between a write and its note. So the end of a file is looked
+ * at, and what may have been written already is written once more. */
+
+enum {
+    piece_max = 4096, /* PIPE_BUF: a pipe that poll calls writable takes so much at once */
+    end_max = 8192,   /* no line is longer */
+};
+
+/* Whether the descriptor takes bytes before `deadline`. */
+static bool is_writable(int descriptor, at_deadline deadline) {
+    for (;;) {
+        int64_t left = deadline - ati_monotonic_ns();
+        struct pollfd pollfd = {.fd = descriptor, .events = POLLOUT};
+        int result = poll(&pollfd, 1, left > 0 ? (int)(left / AT_MILLISECONDS(1)) + 1 : 0);
+        if (result >= 0 || errno != EINTR)
+            return result > 0;
+        if (left <= 0)
+            return false;
+    }
+}
+
+/* As many whole lines as a pipe takes at once, or a part of one that is longer. */
+static size_t next_piece(const char *bytes, size_t size) {
+    if (size <= piece_max)
+        return size;
+    const char *newline = memrchr(bytes, '\n', piece_max);
+    return newline ? (size_t)(newline + 1 - bytes) : piece_max;
+}
+
+static void write_all(int descriptor, const char *bytes, size_t size, at_deadline deadline) {
+    while (size > 0 && is_writable(descriptor, deadline)) {
+        ssize_t result = write(descriptor, bytes, next_piece(bytes, size));
+        if (result > 0) {
+            bytes += result;
+            size -= (size_t)result;
+        } else if (result == 0 || (errno != EINTR && errno != EAGAIN)) {
+            return;
+        }
+    }
+}
+
+/* "/proc/self/fd/17" */
+static void name_descriptor(char name[32], int descriptor) {
+    static const char folder[] = "/proc/self/fd/";
+    char digits[12];
+    size_t first = sizeof digits - 1;
+    digits[first] = '\0';
+    do
+        digits[--first] = (char)('0' + descriptor % 10);
+    while ((descriptor /= 10) > 0);
+    memcpy(name, folder, sizeof folder - 1);
+    memcpy(name + sizeof folder - 1, digits + first, sizeof digits - first);
+}
+
+/* How much of the last line, without its newline, stands at the end of a file of this size. */
+static size_t torn_length(int descriptor, off_t file_size) {
+    char name[32];
+    char end[end_max];
+    name_descriptor(name, descriptor);
+    size_t wanted = file_size < end_max ? (size_t)file_size : end_max;
+    int reader = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t count = reader < 0 ? -1 : pread(reader, end, wanted, file_size - (off_t)wanted);
+    if (reader >= 0)
+        close(reader);
+    if (count <= 0)
+        return 0;
+    const char *newline = memrchr(end, '\n', (size_t)count);
+    return newline ? (size_t)(end + count - newline - 1) : (size_t)count;
+}
+
+/* Takes back a line of which only a part was written, if it is ours for sure: it is written once
+ * more. Elsewhere, and behind lines of others, it is ended. */
+static void mend_end(int descriptor, at_deadline deadline) {
+    struct stat status;
+    if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0)
+        return;
+    size_t torn = torn_length(descriptor, status.st_size);
+    if (torn == 0)
+        return;
+    bool is_ours = lseek(descriptor, 0, SEEK_CUR) == status.st_size;
+    if (!is_ours || ftruncate(descriptor, status.st_size - (off_t)torn) != 0)
+        write_all(descriptor, "\n", 1, deadline);
+}
+
+void ati_line_writer_crash(ati_line_writer *writer, const ati_log_sink *sink, const char *lines,
+                           size_t size, at_deadline deadline) {
+    if (!lines) {
+        if (!writer->torn) /* else the rest of the line is what was kept */
+            mend_end(writer->descriptor, deadline);
+        lines = writer->kept;
+        size = sink->kept < writer->room ? sink->kept : writer->room;
+    }
+    write_all(writer->descriptor, lines, size, deadline);
+}

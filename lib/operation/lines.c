@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/frame.h"
+#include "log/number.h"
+#include "operation/operation.h"
+
+#include <string.h>
+
+/* What an operation logs: its beginning and its end. */
+
+enum {
+    event_room = 256,                     /* of NAME.completed; a longer name is cut */
+    field_room = ATI_METADATA_FIELDS + 8, /* the metadata, and what is written here */
+};
+
+/* Fields in the order in which they are written. */
+typedef struct field_list {
+    size_t count;
+    at_field fields[field_room];
+    char parent_id[17];
+} field_list;
+
+static void add(field_list *list, at_field field) {
+    list->fields[list->count++] = field;
+}
+
+static void add_parent(field_list *list, const ati_context *context) {
+    if (context->parent_id == 0)
+        return;
+    *ati_number_hex(list->parent_id, context->parent_id) = '\0';
+    add(list, at_kv_text("parent_operation_id", list->parent_id, 16));
+}
+
+static void write(const at_operation *operation, at_log_level level, const char *suffix,
+                  const field_list *list) {
+    char event[event_room];
+    const char *name = at_operation_name(operation);
+    size_t length = strnlen(name, event_room - 16);
+    memcpy(event, name, length);
+    strcpy(event + length, suffix);
+    const at_log_line line = {
+        .level = level, .event = event, .fields = list->fields, .field_count = list->count};
+    ati_frame *frame = ati_frame_current();
+    ati_context *before = frame->context;
+    frame->context = ati_operation_context(operation);
+    at_log_write(at_operation_logger(operation), &line);
+    frame->context = before;
+}
+
+void ati_operation_log_start(at_operation *operation) {
+    if (operation->start_level == AT_LOG_OFF ||
+        !at_log_enabled(at_operation_logger(operation), operation->start_level))
+        return;
+    field_list list;
+    list.count = 0;
+    add_parent(&list, ati_operation_context(operation));
+    write(operation, operation->start_level, ".started", &list);
+}
+
+/* The level of the line at the end. */
+static at_log_level level_of(const at_operation *operation, const ati_operation_result *result) {
+    switch (result->outcome) {
+    case AT_OPERATION_OK:
+        break;
+    case AT_OPERATION_DEGRADED:
+    case AT_OPERATION_REJECTED:
+        return AT_LOG_WARN;
+    case AT_OPERATION_CANCELLED:
+        return AT_LOG_INFO;
+    default:
+        return AT_LOG_ERROR;
+    }
+    bool is_slow = result->duration >= operation->slow;
+    return is_slow && operation->end_level < AT_LOG_WARN ? AT_LOG_WARN : operation->end_level;
+}
+
+static double milliseconds(at_duration duration) {
+    return (double)duration / 1e6;
+}
+
+void ati_operation_log_end(at_operation *operation, const ati_operation_result *result) {
+    at_log_level level = level_of(operation, result);
+    if (operation->end_level == AT_LOG_OFF ||
+        !at_log_enabled(at_operation_logger(operation), level))
+        return;
+    const ati_context *context = ati_operation_context(operation);
+    field_list list;
+    list.count = 0;
+    add(&list, at_kv_double("duration_ms", milliseconds(result->duration)));
+    add(&list, at_kv_string("outcome", at_operation_outcome_name(result->outcome)));
+    if (result->duration >= operation->slow)
+        add(&list, at_kv_bool("slow", true));
+    at_duration late = operation->started_at + result->duration - context->deadline;
+    if (late > 0)
+        add(&list, at_kv_double("overdue_ms", milliseconds(late)));
+    add_parent(&list, context);
+    list.count += ati_metadata_get(&operation->metadata, list.fields + list.count);
+    if (operation->metadata.dropped > 0)
+        add(&list, at_kv_unsigned("fields_dropped", operation->metadata.dropped));
+    if (result->error)
+        add(&list, at_kv_error(result->error));
+    bool is_done = result->outcome == AT_OPERATION_OK || result->outcome == AT_OPERATION_DEGRADED;
+    write(operation, level, is_done ? ".completed" : ".failed", &list);
+}

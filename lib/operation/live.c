@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+#include "operation/live.h"
+
+#include "base/owner_lock.h"
+#include "base/registry.h"
+#include "base/thread_end.h"
+#include "log/number.h"
+#include "operation/operation.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+/* The operations that have begun and not ended, for at_dump.
+ *
+ * What is begun by a scope is ended by the same thread: it is in that thread's own list, whose lock
+ * costs the thread next to nothing. What is handed on, and what a thread without a list begins, is
+ * in one of some parts that all threads share.
+ *
+ * A list is known to others while its thread lives. A thread that ends has no scope open. */
+
+enum { part_count = 16 };
+
+/* Operations in a ring-less list, the newest first. */
+typedef struct live_list {
+    at_operation *first;
+    uint64_t count;
+} live_list;
+
+static struct live_part {
+    _Alignas(ATI_CACHE_LINE) ati_lock lock; /* guards the list; nests in threads_lock */
+    live_list list;
+} parts[part_count];
+
+typedef struct live_thread {
+    ati_owner_lock lock; /* guards the list; nests in threads_lock */
+    live_list list;
+    struct live_thread *next; /* under threads_lock */
+    struct live_thread *previous;
+    uint32_t part;  /* one more than the number of the part it adds to */
+    int32_t id;     /* of the system; 0: not asked yet */
+    bool is_listed; /* others know of the list */
+    ati_thread_end end;
+} live_thread;
+
+static _Thread_local live_thread own;
+
+static ati_lock threads_lock; /* guards the list of threads */
+static live_thread *first_thread;
+static bool is_registered; /* under threads_lock */
+
+static _Atomic uint32_t part_turn;
+static _Atomic uint64_t missed;
+
+/* -- Lists -- */
+
+static void add_to(live_list *list, at_operation *operation) {
+    operation->next_live = list->first;
+    if (list->first)
+        list->first->previous_live = operation;
+    list->first = operation;
+    list->count++;
+}
+
+static void take_from(live_list *list, at_operation *operation) {
+    if (operation->next_live)
+        operation->next_live->previous_live = operation->previous_live;
+    if (operation->previous_live)
+        operation->previous_live->next_live = operation->next_live;
+    else
+        list->first = operation->next_live;
+    list->count--;
+}
+
+/* -- at_dump -- */
+
+static void write_hex(ati_json *json, const char *key, uint64_t high, const uint64_t *low) {
+    char text[33];
+    char *end = ati_number_hex(text, high);
+    if (low)
+        end = ati_number_hex(end, *low);
+    *end = '\0';
+    ati_json_text(json, key, text);
+}
+
+static void write_operation(ati_json *json, at_operation *operation) {
+    const ati_context *context = ati_operation_context(operation);
+    int64_t now = at_clock_now(operation->clock);
+    ati_json_begin_object(json, NULL);
+    ati_json_text(json, "name", context->name);
+    write_hex(json, "operation_id", context->id, NULL);
+    write_hex(json, "trace_id", context->trace_id[0], &context->trace_id[1]);
+    if (context->parent_id != 0)
+        write_hex(json, "parent_operation_id", context->parent_id, NULL);
+    ati_json_integer(json, "age_us", (now - operation->started_at) / 1000);
+    if (context->deadline != AT_FOREVER) {
+        ati_json_integer(json, "left_us", (context->deadline - now) / 1000);
+        ati_json_bool(json, "is_overdue", now > context->deadline);
+    }
+    if (operation->slow != AT_FOREVER)
+        ati_json_bool(json, "is_slow", now - operation->started_at >= operation->slow);
+    ati_json_bool(json, "is_cancelled", ati_context_reason(context) != AT_CANCEL_NONE);
+    ati_json_integer(json, "thread", operation->thread);
+    ati_json_begin_object(json, "fields");
+    ati_json_members(json, context->log_fields, context->log_fields_length);
+    ati_json_end_object(json);
+    ati_json_end_object(json);
+}
+
+static uint64_t write_list(ati_json *json, const live_list *list) {
+    for (at_operation *each = list->first; each; each = each->next_live)
+        write_operation(json, each);
+    return list->count;
+}
+
+static void write_live(ati_registry_entry *entry, ati_json *json) {
+    (void)entry;
+    uint64_t count = 0;
+    ati_json_begin_object(json, NULL);
+    ati_json_begin_array(json, "live");
+    ati_lock_acquire(&threads_lock);
+    for (live_thread *thread = first_thread; thread; thread = thread->next) {
+        ati_owner_lock_visit(&thread->lock);
+        count += write_list(json, &thread->list);
+        ati_owner_lock_leave(&thread->lock);
+    }
+    for (int i = 0; i < part_count; i++) {
+        ati_lock_acquire(&parts[i].lock);
+        count += write_list(json, &parts[i].list);
+        ati_lock_release(&parts[i].lock);
+    }
+    ati_lock_release(&threads_lock);
+    ati_json_end_array(json);
+    ati_json_unsigned(json, "live_count", count);
+    ati_json_unsigned(json, "without_memory", atomic_load_explicit(&missed, memory_order_relaxed));
+    ati_json_end_object(json);
+}
+
+static ati_registry_entry entry = {.section = "operations", .write = write_live};
+
+/* -- process_fork: what other threads have begun goes on in the parent only -- */
+
+static void hold(void) {
+    ati_lock_acquire(&threads_lock);
+    for (int i = 0; i < part_count; i++)
+        ati_lock_acquire(&parts[i].lock);
+}
+
+static void let_go(void) {
+    for (int i = part_count - 1; i >= 0; i--)
+        ati_lock_release(&parts[i].lock);
+    ati_lock_release(&threads_lock);
+}
+
+static void forget_others(void) {
+    int32_t parent = own.id;
+    own.id = 0;
+    for (int i = 0; i < part_count; i++) {
+        at_operation *next;
+        for (at_operation *each = parts[i].list.first; each; each = next) {
+            next = each->next_live;
+            if (each->thread != parent) {
+                take_from(&parts[i].list, each);
+                each->live_place = ATI_LIVE_NOWHERE;
+            }
+        }
+    }
+    first_thread = own.is_listed ? &own : NULL;
+    own.next = NULL;
+    own.previous = NULL;
+    ati_owner_lock_init(&own.lock); /* a visitor is not in this process */
+    let_go();
+}
+
+/* -- Threads -- */
+
+static void leave_threads(void) {
+    ati_lock_acquire(&threads_lock);
+    if (own.next)
+        own.next->previous = own.previous;
+    if (own.previous)
+        own.previous->next = own.next;
+    else
+        first_thread = own.next;
+    own.is_listed = false;
+    ati_lock_release(&threads_lock);
+}
+
+static void prepare_thread(void) {
+    own.part = atomic_fetch_add_explicit(&part_turn, 1, memory_order_relaxed) % part_count + 1;
+    own.end.end = leave_threads;
+    ati_owner_lock_init(&own.lock);
+    bool can_end = ati_thread_end_add(&own.end);
+    bool is_first;
+    ati_lock_acquire(&threads_lock);
+    is_first = !is_registered;
+    is_registered = true;
+    if (can_end) {
+        own.next = first_thread;
+        if (first_thread)
+            first_thread->previous = &own;
+        first_thread = &own;
+        own.is_listed = true;
+    }
+    ati_lock_release(&threads_lock);
+    if (is_first) {
+        pthread_atfork(hold, let_go, forget_others);
+        ati_registry_add(&entry);
+    }
+}
+
+int32_t ati_live_thread_id(void) {
+    if (own.id == 0)
+        own.id = gettid();
+    return own.id;
+}
+
+/* -- The calls -- */
+
+void ati_live_add(at_operation *operation, bool is_scope) {
+    if (own.part == 0)
+        prepare_thread();
+    if (is_scope && own.is_listed) {
+        operation->live_place = ATI_LIVE_OF_THREAD;
+        ati_owner_lock_acquire(&own.lock);
+        add_to(&own.list, operation);
+        ati_owner_lock_release(&own.lock);
+        return;
+    }
+    struct live_part *part = &parts[own.part - 1];
+    operation->live_place = own.part - 1;
+    ati_lock_acquire(&part->lock);
+    add_to(&part->list, operation);
+    ati_lock_release(&part->lock);
+}
+
+void ati_live_remove(at_operation *operation) {
+    if (operation->live_place == ATI_LIVE_NOWHERE)
+        return;
+    if (operation->live_place == ATI_LIVE_OF_THREAD) {
+        ati_owner_lock_acquire(&own.lock);
+        take_from(&own.list, operation);
+        ati_owner_lock_release(&own.lock);
+        return;
+    }
+    struct live_part *part = &parts[operation->live_place];
+    ati_lock_acquire(&part->lock);
+    take_from(&part->list, operation);
+    ati_lock_release(&part->lock);
+}
+
+void ati_live_miss(void) {
+    atomic_fetch_add_explicit(&missed, 1, memory_order_relaxed);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* A field lies in the buffer as a head, its key with a NUL, and its value. */
+#include "operation/metadata.h"
+
+#include "base/memory.h"
+#include "log/members.h"
+
+#include <string.h>
+
+typedef struct kept_field {
+    uint16_t size; /* of the whole */
+    uint8_t type;  /* at_field_type */
+    uint8_t key_length;
+} kept_field;
+
+enum {
+    key_max = 200, /* longer ones are cut; a line would have less */
+    scalar_size = 8,
+};
+
+static char *bytes_of(const ati_metadata *metadata) {
+    return metadata->more ? metadata->more : (char *)metadata->own;
+}
+
+static kept_field head_at(const char *from) {
+    kept_field head;
+    memcpy(&head, from, sizeof head);
+    return head;
+}
+
+/* Takes the field at `place` out. An error that it keeps is released. */
+static void take_out(ati_metadata *metadata, char *place) {
+    kept_field head = head_at(place);
+    if (head.type == AT_FIELD_ERROR) {
+        at_error *error;
+        memcpy(&error, place + head.size - sizeof error, sizeof error);
+        at_error_release(error);
+    }
+    char *end = bytes_of(metadata) + metadata->size;
+    memmove(place, place + head.size, (size_t)(end - place) - head.size);
+    metadata->size -= head.size;
+    metadata->count--;
+}
+
+static void take_out_key(ati_metadata *metadata, const char *key, size_t length) {
+    char *place = bytes_of(metadata);
+    for (uint32_t i = 0; i < metadata->count; i++) {
+        kept_field head = head_at(place);
+        if (head.key_length == length && memcmp(place + sizeof head, key, length) == 0) {
+            take_out(metadata, place);
+            return;
+        }
+        place += head.size;
+    }
+}
+
+/* A call of memcpy: where the compiler knows a bound of the size it makes string instructions of
+ * it, which take thirty times as long to begin. */
+static void copy(char *to, const void *from, size_t size) {
+    __asm__("" : "+r"(size));
+    memcpy(to, from, size);
+}
+
+/* Gives room for `size` more bytes, or NULL. */
+static char *find_room(ati_metadata *metadata, size_t size) {
+    if (metadata->count == ATI_METADATA_FIELDS)
+        return NULL;
+    if (metadata->size + size <= (metadata->more ? ATI_METADATA_BYTES : ATI_METADATA_OWN))
+        return bytes_of(metadata) + metadata->size;
+    if (metadata->more || metadata->size + size > ATI_METADATA_BYTES)
+        return NULL;
+    char *more = ati_allocate(ATI_METADATA_BYTES);
+    if (!more)
+        return NULL;
+    memcpy(more, metadata->own, metadata->size);
+    metadata->more = more;
+    return more + metadata->size;
+}
+
+/* What the value of a field is kept as. */
+typedef struct kept_value {
+    const void *bytes;
+    size_t size;
+    at_field_type type;
+} kept_value;
+
+static kept_value value_of(const at_field *field) {
+    switch (field->type) {
+    case AT_FIELD_BOOL:
+    case AT_FIELD_INTEGER:
+    case AT_FIELD_UNSIGNED:
+    case AT_FIELD_DOUBLE:
+        return (kept_value){&field->value, scalar_size, field->type};
+    case AT_FIELD_TEXT: {
+        if (!field->value.text)
+            return (kept_value){NULL, 0, AT_FIELD_NULL};
+        bool terminated = field->length == AT_FIELD_TERMINATED;
+        size_t length = terminated ? strlen(field->value.text) : field->length;
+        return (kept_value){field->value.text, length, AT_FIELD_TEXT};
+    }
+    case AT_FIELD_ERROR:
+        if (!field->value.error)
+            return (kept_value){NULL, 0, AT_FIELD_NULL};
+        return (kept_value){&field->value.error, sizeof field->value.error, AT_FIELD_ERROR};
+    default:
+        return (kept_value){NULL, 0, AT_FIELD_NULL};
+    }
+}
+
+static void add(ati_metadata *metadata, const at_field *field) {
+    const char *key = field->key ? field->key : "";
+    size_t key_length = strnlen(key, key_max);
+    if (metadata->count > 0)
+        take_out_key(metadata, key, key_length);
+    kept_value value = value_of(field);
+    size_t size = sizeof(kept_field) + key_length + 1 + value.size;
+    char *to = value.size <= ATI_METADATA_BYTES ? find_room(metadata, size) : NULL;
+    if (!to) {
+        metadata->dropped++;
+        return;
+    }
+    kept_field head = {(uint16_t)size, (uint8_t)value.type, (uint8_t)key_length};
+    memcpy(to, &head, sizeof head);
+    to += sizeof head;
+    copy(to, key, key_length);
+    to[key_length] = '\0';
+    to += key_length + 1;
+    if (value.size == scalar_size)
+        memcpy(to, value.bytes, scalar_size);
+    else if (value.size > 0)
+        copy(to, value.bytes, value.size);
+    if (value.type == AT_FIELD_ERROR)
+        at_error_retain(field->value.error);
+    metadata->size += (uint32_t)size;
+    metadata->count++;
+}
+
+void ati_metadata_add(ati_metadata *metadata, const at_field *fields, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        add(metadata, &fields[i]);
+}
+
+size_t ati_metadata_get(const ati_metadata *metadata, at_field fields[ATI_METADATA_FIELDS]) {
+    const char *from = bytes_of(metadata);
+    for (uint32_t i = 0; i < metadata->count; i++) {
+        kept_field head = head_at(from);
+        const char *key = from + sizeof head;
+        const char *value = key + head.key_length + 1;
+        size_t size = (size_t)(from + head.size - value);
+        at_field field = at_kv_text(key, value, size);
+        field.type = (at_field_type)head.type;
+        if (field.type != AT_FIELD_TEXT)
+            memcpy(&field.value, value, size);
+        fields[i] = field;
+        from += head.size;
+    }
+    return metadata->count;
+}
+
+void ati_metadata_deinit(ati_metadata *metadata) {
+    while (metadata->count > 0)
+        take_out(metadata, bytes_of(metadata));
+    ati_release(metadata->more, ATI_METADATA_BYTES);
+    metadata->more = NULL;
+}

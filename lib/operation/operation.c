@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+#include "operation/operation.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "log/members.h"
+#include "operation/live.h"
+#include "pool/scope.h"
+
+#include <string.h>
+
+enum { fields_room = 4096 }; /* of the encoded fields that each line of an operation has */
+
+/* The section of another is short, and there is hardly ever another: the lock with the cheapest
+ * release will do. */
+static void acquire(at_operation *operation) {
+    while (!ati_try_lock_acquire(&operation->lock))
+        ati_try_lock_settle(&operation->lock);
+}
+
+/* -- Options -- */
+
+static void check_level(at_log_level level, const char *sentence) {
+    ATI_CALLER_CHECK(level >= AT_LOG_DEFAULT && level <= AT_LOG_OFF, "at_operation_begin",
+                     sentence);
+}
+
+static void check_options(const at_operation_options *options) {
+    ATI_CALLER_CHECK(options->slow >= 0, "at_operation_begin", "`slow` is negative");
+    ATI_CALLER_CHECK(options->fields || options->field_count == 0, "at_operation_begin",
+                     "`fields` is NULL and `field_count` is not 0");
+    check_level(options->start_level, "`start_level` is not a level");
+    check_level(options->end_level, "`end_level` is not a level");
+    check_level(options->log_level, "`log_level` is not a level");
+    check_level(options->kept_level, "`kept_level` is not a level");
+    ATI_CALLER_CHECK(ati_all_zero(options->reserved, sizeof options->reserved),
+                     "at_operation_begin", "`reserved` is not zero");
+}
+
+/* -- Begin -- */
+
+/* The last thing that happens to it, on whatever thread. */
+static void deinit_operation(ati_context *context) {
+    at_operation *operation = (at_operation *)context->bytes;
+    at_error_release(operation->error);
+    ati_metadata_deinit(&operation->metadata);
+}
+
+at_operation *ati_operation_of(const ati_context *context) {
+    const ati_context *operation = context ? context->operation : NULL;
+    if (!operation || operation->deinit != deinit_operation)
+        return NULL;
+    return (at_operation *)operation->bytes;
+}
+
+static bool has_member(const char *members, size_t length, const ati_encoded_member *wanted) {
+    const char *from = members;
+    ati_encoded_member member;
+    while (ati_keys_next_member(&from, members + length, &member))
+        if (member.key_length == wanted->key_length &&
+            memcmp(member.key, wanted->key, wanted->key_length) == 0)
+            return true;
+    return false;
+}
+
+/* The fields that its lines have: its own, then those of the operation around it that it does not
+ * have itself. */
+static size_t encode_fields(char buffer[fields_room], const ati_context *outer,
+                            const at_operation_options *options) {
+    size_t own =
+        ati_members_encode(buffer, fields_room, options->fields, options->field_count, NULL);
+    if (!outer)
+        return own;
+    size_t length = own;
+    const char *from = outer->log_fields;
+    const char *end = from + outer->log_fields_length;
+    ati_encoded_member member;
+    while (ati_keys_next_member(&from, end, &member))
+        if (length + member.length <= fields_room && !has_member(buffer, own, &member)) {
+            memcpy(buffer + length, member.start, member.length);
+            length += member.length;
+        }
+    return length;
+}
+
+static ati_context *make_context(ati_context *parent, const char *name,
+                                 const at_operation_options *options) {
+    const ati_context *outer = parent ? parent->operation : NULL;
+    ati_context_parts parts = {
+        .parent = parent,
+        .name = name,
+        .deadline = ati_scope_deadline(options->timeout, options->deadline),
+        .bits = ATI_CONTEXT_OPERATION,
+        .extra = sizeof(at_operation),
+    };
+    if (options->field_count == 0) {
+        parts.log_fields = outer ? outer->log_fields : NULL;
+        parts.log_fields_length = outer ? outer->log_fields_length : 0;
+        return ati_context_make(&parts);
+    }
+    char fields[fields_room];
+    parts.log_fields = fields;
+    parts.log_fields_length = encode_fields(fields, outer, options);
+    return ati_context_make(&parts);
+}
+
+/* Makes it a part of what a request says. */
+static void take_traceparent(at_operation *operation, const char *header) {
+    at_traceparent parsed;
+    ati_frame_slot slot = ati_frame_put_slot_aside();
+    bool is_good = at_traceparent_parse(header, &parsed) == AT_OK;
+    at_error_clear();
+    ati_frame_put_slot_back(slot);
+    if (!is_good)
+        return;
+    ati_context *context = ati_operation_context(operation);
+    context->trace_id[0] = parsed.trace_id.high;
+    context->trace_id[1] = parsed.trace_id.low;
+    context->parent_id = parsed.parent_id;
+    operation->trace_flags = parsed.flags;
+}
+
+static at_log_level level_or(at_log_level level, at_log_level other) {
+    return level == AT_LOG_DEFAULT ? other : level;
+}
+
+/* Begins an operation under `parent` (or NULL); `is_scope`: the calling thread will end it. */
+static at_operation *begin(ati_context *parent, const char *name,
+                           const at_operation_options *options, bool is_scope) {
+    static const at_operation_options no_options = {0};
+    ATI_CALLER_CHECK(name, "at_operation_begin", "`name` is NULL; give what is being done");
+    if (!options)
+        options = &no_options;
+    check_options(options);
+    ati_context *context = make_context(parent, name, options);
+    if (!context) {
+        ati_live_miss();
+        return NULL;
+    }
+    const at_operation *outer = ati_operation_of(parent);
+    at_operation *operation = (at_operation *)context->bytes;
+    memset(operation, 0, offsetof(at_operation, metadata.own));
+    context->deinit = deinit_operation;
+    operation->logger = options->logger ? options->logger : outer ? outer->logger : NULL;
+    operation->clock = at_clock_current();
+    operation->slow = options->slow != 0 ? options->slow : AT_FOREVER;
+    operation->start_level = (int8_t)level_or(options->start_level, AT_LOG_DEBUG);
+    operation->end_level = (int8_t)level_or(options->end_level, AT_LOG_INFO);
+    operation->trace_flags = outer ? outer->trace_flags : 1;
+    operation->thread = ati_live_thread_id();
+    if (options->traceparent)
+        take_traceparent(operation, options->traceparent);
+    operation->started_at = at_clock_now(operation->clock);
+    ati_live_add(operation, is_scope);
+    ati_operation_log_start(operation);
+    return operation;
+}
+
+at_operation *at_operation_begin(const char *name, const at_operation_options *options) {
+    return begin(ati_context_to_share(), name, options, false);
+}
+
+/* -- End -- */
+
+/* Takes what was deferred last; when there is nothing, the operation has ended. */
+static ati_deferred *take_deferred(at_operation *operation) {
+    acquire(operation);
+    ati_deferred *deferred = operation->deferred;
+    if (deferred)
+        operation->deferred = deferred->next;
+    else
+        operation->has_ended = true;
+    ati_try_lock_release(&operation->lock);
+    return deferred;
+}
+
+static void run_deferred(at_operation *operation, ati_deferred *first) {
+    at_operation_scope inside;
+    at_scope shield;
+    ati_frame_slot slot = ati_frame_put_slot_aside();
+    at_operation_scope_enter(&inside, operation);
+    at_scope_begin(&shield, &(at_scope_options){.is_shielded = true});
+    for (ati_deferred *deferred = first; deferred; deferred = take_deferred(operation)) {
+        deferred->run(deferred->argument);
+        ati_release(deferred, sizeof *deferred);
+    }
+    (void)at_scope_end(&shield);
+    at_operation_scope_end(&inside);
+    at_error_clear();
+    ati_frame_put_slot_back(slot);
+}
+
+/* Ends it; by this error, if nobody has said how, or well if that is NULL. */
+static void finish(at_operation *operation, const at_error *in_flight) {
+    ati_deferred *deferred = take_deferred(operation);
+    if (deferred)
+        run_deferred(operation, deferred);
+    /* From here on nobody changes it. */
+    ati_operation_result result = {
+        .outcome = operation->outcome,
+        .error = operation->error,
+        .duration = at_clock_now(operation->clock) - operation->started_at,
+    };
+    if (!operation->has_outcome && in_flight) {
+        result.outcome = at_operation_outcome_of(in_flight);
+        result.error = in_flight;
+    }
+    ati_operation_log_end(operation, &result);
+    ati_live_remove(operation);
+}
+
+void at_operation_end(at_operation *operation) {
+    if (!operation)
+        return;
+    const ati_frame *frame = ati_frame_current();
+    at_error *error = frame->in_flight ? at_error_retain(frame->error) : NULL;
+    finish(operation, error);
+    at_error_release(error);
+    ati_context_release(ati_operation_context(operation));
+}
+
+/* -- Scopes -- */
+
+static void enter(at_operation_scope *scope, at_operation *operation) {
+    scope->operation = operation;
+    ati_scope_enter(&scope->scope, operation ? ati_operation_context(operation) : NULL);
+    const ati_frame *frame = ati_frame_current();
+    scope->error = frame->in_flight ? frame->error : NULL;
+    scope->runs = true;
+    scope->is_first = true;
+}
+
+void at_operation_scope_begin(at_operation_scope *scope, const char *name,
+                              const at_operation_options *options) {
+    ATI_CALLER_CHECK(scope, "at_operation_scope_begin", "`scope` is NULL");
+    ati_context *outer = ati_scope_begin(&scope->scope);
+    scope->is_owner = true;
+    enter(scope, begin(outer, name, options, true));
+}
+
+at_operation_scope at_operation_scope_of(const char *name, const at_operation_options *options) {
+    at_operation_scope scope;
+    at_operation_scope_begin(&scope, name, options);
+    return scope;
+}
+
+void at_operation_scope_enter(at_operation_scope *scope, at_operation *operation) {
+    ATI_CALLER_CHECK(scope, "at_operation_scope_enter", "`scope` is NULL");
+    (void)ati_scope_begin(&scope->scope);
+    scope->is_owner = false;
+    if (operation)
+        ati_context_retain(ati_operation_context(operation));
+    enter(scope, operation);
+}
+
+void at_operation_scope_end(at_operation_scope *scope) {
+    ATI_CALLER_CHECK(scope, "at_operation_scope_end", "`scope` is NULL");
+    at_operation *operation = scope->operation;
+    if (operation && scope->is_owner) {
+        const ati_frame *frame = ati_frame_current();
+        bool has_failed = frame->in_flight && frame->error != scope->error;
+        finish(operation, has_failed ? frame->error : NULL);
+    }
+    ati_context_release(ati_scope_end(&scope->scope, "at_operation_scope_end"));
+}
+
+/* -- What is known of it -- */
+
+at_operation *at_operation_current(void) {
+    return ati_operation_of(ati_context_current());
+}
+
+uint64_t at_operation_id(const at_operation *operation) {
+    return operation ? ati_operation_context(operation)->id : 0;
+}
+
+at_trace_id at_operation_trace_id(const at_operation *operation) {
+    if (!operation)
+        return (at_trace_id){0};
+    const ati_context *context = ati_operation_context(operation);
+    return (at_trace_id){.high = context->trace_id[0], .low = context->trace_id[1]};
+}
+
+void at_operation_traceparent(const at_operation *operation, char header[AT_TRACEPARENT_SIZE]) {
+    ATI_CALLER_CHECK(header, "at_operation_traceparent", "`header` is NULL");
+    if (!operation) {
+        header[0] = '\0';
+        return;
+    }
+    const at_traceparent traceparent = {
+        .trace_id = at_operation_trace_id(operation),
+        .parent_id = at_operation_id(operation),
+        .flags = operation->trace_flags,
+    };
+    at_traceparent_write(&traceparent, header);
+}
+
+const char *at_operation_name(const at_operation *operation) {
+    return operation ? ati_operation_context(operation)->name : "";
+}
+
+at_logger *at_operation_logger(const at_operation *operation) {
+    return operation && operation->logger ? operation->logger : at_logger_default();
+}
+
+at_token *at_operation_token(at_operation *operation) {
+    return operation ? (at_token *)ati_operation_context(operation) : NULL;
+}
+
+/* -- What is said of it -- */
+
+void at_operation_add_fields(at_operation *operation, const at_field *fields, size_t count) {
+    if (!operation)
+        return;
+    ATI_CALLER_CHECK(fields || count == 0, "at_operation_add_fields", "`fields` is NULL");
+    acquire(operation);
+    if (!operation->has_ended)
+        ati_metadata_add(&operation->metadata, fields, count);
+    ati_try_lock_release(&operation->lock);
+}
+
+at_status at_operation_set_outcome(at_operation *operation, at_operation_outcome outcome,
+                                   const at_error *error) {
+    if ((unsigned)outcome > AT_OPERATION_REJECTED)
+        return AT_ERROR_INVALID;
+    if (!operation)
+        return AT_OK;
+    acquire(operation);
+    bool is_first = !operation->has_ended && !operation->has_outcome;
+    if (is_first) {
+        operation->has_outcome = true;
+        operation->outcome = outcome;
+        operation->error = at_error_retain(error);
+    }
+    ati_try_lock_release(&operation->lock);
+    return is_first ? AT_OK : AT_ERROR_ALREADY;
+}
+
+at_status at_defer(at_operation *operation, void (*run)(void *argument), void *argument) {
+    ATI_CALLER_CHECK(run, "at_defer", "`run` is NULL; give a function");
+    ati_deferred *deferred = operation ? ati_allocate(sizeof *deferred) : NULL;
+    if (!deferred)
+        return ati_fail(AT_ERROR_NO_MEMORY, "at_defer: out of memory");
+    *deferred = (ati_deferred){.run = run, .argument = argument};
+    acquire(operation);
+    bool is_open = !operation->has_ended;
+    if (is_open) {
+        deferred->next = operation->deferred;
+        operation->deferred = deferred;
+    }
+    ati_try_lock_release(&operation->lock);
+    if (is_open)
+        return AT_OK;
+    ati_release(deferred, sizeof *deferred);
+    return ati_fail(AT_ERROR_CLOSED, "at_defer: operation %s has ended",
+                    at_operation_name(operation));
+}

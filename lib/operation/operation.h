@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ASYNCTOOLS_OPERATION_OPERATION_H
+#define ASYNCTOOLS_OPERATION_OPERATION_H
+
+/* What an operation has besides its record (base/context.h), in whose memory it lies: so it is
+ * there as long as anything runs under it. */
+#include "base/context.h"
+#include "base/lock.h"
+#include "operation/metadata.h"
+
+#include <asynctools/operation.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A function that was given to at_defer. */
+typedef struct ati_deferred {
+    struct ati_deferred *next;
+    void (*run)(void *argument);
+    void *argument;
+} ati_deferred;
+
+struct at_operation {
+    /* Set before anybody else knows of it. */
+    at_logger *logger; /* NULL: the default one */
+    at_clock *clock;
+    int64_t started_at; /* of `clock` */
+    at_duration slow;   /* AT_FOREVER: never */
+    int8_t start_level;
+    int8_t end_level;
+    uint8_t trace_flags;
+    int32_t thread; /* that began it */
+
+    /* See live.c. */
+    struct at_operation *next_live;
+    struct at_operation *previous_live;
+    uint32_t live_place;
+
+    ati_try_lock lock; /* guards what follows; the allocator may be called inside */
+    bool has_ended;
+    bool has_outcome;
+    at_operation_outcome outcome;
+    at_error *error;        /* with the outcome, or NULL */
+    ati_deferred *deferred; /* the last first */
+    ati_metadata metadata;  /* the last member: most of it is not zeroed */
+};
+
+static inline ati_context *ati_operation_context(const at_operation *operation) {
+    return (ati_context *)((char *)operation - offsetof(ati_context, bytes));
+}
+
+/* The operation that log lines under `context` are of; NULL: none, or one that a task manager or
+ * the like stands for. */
+at_operation *ati_operation_of(const ati_context *context);
+
+/* -- lines.c: what it logs -- */
+
+void ati_operation_log_start(at_operation *operation);
+
+/* How an operation has ended. */
+typedef struct ati_operation_result {
+    at_operation_outcome outcome;
+    const at_error *error; /* or NULL */
+    at_duration duration;
+} ati_operation_result;
+
+void ati_operation_log_end(at_operation *operation, const ati_operation_result *result);
+
+#endif

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Operations (rules O1, O2, J5): what they log, how they end, who runs in them. */
+#include "support/fault.h"
+#include "support/fixture.h"
+#include "support/test.h"
+
+#include <asynctools/asynctools.h>
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+FAULT_INSTALL;
+
+static at_logger *logger;
+
+/* What the logger keeps for good is made before memory is counted. */
+static void begin(void) {
+    cr_assert_eq(at_logger_create(&logger, &(at_logger_options){.name = "test",
+                                                                .level = AT_LOG_TRACE,
+                                                                .memory_bytes = 1 << 20}),
+                 AT_OK);
+    at_logger_set_default(logger);
+    at_log_info(logger, "first");
+    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK);
+    at_logger_memory_clear(logger);
+    begin_with_clock();
+}
+
+static void end(void) {
+    end_pool();
+    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK); /* frees its rings */
+    end_with_pool();
+    at_logger_destroy(logger);
+}
+
+TestSuite(operation, .init = begin, .fini = end, .timeout = 60);
+
+static void pass(at_duration duration) {
+    at_clock *clock = at_clock_current();
+    at_virtual_clock_hold(clock);
+    at_virtual_clock_advance(clock, duration);
+    at_virtual_clock_release(clock);
+}
+
+/* The line of `event`, which must be there once; borrowed from `*lines`, which is owned. */
+static json_t *line_of(const char *event, json_t **lines) {
+    char *text;
+    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK);
+    cr_assert_eq(at_logger_memory_lines(logger, &text), AT_OK);
+    *lines = json_array();
+    json_t *found = NULL;
+    for (const char *line = text; *line; line = strchr(line, '\n') + 1) {
+        size_t length = strcspn(line, "\n");
+        json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+        cr_assert(object, "%.*s", (int)length, line);
+        json_array_append_new(*lines, object);
+        if (strcmp(json_string_value(json_object_get(object, "event")), event) == 0) {
+            cr_assert(!found, "%s twice", event);
+            found = object;
+        }
+    }
+    at_logger_memory_release(text);
+    cr_assert(found, "no %s", event);
+    return found;
+}
+
+static const char *text_of(json_t *line, const char *key) {
+    const char *text = json_string_value(json_object_get(line, key));
+    return text ? text : "(none)";
+}
+
+static void expect_end(const char *event, const char *level, const char *outcome) {
+    json_t *lines;
+    json_t *line = line_of(event, &lines);
+    cr_expect_str_eq(text_of(line, "level"), level);
+    cr_expect_str_eq(text_of(line, "outcome"), outcome);
+    json_decref(lines);
+}
+
+/* Rule O1: beginning and end, with how long it took and what was added. */
+Test(operation, a_block_logs_its_beginning_and_its_end) {
+    uint64_t id = 0;
+    AT_OPERATION(operation, "import", AT_FIELDS(at_kv("shard", 7))) {
+        id = at_operation_id(operation);
+        at_operation_add(operation, at_kv("rows", 1), at_kv("path", "a"), at_kv("ratio", 0.5));
+        pass(AT_MILLISECONDS(1500));
+        at_log_info(logger, "inside");
+        at_operation_add(operation, at_kv("rows", 2));
+    }
+    char hex[17];
+    snprintf(hex, sizeof hex, "%016llx", (unsigned long long)id);
+    json_t *lines;
+    json_t *line = line_of("import.started", &lines);
+    cr_expect_str_eq(text_of(line, "level"), "debug");
+    cr_expect_str_eq(text_of(line, "operation"), "import");
+    json_decref(lines);
+    line = line_of("inside", &lines);
+    cr_expect_str_eq(text_of(line, "operation_id"), hex);
+    cr_expect_eq(json_integer_value(json_object_get(line, "shard")), 7);
+    cr_expect_null(json_object_get(line, "rows"));
+    json_decref(lines);
+    line = line_of("import.completed", &lines);
+    cr_expect_str_eq(text_of(line, "level"), "info");
+    cr_expect_str_eq(text_of(line, "outcome"), "ok");
+    cr_expect_str_eq(text_of(line, "operation_id"), hex);
+    cr_expect_eq(json_number_value(json_object_get(line, "duration_ms")), 1500.0);
+    cr_expect_eq(json_integer_value(json_object_get(line, "rows")), 2);
+    cr_expect_eq(json_number_value(json_object_get(line, "ratio")), 0.5);
+    cr_expect_str_eq(text_of(line, "path"), "a");
+    cr_expect_eq(json_integer_value(json_object_get(line, "shard")), 7);
+    json_decref(lines);
+}
+
+static void *fail_inside(void *status) {
+    AT_OPERATION(operation, "query") {
+        return at_fail((at_status)(intptr_t)status, "no rows");
+    }
+    return NULL;
+}
+
+/* Rule O1: the error in flight is the outcome, unless somebody has said otherwise. */
+Test(operation, a_block_that_is_left_by_an_error_has_failed) {
+    static const struct {
+        at_status status;
+        const char *level;
+        const char *outcome;
+    } cases[] = {
+        {AT_ERROR_IO, "error", "error"},
+        {AT_ERROR_TIMED_OUT, "error", "timeout"},
+        {AT_ERROR_CANCELLED, "info", "cancelled"},
+        {AT_ERROR_FULL, "warn", "rejected"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cr_assert_eq(fail_inside((void *)(intptr_t)cases[i].status), AT_FAILED);
+        cr_expect_eq(at_error_status(at_error_last()), cases[i].status);
+        expect_end("query.failed", cases[i].level, cases[i].outcome);
+        json_t *lines;
+        cr_expect_str_eq(text_of(line_of("query.failed", &lines), "error.message"), "no rows");
+        json_decref(lines);
+        at_error_clear();
+        at_logger_memory_clear(logger);
+    }
+}
+
+static void *handle_inside(void *unused) {
+    AT_OPERATION(operation, "query") {
+        (void)at_fail(AT_ERROR_IO, "no rows");
+        at_operation_add(operation, at_kv_error(at_error_last()));
+        at_error_clear();
+    }
+    return unused;
+}
+
+/* An error that was handled, or that was in flight before, is not the operation's. */
+Test(operation, an_error_that_is_not_its_own_does_not_count) {
+    handle_inside(NULL);
+    expect_end("query.completed", "info", "ok");
+    (void)at_fail(AT_ERROR_IO, "before");
+    AT_OPERATION(operation, "clean_up") {
+    }
+    expect_end("clean_up.completed", "info", "ok");
+    at_error_clear();
+}
+
+/* Rule O1: what was said first. */
+Test(operation, the_first_outcome_counts) {
+    AT_OPERATION(operation, "one") {
+        at_operation_success(operation, at_kv("result_count", 3));
+        at_operation_error(operation, NULL);
+        cr_expect_eq(at_operation_set_outcome(operation, AT_OPERATION_DEGRADED, NULL),
+                     AT_ERROR_ALREADY);
+        cr_expect_eq(at_operation_set_outcome(operation, (at_operation_outcome)77, NULL),
+                     AT_ERROR_INVALID);
+    }
+    expect_end("one.completed", "info", "ok");
+    AT_OPERATION(operation, "two") {
+        cr_expect_eq(at_operation_set_outcome(operation, AT_OPERATION_DEGRADED, NULL), AT_OK);
+    }
+    expect_end("two.completed", "warn", "degraded");
+    AT_OPERATION(operation, "three") {
+        at_operation_error(operation, NULL, at_kv("reason", "said so"));
+    }
+    expect_end("three.failed", "error", "error");
+}
+
+/* Rule O2: too slow, and late. */
+Test(operation, a_slow_one_is_a_warning) {
+    AT_OPERATION(operation, "slow", .slow = AT_SECONDS(1), .timeout = AT_SECONDS(2)) {
+        pass(AT_SECONDS(3));
+    }
+    json_t *lines;
+    json_t *line = line_of("slow.completed", &lines);
+    cr_expect_str_eq(text_of(line, "level"), "warn");
+    cr_expect(json_is_true(json_object_get(line, "slow")));
+    cr_expect_eq(json_number_value(json_object_get(line, "overdue_ms")), 1000.0);
+    json_decref(lines);
+}
+
+static char deferred[8];
+
+static void note(void *letter) {
+    strncat(deferred, letter, 1);
+    cr_expect(at_operation_current() != NULL);
+    cr_expect_not(at_is_cancelled());
+}
+
+static void *leave_by_return(void *unused) {
+    AT_OPERATION(operation, "deferring") {
+        cr_expect_eq(at_defer(operation, note, "a"), AT_OK);
+        cr_expect_eq(at_defer(operation, note, "b"), AT_OK);
+        cr_expect_eq(at_token_cancel(at_operation_token(operation)), AT_OK);
+        if (!unused)
+            return at_fail(AT_ERROR_IO, "left");
+    }
+    return unused;
+}
+
+/* Rule O2: the last first, on every path, shielded; the error in flight stays what it was. */
+Test(operation, deferred_functions_run_in_reverse_order) {
+    cr_expect_eq(leave_by_return(NULL), AT_FAILED);
+    cr_expect_str_eq(deferred, "ba");
+    cr_expect_str_eq(at_error_text(at_error_last()), "left");
+    json_t *lines;
+    cr_expect_str_eq(text_of(line_of("deferring.failed", &lines), "error.message"), "left");
+    json_decref(lines);
+    at_error_clear();
+}
+
+/* Rule J5: lines of an inner operation have the fields around it, its own first. */
+Test(operation, an_inner_one_inherits_fields_and_trace) {
+    char hex[17] = "";
+    AT_OPERATION(outer, "outer", AT_FIELDS(at_kv("user", 1), at_kv("host", "a"))) {
+        AT_OPERATION(inner, "inner", AT_FIELDS(at_kv("user", 2))) {
+            cr_expect_eq(at_operation_current(), inner);
+            cr_expect_eq(at_operation_trace_id(inner).low, at_operation_trace_id(outer).low);
+            snprintf(hex, sizeof hex, "%016llx", (unsigned long long)at_operation_id(outer));
+            at_log_info(logger, "inside");
+            break;
+        }
+        cr_expect_eq(at_operation_current(), outer);
+    }
+    cr_expect_null(at_operation_current());
+    json_t *lines;
+    json_t *line = line_of("inside", &lines);
+    cr_expect_str_eq(text_of(line, "operation"), "inner");
+    cr_expect_eq(json_integer_value(json_object_get(line, "user")), 2);
+    cr_expect_str_eq(text_of(line, "host"), "a");
+    cr_expect_null(json_object_get(line, "user_2"));
+    json_decref(lines);
+    line = line_of("inner.completed", &lines);
+    cr_expect_str_eq(text_of(line, "parent_operation_id"), hex);
+    json_decref(lines);
+}
+
+static void *log_in_task(void *event) {
+    at_log_info(logger, event);
+    return NULL;
+}
+
+/* Rule J5: what is started in it is of it; the next task of the worker is not. */
+Test(operation, it_goes_with_the_work_and_no_further) {
+    at_future *future = NULL;
+    AT_OPERATION(operation, "request", AT_FIELDS(at_kv("user", "ann"))) {
+        AT_SCOPE(scope) {
+            future = at_pool_submit(pool, log_in_task, "in_task");
+        }
+        cr_assert_eq(at_future_wait(future, AT_FOREVER, NULL), AT_OK);
+    }
+    at_future_release(future);
+    future = at_pool_submit(pool, log_in_task, "behind");
+    cr_assert_eq(at_future_wait(future, AT_FOREVER, NULL), AT_OK);
+    at_future_release(future);
+    json_t *lines;
+    json_t *line = line_of("in_task", &lines);
+    cr_expect_str_eq(text_of(line, "operation"), "request");
+    cr_expect_str_eq(text_of(line, "user"), "ann");
+    json_decref(lines);
+    line = line_of("behind", &lines);
+    cr_expect_null(json_object_get(line, "operation_id"));
+    cr_expect_null(json_object_get(line, "user"));
+    json_decref(lines);
+}
+
+static void *end_elsewhere(void *operation) {
+    at_operation_scope scope;
+    at_operation_scope_enter(&scope, operation);
+    at_log_info(logger, "elsewhere");
+    at_operation_scope_end(&scope);
+    at_operation_end(operation);
+    return NULL;
+}
+
+/* Rule O1: begin and end on different threads. */
+Test(operation, it_may_end_on_another_thread) {
+    at_operation *operation = at_operation_begin("handed_on", NULL);
+    cr_expect_null(at_operation_current());
+    at_future *future = at_pool_submit(pool, end_elsewhere, operation);
+    cr_assert_eq(at_future_wait(future, AT_FOREVER, NULL), AT_OK);
+    at_future_release(future);
+    json_t *lines;
+    cr_expect_str_eq(text_of(line_of("elsewhere", &lines), "operation"), "handed_on");
+    json_decref(lines);
+    expect_end("handed_on.completed", "info", "ok");
+}
+
+/* Rule O1: the ids of a request come in and go out. */
+Test(operation, it_is_a_part_of_the_trace_of_a_request) {
+    static const char header[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    AT_OPERATION(operation, "served", .traceparent = header) {
+        char out[AT_TRACEPARENT_SIZE];
+        at_operation_traceparent(operation, out);
+        cr_expect_arr_eq(out, header, 36);
+        at_traceparent parsed;
+        cr_assert_eq(at_traceparent_parse(out, &parsed), AT_OK);
+        cr_expect_eq(parsed.parent_id, at_operation_id(operation));
+        cr_expect_eq(parsed.flags, 1);
+    }
+    json_t *lines;
+    json_t *line = line_of("served.started", &lines);
+    cr_expect_str_eq(text_of(line, "trace_id"), "4bf92f3577b34da6a3ce929d0e0e4736");
+    cr_expect_str_eq(text_of(line, "parent_operation_id"), "00f067aa0ba902b7");
+    json_decref(lines);
+    AT_OPERATION(operation, "unserved", .traceparent = "nonsense") {
+        cr_expect_neq(at_operation_trace_id(operation).low, 0);
+    }
+}
+
+Test(operation, traceparents_are_checked) {
+    static const char *const bad[] = {
+        "",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+        "00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736x00f067aa0ba902b7-01",
+    };
+    at_traceparent parsed = {.flags = 77};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_expect_eq(at_traceparent_parse(bad[i], &parsed), AT_ERROR_INVALID, "%s", bad[i]);
+    cr_expect_eq(parsed.flags, 77);
+    cr_expect_eq(at_traceparent_parse(
+                     "42-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-more", &parsed),
+                 AT_OK);
+    cr_expect_eq(parsed.trace_id.high, 0x4bf92f3577b34da6u);
+}
+
+/* Metadata is copied; there is a bound, and what is past it is counted. */
+Test(operation, metadata_has_a_bound) {
+    char text[3000];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    AT_OPERATION(operation, "large") {
+        char key[8];
+        for (int i = 0; i < 30; i++) {
+            snprintf(key, sizeof key, "k%d", i);
+            at_operation_add(operation, at_kv(key, i));
+        }
+        at_operation_add(operation, at_kv("text", text));
+        for (int i = 0; i < 100; i++)
+            at_operation_add(operation, at_kv("text", "short"), at_kv("last", i));
+        at_operation_add(operation, at_kv("more", 1), at_kv("and", 2));
+    }
+    json_t *lines;
+    json_t *line = line_of("large.completed", &lines);
+    cr_expect_eq(json_integer_value(json_object_get(line, "k29")), 29);
+    cr_expect_str_eq(text_of(line, "text"), "short");
+    cr_expect_eq(json_integer_value(json_object_get(line, "last")), 99);
+    cr_expect_eq(json_integer_value(json_object_get(line, "fields_dropped")), 2);
+    json_decref(lines);
+}
+
+AT_LOGGED(handle_request, "api_request", .slow = AT_SECONDS(1))(void *request) {
+    return request ? request : at_fail(AT_ERROR_INVALID, "no request");
+}
+
+/* The seed's decorator. */
+Test(operation, a_logged_function) {
+    int request = 1;
+    cr_expect_eq(handle_request(&request), &request);
+    expect_end("api_request.completed", "info", "ok");
+    at_logger_memory_clear(logger);
+    cr_expect_eq(handle_request(NULL), AT_FAILED);
+    expect_end("api_request.failed", "error", "error");
+    at_error_clear();
+}
+
+/* Every call takes NULL, which is what there is without memory. */
+Test(operation, none_is_allowed_everywhere) {
+    char header[AT_TRACEPARENT_SIZE];
+    at_operation_add(NULL, at_kv("a", 1));
+    at_operation_success(NULL);
+    at_operation_error(NULL, NULL);
+    at_operation_traceparent(NULL, header);
+    cr_expect_str_eq(header, "");
+    cr_expect_eq(at_operation_id(NULL), 0);
+    cr_expect_str_eq(at_operation_name(NULL), "");
+    cr_expect_null(at_operation_token(NULL));
+    cr_expect_eq(at_defer(NULL, note, "x"), AT_ERROR_NO_MEMORY);
+    at_operation_end(NULL);
+}
+
+/* What lives is in the dump; what has ended is not. */
+Test(operation, live_ones_are_dumped) {
+    at_operation *operation =
+        at_operation_begin("waiting", &(at_operation_options){.timeout = AT_SECONDS(1),
+                                                              AT_FIELDS(at_kv("user", "bob"))});
+    pass(AT_SECONDS(2));
+    char *text;
+    cr_assert_eq(at_dump(&text), AT_OK);
+    json_t *dump = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    json_t *part = json_array_get(json_object_get(dump, "operations"), 0);
+    json_t *live = json_array_get(json_object_get(part, "live"), 0);
+    cr_expect_str_eq(text_of(live, "name"), "waiting");
+    cr_expect(json_is_true(json_object_get(live, "is_overdue")));
+    cr_expect_str_eq(text_of(json_object_get(live, "fields"), "user"), "bob");
+    json_decref(dump);
+    at_text_release(text);
+    at_operation_end(operation);
+    cr_assert_eq(at_dump(&text), AT_OK);
+    cr_expect_null(strstr(text, "waiting"));
+    at_text_release(text);
+}
