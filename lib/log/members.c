@@ -54,14 +54,14 @@ void ati_members_note_cut_keys(ati_members *members, const ati_cut_keys *cut) {
 }
 
 /* Notes the key, as the caller gave it, of a value that was left out. */
-static void note_left_out(ati_members *members, const char *key) {
+static void note_left_out(ati_members *members, ati_member_text key) {
     char encoded[ATI_MEMBER_KEY_MAX + ATI_TEXT_SLACK] = "";
     char *to = encoded;
-    ati_text_put(&to, ATI_MEMBER_KEY_MAX, key, strlen(key));
+    ati_text_put(&to, ATI_MEMBER_KEY_MAX, key.bytes, key.length);
     ati_members_note_cut(members, (ati_member_key){encoded, (size_t)(to - encoded)});
 }
 
-ati_member_key ati_members_put_key(ati_members *members, const char *prefix, const char *key) {
+ati_member_key ati_members_put_key(ati_members *members, const char *prefix, ati_member_text key) {
     char *start = ATI_PUT_LITERAL(members->at, ",\"");
     char *to = start;
     bool whole = true;
@@ -70,7 +70,7 @@ ati_member_key ati_members_put_key(ati_members *members, const char *prefix, con
         *to++ = '.';
     }
     size_t room = ATI_MEMBER_KEY_MAX - (size_t)(to - start);
-    whole = ati_text_put(&to, room, key, strlen(key)) && whole;
+    whole = ati_text_put(&to, room, key.bytes, key.length) && whole;
     to = ati_keys_make_unique(&members->keys, start, to);
     ati_member_key written = {start, (size_t)(to - start)};
     if (!whole)
@@ -79,7 +79,7 @@ ati_member_key ati_members_put_key(ati_members *members, const char *prefix, con
     return written;
 }
 
-void ati_members_put_text(ati_members *members, const char *prefix, const char *key,
+void ati_members_put_text(ati_members *members, const char *prefix, ati_member_text key,
                           ati_member_text text, size_t most) {
     if (!ati_members_have_room(members, ATI_MEMBER_TEXT_MIN + 2)) {
         note_left_out(members, key);
@@ -94,7 +94,7 @@ void ati_members_put_text(ati_members *members, const char *prefix, const char *
 }
 
 /* A value of a few bytes. */
-static void put_short_value(ati_members *members, const char *key, const at_field *field) {
+static void put_short_value(ati_members *members, ati_member_text key, const at_field *field) {
     if (!ati_members_have_room(members, ATI_NUMBER_ROOM)) {
         note_left_out(members, key);
         return;
@@ -120,7 +120,7 @@ static void put_short_value(ati_members *members, const char *key, const at_fiel
     }
 }
 
-static void put_encoded_value(ati_members *members, const char *key, ati_member_text json) {
+static void put_encoded_value(ati_members *members, ati_member_text key, ati_member_text json) {
     if (!ati_members_have_room(members, json.length)) {
         note_left_out(members, key);
         return;
@@ -129,7 +129,7 @@ static void put_encoded_value(ati_members *members, const char *key, ati_member_
     members->at = ati_put(members->at, json.bytes, json.length);
 }
 
-static void put_bytes(ati_members *members, const char *key, const unsigned char *bytes,
+static void put_bytes(ati_members *members, ati_member_text key, const unsigned char *bytes,
                       size_t length) {
     static const char digits[] = "0123456789abcdef";
     if (!ati_members_have_room(members, ATI_MEMBER_TEXT_MIN + 2)) {
@@ -164,7 +164,7 @@ static bool is_error(const at_field *field) {
 }
 
 /* A field of the rarer types. */
-static void put_rare_field(ati_members *members, const char *key, const at_field *field) {
+static void put_rare_field(ati_members *members, ati_member_text key, const at_field *field) {
     static const ati_member_text null = {"null", 4};
     static const ati_member_text redacted = {"\"" ATI_REDACTED "\"", sizeof ATI_REDACTED + 1};
     if (field->type == ATI_FIELD_ENCODED)
@@ -179,9 +179,16 @@ static void put_rare_field(ati_members *members, const char *key, const at_field
         note_left_out(members, key);
 }
 
+static ati_member_text key_of(const at_field *field) {
+    if (!field->key)
+        return (ati_member_text){"", 0};
+    return (ati_member_text){field->key,
+                             field->key_length > 0 ? field->key_length : strlen(field->key)};
+}
+
 /* A field that is not an error. */
 static void put_field(ati_members *members, const at_field *field) {
-    const char *key = field->key ? field->key : "";
+    ati_member_text key = key_of(field);
     if (field->type == AT_FIELD_TEXT && field->value.text)
         ati_members_put_text(members, NULL, key, text_of(field), value_max);
     else if (field->type > AT_FIELD_ERROR)
