@@ -12,8 +12,8 @@
 #include <string.h>
 
 enum {
-    default_ring_bytes = 64 * 1024,
-    default_max_ring_bytes = 32 * 1024 * 1024,
+    default_ring_bytes = 256 * 1024,
+    default_max_ring_bytes = 64 * 1024 * 1024,
     default_rotate_count = 5,
 };
 
