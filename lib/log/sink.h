@@ -60,9 +60,11 @@ typedef struct ati_log_file_options {
     int64_t rotate_count;        /* old files to keep; AT_UNLIMITED: all */
 } ati_log_file_options;
 
-/* Writes lines to a file or to stderr. NULL with the error slot filled: it cannot. */
+/* Writes lines to a file, to stderr or to a descriptor that stays the caller's. NULL with the error
+ * slot filled: it cannot. */
 ati_log_sink *ati_log_sink_file_create(const ati_log_file_options *options);
 ati_log_sink *ati_log_sink_stderr_create(void);
+ati_log_sink *ati_log_sink_descriptor_create(int descriptor);
 
 /* Keeps the last `size` bytes of lines in memory. */
 ati_log_sink *ati_log_sink_memory_create(size_t size);
