@@ -62,6 +62,10 @@ typedef struct at_logger_options {
     int64_t max_ring_bytes; /* of all rings, at most 1 GiB; further threads share one ring;
                                AT_NONE: all do; default: 32 MiB */
     const char *levels;     /* copied: see at_logger_set_levels; default: none */
+    const char *redacted_keys; /* copied: "password,token"; the values of fields with these keys are
+                                  written as "[REDACTED]". A key counts whole, or what stands behind
+                                  its last dot, also within trees, whatever the case of ASCII
+                                  letters, and without a suffix _2, _3, ...; default: none */
     uint64_t reserved[4];
 } at_logger_options;
 
@@ -197,9 +201,10 @@ typedef struct at_log_line {
     size_t field_count;
 } at_log_line;
 
-/** Writes a line, whatever the logger's level (at_log_enabled is the caller's test). Without a
- *  logger it goes to stderr at once. May be called by a signal handler only when the handler cannot
- *  have interrupted the library; a call that interrupts a log call is dropped and counted.
+/** Writes a line if its level is one that the logger writes or the current operation asks for;
+ *  at_log_enabled, before it, spares what the line is made of. Without a logger the line goes to
+ *  stderr at once, whatever its level. May be called by a signal handler only when the handler
+ * cannot have interrupted the library; a call that interrupts a log call is dropped and counted.
  *  Threads:   any.
  *  Blocks:    never for long: into a full ring, lines up to info are dropped and counted, warn and
  *             error wait 10 ms at most before they are; fatal waits until it is written, 5 seconds

@@ -130,7 +130,7 @@ static at_status check_child_options(const at_logger *parent,
 static at_logger *make_child(at_logger *parent, const at_logger_child_options *options) {
     char buffer[fields_max + ATI_KEY_SUFFIX_ROOM];
     ati_members members;
-    ati_members_init(&members, buffer, sizeof buffer);
+    ati_members_init(&members, buffer, sizeof buffer, NULL);
     if (parent->fields.length > 0)
         ati_members_add_encoded(&members, parent->fields);
     members.limit -= ATI_KEY_SUFFIX_ROOM; /* which the parent's fields must have, to fit again */

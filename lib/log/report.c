@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "log/logger.h"
 
+#include "base/clock.h"
+#include "log/verbose.h"
+
 #include <string.h>
 
 /* What the logger says about itself, in its own log. */
@@ -74,7 +77,7 @@ static void report_sink(ati_log_core *core, uint32_t number) {
         .field_count = failing ? 4 : 3,
     };
     if (failing && core->sink_count == 1)
-        ati_log_write_stderr(&core->backend_line, &line);
+        ati_log_write_stderr(NULL, &core->backend_line, &line);
     else
         say(core, failing ? sink : NULL, &line);
 }
@@ -102,6 +105,7 @@ static void report_move(ati_log_core *core, uint32_t number) {
 }
 
 void ati_log_report(ati_log_core *core) {
+    ati_log_verbose_settle(ati_monotonic_ns());
     report_drops(core);
     for (uint32_t i = 0; i < core->sink_count; i++) {
         report_sink(core, i);
