@@ -52,6 +52,9 @@ void ati_log_write_with(at_logger *logger, const at_log_line *line, ati_member_t
 /* The head of a line of `logger` (which may be NULL) at `time`. */
 ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int64_t time);
 
+/* What is not to be seen in lines of `logger` (which may be NULL), or NULL. */
+const ati_redaction *ati_logger_redaction(const at_logger *logger);
+
 /* A level that lines are counted under. */
 static inline at_log_level ati_log_counted_level(at_log_level level) {
     return (unsigned)level < AT_LOG_OFF && level != AT_LOG_DEFAULT ? level : AT_LOG_ERROR;

@@ -24,7 +24,7 @@ typedef struct call {
     ati_member_text members;
 } call;
 
-static const ati_redaction *redaction_of(const at_logger *logger) {
+const ati_redaction *ati_logger_redaction(const at_logger *logger) {
     if (!logger)
         return NULL;
     /* ORDER log_core.redaction: acquire. Sees the names.
@@ -39,7 +39,7 @@ ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int
         .time = time,
         .logger_member = "",
         .operation = context ? context->operation : NULL,
-        .redaction = redaction_of(logger),
+        .redaction = ati_logger_redaction(logger),
         .thread = thread,
     };
     if (logger) {
