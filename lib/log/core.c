@@ -115,7 +115,8 @@ at_status ati_log_core_create(ati_log_core **core, const at_logger_options *opti
     if (!made)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_logger_create: no memory for a logger");
     memset(made, 0, sizeof *made);
-    atomic_init(&made->id, ati_log_new_id());
+    made->serial = ati_log_new_id();
+    atomic_init(&made->id, made->serial);
     at_status status = allocate_parts(made, options);
     if (status == AT_OK)
         status = ati_log_rules_create(&made->rules, options->levels, "at_logger_create: `levels`");

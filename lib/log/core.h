@@ -67,6 +67,7 @@ typedef struct ati_log_core {
     /* Written by create, or on the way out (exit, process_fork). */
     _Atomic uint32_t mode;
     _Atomic uint64_t id;     /* no two cores ever have the same; changes with `mode` */
+    uint64_t serial;         /* no two cores ever have the same */
     at_logger *root;         /* the handle that owns it */
     bool barrier_is_unequal; /* between callers' lines and the announcement of sleep */
     size_t ring_size;
@@ -116,6 +117,7 @@ typedef struct ati_log_core {
 
     /* Under the registry's lock. */
     ati_log_rules *rules; /* levels by name, or NULL */
+    uint32_t holders;     /* it may not be destroyed */
     struct ati_log_core *next_core;
     struct ati_log_core *previous_core;
     bool exit_drained;
@@ -165,6 +167,11 @@ uint64_t ati_log_new_id(void);
 void ati_log_registry_add(ati_log_core *core);
 void ati_log_registry_remove(ati_log_core *core);
 
+/* The core with this serial number, which is not destroyed until it is let go; NULL: it is not
+ * there any more. NULL may be let go. */
+ati_log_core *ati_log_core_hold(uint64_t serial);
+void ati_log_core_let_go(ati_log_core *core);
+
 /* From the first to the second no core leaves the registry: whoever would destroy one waits. For a
  * signal handler, which may have interrupted whoever has the lock: it is held only if it can be had
  * until `deadline`. */
@@ -197,6 +204,28 @@ ati_log_ring *ati_log_thread_ring(ati_log_thread *thread, ati_log_core *core, ui
 bool ati_log_ring_init(ati_log_ring *ring, size_t size); /* false: no memory */
 void ati_log_ring_deinit(ati_log_ring *ring);
 void ati_log_ring_destroy(ati_log_ring *ring);
+
+/* A signal handler on this thread sees what is before it, and not what is behind. */
+static inline void ati_log_compiler_barrier(void) {
+    __asm__ __volatile__("" ::: "memory");
+}
+
+/* Begins what a signal handler on this thread may not see half done. False: the caller is one that
+ * has interrupted such a thing, or the allocator in it. */
+static inline bool ati_log_thread_enter(ati_log_thread *thread) {
+    if (thread->busy)
+        return false;
+    thread->busy = true;
+    ati_log_compiler_barrier();
+    if (thread->line.length == 0)
+        ati_line_thread_init(&thread->line);
+    return true;
+}
+
+static inline void ati_log_thread_leave(ati_log_thread *thread) {
+    ati_log_compiler_barrier();
+    thread->busy = false;
+}
 
 bool ati_log_thread_prepare(void); /* once; false: the system refused */
 void ati_log_thread_after_fork(void);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "log/kept.h"
 #include "log/verbose.h"
 
 #include <errno.h>
@@ -49,11 +50,6 @@ ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int
         head.logger_cut = logger->cut;
     }
     return head;
-}
-
-/* A signal handler on this thread sees what is before it, and not what is behind. */
-static inline void compiler_barrier(void) {
-    __asm__ __volatile__("" ::: "memory");
 }
 
 /* Encodes a line that has `time` into ATI_LINE_MAX bytes. */
@@ -122,13 +118,28 @@ static void write_line(const call *of) {
         see_fatal_written(of, done);
 }
 
+/* Keeps a line until it is known whether its operation fails. */
+static __attribute__((noinline)) void keep_line(const call *of) {
+    char bytes[ATI_LINE_MAX];
+    size_t size = encode(bytes, of, ati_stamp_now());
+    ati_log_kept_add(ati_context_current()->kept_lines, of->logger->core->serial, of->level, bytes,
+                     size);
+}
+
+typedef enum fate { FATE_UNWANTED, FATE_KEPT, FATE_WRITTEN } fate;
+
 /* The second test: what the logger writes, or the operation asks for. */
-static bool is_wanted(const at_logger *logger, at_log_level level) {
+static fate fate_of(const at_logger *logger, at_log_level level) {
     int32_t lowest = atomic_load_explicit(&logger->level, memory_order_relaxed);
     const ati_context *context = ati_context_current();
-    if (context && context->log_level != AT_LOG_DEFAULT && lowest != AT_LOG_OFF)
+    bool may_decide = context && lowest != AT_LOG_OFF;
+    if (may_decide && context->log_level != AT_LOG_DEFAULT)
         lowest = context->log_level;
-    return (int32_t)level >= lowest;
+    if ((int32_t)level >= lowest)
+        return FATE_WRITTEN;
+    bool is_kept = may_decide && context->kept_level != AT_LOG_DEFAULT && context->kept_lines &&
+                   (int32_t)level >= context->kept_level;
+    return is_kept ? FATE_KEPT : FATE_UNWANTED;
 }
 
 static __attribute__((noinline)) void count_unwanted(ati_log_thread *thread) {
@@ -139,28 +150,26 @@ static __attribute__((noinline)) void count_unwanted(ati_log_thread *thread) {
 void ati_log_write_with(at_logger *logger, const at_log_line *line, ati_member_text members) {
     ati_log_thread *thread = &ati_log_thread_current;
     at_log_level level = ati_log_counted_level(line->level);
-    if (logger && !is_wanted(logger, level)) {
+    fate decided = logger ? fate_of(logger, level) : FATE_WRITTEN;
+    if (decided == FATE_UNWANTED) {
         count_unwanted(thread);
         return;
     }
-    if (thread->busy) { /* a signal handler that interrupted a log call, or the allocator */
+    if (!ati_log_thread_enter(thread)) {
         if (logger)
             ati_log_drop(logger->core, NULL, level);
         return;
     }
     int saved_errno = errno;
-    thread->busy = true;
-    compiler_barrier();
-    if (thread->line.length == 0)
-        ati_line_thread_init(&thread->line);
     const call of = {logger, thread, line, level, members};
-    if (logger)
+    if (decided == FATE_KEPT)
+        keep_line(&of);
+    else if (logger)
         write_line(&of);
     else
         ati_log_write_stderr(NULL, &thread->line, line);
-    compiler_barrier();
-    thread->busy = false;
     errno = saved_errno;
+    ati_log_thread_leave(thread);
 }
 
 void at_log_write(at_logger *logger, const at_log_line *line) {
