@@ -39,6 +39,7 @@
 #include <asynctools/task_pool.h>
 #include <asynctools/timer.h>
 #include <asynctools/traceparent.h>
+#include <asynctools/tracker.h>
 #include <asynctools/version.h>
 #include <asynctools/virtual_clock.h>
 

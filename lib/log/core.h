@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 enum {
-    ATI_LOG_SINKS_MAX = 3,
+    ATI_LOG_SINKS_MAX = 8,
     ATI_LOG_OUTPUT_SIZE = 64 * 1024, /* lines are merged into batches of this size */
 };
 
@@ -75,6 +75,8 @@ typedef struct ati_log_core {
     uint32_t sink_count;
     ati_log_sink *memory; /* one of them, or NULL */
     pthread_t thread;
+    _Atomic(const ati_redaction *) redaction; /* or NULL; it stays as long as the core does */
+    ati_redaction *redactions;                /* all there ever were; under the registry's lock */
 
     /* Between callers and the backend. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t backend_state; /* futex */
@@ -83,6 +85,7 @@ typedef struct ati_log_core {
     _Atomic uint64_t flush_failed;  /* the last one that a sink's refusal ended; the backend too */
     _Atomic uint32_t flush_changed; /* futex: counts changes of flush_reached */
     _Atomic bool stopping;
+    _Atomic bool reopen_wanted; /* files are to be opened anew */
 
     /* Rings. Linked at the front under the registry's lock, unlinked by the backend under it. */
     _Alignas(ATI_CACHE_LINE) _Atomic(ati_log_ring *) rings;
@@ -106,6 +109,7 @@ typedef struct ati_log_core {
     uint64_t reported_dropped[AT_LOG_OFF];
     bool reported_failure[ATI_LOG_SINKS_MAX];
     uint64_t reported_errors[ATI_LOG_SINKS_MAX];
+    bool reported_move_failure[ATI_LOG_SINKS_MAX];
 
     /* Under the registry's lock. */
     ati_log_rules *rules; /* levels by name, or NULL */
@@ -131,6 +135,10 @@ void ati_log_core_stop(ati_log_core *core);
 
 /* Frees one that was not started, or has been stopped. NULL is allowed. */
 void ati_log_core_destroy(ati_log_core *core);
+
+/* Makes `names` those of the keys whose values are not written, from now on and in all threads;
+ * NULL: none. AT_OK, or the error slot is filled: for `call`, about `redacted_keys`. */
+at_status ati_log_core_redact(ati_log_core *core, const char *call, const char *names);
 
 /* -- process.c: the life of the process -- */
 
@@ -167,6 +175,7 @@ typedef struct ati_log_thread {
     bool busy;           /* a log call is under way */
     bool gone;           /* the thread is ending, its rings have been given up */
     bool never_waits;    /* a thread of the logger itself */
+    uint32_t unwanted;   /* lines that came as far as the second test of their level */
     ati_line_thread line;
 } ati_log_thread;
 
@@ -183,14 +192,56 @@ void ati_log_ring_destroy(ati_log_ring *ring);
 bool ati_log_thread_prepare(void); /* once; false: the system refused */
 void ati_log_thread_after_fork(void);
 
-/* -- direct.c -- */
+/* -- record.c: into a ring -- */
+
+/* A finished line on its way into a ring, on the stack. */
+typedef union ati_log_copy {
+    ati_log_record record;
+    char bytes[sizeof(ati_log_record) + ATI_LINE_MAX];
+} ati_log_copy;
+
+/* The order of the calling thread's next record, whose time is `time`. */
+static inline int64_t ati_log_next_order(ati_log_thread *thread, int64_t time) {
+    return thread->order = time > thread->order ? time : thread->order + 1;
+}
+
+/* The ring for a line of the calling thread, or NULL if callers write themselves. */
+static inline ati_log_ring *ati_log_find_ring(ati_log_core *core, ati_log_thread *thread) {
+    /* ORDER log_core.id: acquire. A thread that sees the new id sees the mode.
+     * Pairs with: release in change_mode(). If relaxed: a line goes into a ring that nobody
+     * empties any more. */
+    uint64_t id = atomic_load_explicit(&core->id, memory_order_acquire);
+    ati_log_ring *ring = thread->last;
+    if (__builtin_expect(ring != NULL && ring->core_id == id, 1))
+        return ring;
+    if (atomic_load_explicit(&core->mode, memory_order_relaxed) != ATI_LOG_BY_BACKEND)
+        return NULL;
+    return ati_log_thread_ring(thread, core, id);
+}
+
+/* Puts a copy of a record of `size` bytes into a ring; waits for room until `deadline` (0: not at
+ * all). False: there was none, and the line is counted as dropped. */
+bool ati_log_put_record(ati_log_core *core, ati_log_ring *ring, const ati_log_record *record,
+                        size_t size, at_log_level level, at_deadline deadline);
+
+/* Counts a line that finds no room. `ring` may be NULL. */
+void ati_log_drop(ati_log_core *core, ati_log_ring *ring, at_log_level level);
+
+/* -- direct.c: without a ring -- */
+
+/* Gives a finished line to the sinks, in the calling thread. False: it was dropped. */
+bool ati_log_write_direct(ati_log_core *core, const char *line, size_t size, at_log_level level);
 
 /* Gives lines to all sinks, or to all but one; the caller holds write_lock. */
 void ati_log_give_to_sinks(ati_log_core *core, const ati_log_sink *but, const char *lines,
                            size_t size);
 
-/* Encodes and writes a line to stderr, without a logger. */
-void ati_log_write_stderr(ati_line_thread *thread, const at_log_line *line);
+/* Opens files anew if that is wanted; the caller holds write_lock. */
+void ati_log_reopen_if_wanted(ati_log_core *core);
+
+/* Encodes and writes a line of `logger` (which may be NULL) to stderr at once. */
+void ati_log_write_stderr(const at_logger *logger, ati_line_thread *thread,
+                          const at_log_line *line);
 
 /* -- backend.c, merge.c, report.c: the thread of its own -- */
 

@@ -3,11 +3,13 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "log/verbose.h"
 
 /* Which lines a logger writes. Its level is that of the rule with the longest name that is its own
  * or stands before a dot of it; without a rule, its own; without one, that of the nearest parent
  * that has one. A level that was set later than the rules is like a rule for the logger's name.
- * Each logger has the result ready for the test in front of every line. */
+ * Each logger has the result ready for the test in front of every line; where operations ask for
+ * lower levels, that test lets more pass and a second one decides. */
 
 at_logger *ati_logger_next(const at_logger *at, const at_logger *top) {
     if (at->first_child)
@@ -32,8 +34,12 @@ static void set_level(at_logger *logger) {
     bool has_own = logger->own_level != AT_LOG_DEFAULT;
     logger->by_own = has_own ? logger : parent ? parent->by_own : NULL;
     logger->by_newer = has_own && logger->own_is_newer ? logger : parent ? parent->by_newer : NULL;
-    __atomic_store_n(&logger->inline_part.lowest_level, (int32_t)work_out_level(logger),
-                     __ATOMIC_RELAXED);
+    int32_t level = (int32_t)work_out_level(logger);
+    int32_t first = ati_log_verbose_level;
+    if (first > level || level == AT_LOG_OFF)
+        first = level;
+    atomic_store_explicit(&logger->level, level, memory_order_relaxed);
+    __atomic_store_n(&logger->inline_part.lowest_level, first, __ATOMIC_RELAXED);
 }
 
 void ati_logger_set_levels(at_logger *top) {
@@ -76,5 +82,5 @@ void ati_logger_set_rules(at_logger *logger, ati_log_rules *rules) {
 
 at_log_level at_logger_level(const at_logger *logger) {
     ATI_CALLER_CHECK(logger != NULL, "at_logger_level", "`logger` is NULL; give a logger");
-    return (at_log_level)__atomic_load_n(&logger->inline_part.lowest_level, __ATOMIC_RELAXED);
+    return (at_log_level)atomic_load_explicit(&logger->level, memory_order_relaxed);
 }

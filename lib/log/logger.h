@@ -7,7 +7,8 @@
 
 /* The loggers of one core are a tree: the root owns the core, each owns its children. */
 struct at_logger {
-    struct at_inline_logger inline_part; /* the level */
+    struct at_inline_logger inline_part; /* the level of the first test */
+    _Atomic int32_t level;               /* what is written where no operation has a level */
 
     /* Written by create. */
     ati_log_core *core;
@@ -43,10 +44,10 @@ void ati_logger_set_rules(at_logger *logger, ati_log_rules *rules);
  * registry's lock. */
 at_logger *ati_logger_next(const at_logger *at, const at_logger *top);
 
-/* -- write.c, direct.c: the way of a line -- */
+/* -- write.c: the way of a line -- */
 
-/* Encodes and writes a line in the calling thread. False: it was dropped. */
-bool ati_log_write_direct(at_logger *logger, ati_log_thread *thread, const at_log_line *line);
+/* at_log_write with more members, encoded as `,"key":value`, in front of those of the line. */
+void ati_log_write_with(at_logger *logger, const at_log_line *line, ati_member_text members);
 
 /* The head of a line of `logger` (which may be NULL) at `time`. */
 ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int64_t time);

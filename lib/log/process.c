@@ -72,8 +72,8 @@ void ati_log_registry_let_go(void) {
 static void change_mode(ati_log_core *core, uint32_t mode) {
     atomic_store_explicit(&core->mode, mode, memory_order_relaxed);
     /* ORDER log_core.id: release. Publishes the mode.
-     * Pairs with: acquire in find_ring(). If relaxed: a line goes into a ring that nobody empties
-     * any more. */
+     * Pairs with: acquire in ati_log_find_ring(). If relaxed: a line goes into a ring that nobody
+     * empties any more. */
     atomic_store_explicit(&core->id, ati_log_new_id(), memory_order_release);
 }
 

@@ -3,17 +3,35 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/futex.h"
+#include "log/verbose.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* A log call, from the macro to the ring. */
 
 enum {
     warn_wait_ms = 10,
     fatal_wait_ms = 5000,
+    unwanted_count = 1024, /* so many lines at the second test, and the first may be too low */
 };
+
+/* A line, and who writes it. */
+typedef struct call {
+    at_logger *logger;
+    ati_log_thread *thread;
+    const at_log_line *line;
+    at_log_level level; /* that it is counted under */
+    ati_member_text members;
+} call;
+
+static const ati_redaction *redaction_of(const at_logger *logger) {
+    if (!logger)
+        return NULL;
+    /* ORDER log_core.redaction: acquire. Sees the names.
+     * Pairs with: release in ati_log_core_redact(). If relaxed: the caller reads an unwritten list,
+     * and writes a secret. */
+    return atomic_load_explicit(&logger->core->redaction, memory_order_acquire);
+}
 
 ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int64_t time) {
     const ati_context *context = ati_context_current();
@@ -21,6 +39,7 @@ ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int
         .time = time,
         .logger_member = "",
         .operation = context ? context->operation : NULL,
+        .redaction = redaction_of(logger),
         .thread = thread,
     };
     if (logger) {
@@ -37,138 +56,96 @@ static inline void compiler_barrier(void) {
     __asm__ __volatile__("" ::: "memory");
 }
 
-/* Counts a line that finds no room. */
-static void drop(ati_log_core *core, ati_log_ring *ring, at_log_level level) {
-    level = ati_log_counted_level(level);
-    if (ring && ring != &core->shared)
-        ati_counter_add(&ring->dropped[level], 1);
-    else
-        atomic_fetch_add_explicit(&core->dropped[level], 1, memory_order_relaxed);
+/* Encodes a line that has `time` into ATI_LINE_MAX bytes. */
+static size_t encode(char *bytes, const call *of, int64_t time) {
+    ati_line_head head = ati_log_head(of->logger, &of->thread->line, time);
+    head.members = of->members;
+    return ati_line_encode(bytes, &head, of->line);
 }
 
 /* Encodes a record into room for the longest one; gives its size. */
-static size_t encode_record(ati_log_record *record, at_logger *logger, ati_log_thread *thread,
-                            const at_log_line *line) {
+static size_t encode_record(ati_log_record *record, const call *of) {
     int64_t time = ati_stamp_now();
-    thread->order = time > thread->order ? time : thread->order + 1;
-    record->order = thread->order;
-    ati_line_head head = ati_log_head(logger, &thread->line, time);
-    return sizeof *record + ati_line_encode(record->line, &head, line);
+    record->order = ati_log_next_order(of->thread, time);
+    return sizeof *record + encode(record->line, of, time);
 }
 
-/* Puts a copy of a record into a ring, if there is room. */
-static bool put_copy(ati_log_core *core, ati_log_ring *ring, const ati_log_record *record,
-                     size_t size) {
-    bool shared = ring == &core->shared;
-    if (shared)
-        ati_lock_acquire(&core->shared_lock);
-    void *room = ati_byte_ring_reserve_spsc(&ring->ring, size);
-    if (room) {
-        memcpy(room, record, size);
-        ati_byte_ring_commit_spsc(&ring->ring, size);
-    }
-    if (shared)
-        ati_lock_release(&core->shared_lock);
-    return room != NULL;
-}
-
-/* Waits for room in a ring until `deadline`; true: the record is in. */
-static bool put_copy_until(ati_log_core *core, ati_log_ring *ring, const ati_log_record *record,
-                           size_t size, at_deadline deadline) {
-    for (bool in_time = true; in_time;) {
-        /* ORDER log_ring.room_wanted: seq_cst. Comes before the look for room.
-         * Pairs with: seq_cst in give_room_back(). If weaker: neither side sees the other, and the
-         * thread sleeps until its deadline beside an empty ring. */
-        atomic_store_explicit(&ring->room_wanted, 1, memory_order_seq_cst);
-        if (put_copy(core, ring, record, size))
-            return true;
-        ati_log_backend_wake(core, true);
-        in_time = ati_futex_wait(&ring->room_wanted, 1, deadline);
-    }
-    return put_copy(core, ring, record, size);
-}
-
-/* How long a line may wait for room. */
-static at_duration patience(const ati_log_thread *thread, at_log_level level) {
-    if (thread->never_waits || level < AT_LOG_WARN)
+/* Until when a line may wait for room; 0: not at all. */
+static at_deadline patience(const call *of) {
+    if (of->thread->never_waits || of->level < AT_LOG_WARN)
         return 0;
-    return AT_MILLISECONDS(level == AT_LOG_FATAL ? fatal_wait_ms : warn_wait_ms);
+    int64_t milliseconds = of->level == AT_LOG_FATAL ? fatal_wait_ms : warn_wait_ms;
+    return ati_monotonic_ns() + AT_MILLISECONDS(milliseconds);
 }
 
 /* The way of a line into a ring that is shared, or so full that the longest line has no room. */
-static __attribute__((noinline)) bool put_line_by_copy(at_logger *logger, ati_log_ring *ring,
-                                                       ati_log_thread *thread,
-                                                       const at_log_line *line) {
-    union {
-        ati_log_record record;
-        char bytes[sizeof(ati_log_record) + ATI_LINE_MAX];
-    } copy;
-    size_t size = encode_record(&copy.record, logger, thread, line);
-    if (put_copy(logger->core, ring, &copy.record, size))
-        return true;
-    at_duration wait = patience(thread, ati_log_counted_level(line->level));
-    return wait > 0 &&
-           put_copy_until(logger->core, ring, &copy.record, size, ati_monotonic_ns() + wait);
+static __attribute__((noinline)) bool put_by_copy(ati_log_ring *ring, const call *of) {
+    ati_log_copy copy;
+    size_t size = encode_record(&copy.record, of);
+    return ati_log_put_record(of->logger->core, ring, &copy.record, size, of->level, patience(of));
 }
 
-static bool put_line(at_logger *logger, ati_log_ring *ring, ati_log_thread *thread,
-                     const at_log_line *line) {
-    ati_log_core *core = logger->core;
-    if (ring != &core->shared) {
-        ati_log_record *record =
-            ati_byte_ring_reserve_spsc(&ring->ring, sizeof *record + ATI_LINE_MAX);
-        if (record) {
-            size_t size = encode_record(record, logger, thread, line);
-            ati_byte_ring_commit_spsc(&ring->ring, size);
-            ati_log_backend_wake(core, ati_byte_ring_half_full_spsc(&ring->ring));
-            return true;
-        }
-    }
-    if (!put_line_by_copy(logger, ring, thread, line)) {
-        drop(core, ring, line->level);
-        return false;
-    }
-    ati_log_backend_wake(core, true);
+static bool put(ati_log_ring *ring, const call *of) {
+    ati_log_core *core = of->logger->core;
+    ati_log_record *record = NULL;
+    if (ring != &core->shared)
+        record = ati_byte_ring_reserve_spsc(&ring->ring, sizeof *record + ATI_LINE_MAX);
+    if (!record)
+        return put_by_copy(ring, of);
+    size_t size = encode_record(record, of);
+    ati_byte_ring_commit_spsc(&ring->ring, size);
+    ati_log_backend_wake(core, ati_byte_ring_half_full_spsc(&ring->ring));
     return true;
 }
 
-/* The ring for a line, or NULL if callers write themselves. */
-static ati_log_ring *find_ring(ati_log_core *core, ati_log_thread *thread) {
-    /* ORDER log_core.id: acquire. A thread that sees the new id sees the mode.
-     * Pairs with: release in change_mode(). If relaxed: a line goes into a ring that nobody
-     * empties any more. */
-    uint64_t id = atomic_load_explicit(&core->id, memory_order_acquire);
-    ati_log_ring *ring = thread->last;
-    if (__builtin_expect(ring != NULL && ring->core_id == id, 1))
-        return ring;
-    if (atomic_load_explicit(&core->mode, memory_order_relaxed) != ATI_LOG_BY_BACKEND)
-        return NULL;
-    return ati_log_thread_ring(thread, core, id);
+/* A caller that writes itself. */
+static __attribute__((noinline)) bool write_direct(const call *of) {
+    char bytes[ATI_LINE_MAX];
+    size_t size = encode(bytes, of, ati_stamp_now());
+    return ati_log_write_direct(of->logger->core, bytes, size, of->level);
 }
 
 /* A fatal line is written when the call returns, if not by the sinks then to stderr. */
-static void see_fatal_written(at_logger *logger, ati_log_thread *thread, const at_log_line *line,
-                              bool put) {
+static void see_fatal_written(const call *of, bool done) {
     at_status status = AT_ERROR_TIMED_OUT;
-    if (put && !thread->never_waits)
-        status = ati_log_flush(logger->core, ati_monotonic_ns() + AT_MILLISECONDS(fatal_wait_ms));
+    if (done && !of->thread->never_waits)
+        status =
+            ati_log_flush(of->logger->core, ati_monotonic_ns() + AT_MILLISECONDS(fatal_wait_ms));
     if (status != AT_OK)
-        ati_log_write_stderr(&thread->line, line);
+        ati_log_write_stderr(of->logger, &of->thread->line, of->line);
 }
 
-static bool write_line(at_logger *logger, ati_log_thread *thread, const at_log_line *line) {
-    ati_log_ring *ring = find_ring(logger->core, thread);
-    if (!ring)
-        return ati_log_write_direct(logger, thread, line);
-    return put_line(logger, ring, thread, line);
+static void write_line(const call *of) {
+    ati_log_ring *ring = ati_log_find_ring(of->logger->core, of->thread);
+    bool done = ring ? put(ring, of) : write_direct(of);
+    if (of->level == AT_LOG_FATAL)
+        see_fatal_written(of, done);
 }
 
-void at_log_write(at_logger *logger, const at_log_line *line) {
-    ATI_CALLER_CHECK(line != NULL, "at_log_write", "`line` is NULL; give the line to write");
+/* The second test: what the logger writes, or the operation asks for. */
+static bool is_wanted(const at_logger *logger, at_log_level level) {
+    int32_t lowest = atomic_load_explicit(&logger->level, memory_order_relaxed);
+    const ati_context *context = ati_context_current();
+    if (context && context->log_level != AT_LOG_DEFAULT && lowest != AT_LOG_OFF)
+        lowest = context->log_level;
+    return (int32_t)level >= lowest;
+}
+
+static __attribute__((noinline)) void count_unwanted(ati_log_thread *thread) {
+    if (++thread->unwanted % unwanted_count == 0)
+        ati_log_verbose_settle(ati_monotonic_ns());
+}
+
+void ati_log_write_with(at_logger *logger, const at_log_line *line, ati_member_text members) {
     ati_log_thread *thread = &ati_log_thread_current;
+    at_log_level level = ati_log_counted_level(line->level);
+    if (logger && !is_wanted(logger, level)) {
+        count_unwanted(thread);
+        return;
+    }
     if (thread->busy) { /* a signal handler that interrupted a log call, or the allocator */
         if (logger)
-            drop(logger->core, NULL, line->level);
+            ati_log_drop(logger->core, NULL, level);
         return;
     }
     int saved_errno = errno;
@@ -176,14 +153,17 @@ void at_log_write(at_logger *logger, const at_log_line *line) {
     compiler_barrier();
     if (thread->line.length == 0)
         ati_line_thread_init(&thread->line);
-    if (!logger) {
-        ati_log_write_stderr(&thread->line, line);
-    } else {
-        bool put = write_line(logger, thread, line);
-        if (line->level == AT_LOG_FATAL)
-            see_fatal_written(logger, thread, line, put);
-    }
+    const call of = {logger, thread, line, level, members};
+    if (logger)
+        write_line(&of);
+    else
+        ati_log_write_stderr(NULL, &thread->line, line);
     compiler_barrier();
     thread->busy = false;
     errno = saved_errno;
+}
+
+void at_log_write(at_logger *logger, const at_log_line *line) {
+    ATI_CALLER_CHECK(line != NULL, "at_log_write", "`line` is NULL; give the line to write");
+    ati_log_write_with(logger, line, (ati_member_text){0});
 }

@@ -28,14 +28,18 @@ static kept_field head_at(const char *from) {
     return head;
 }
 
-/* Takes the field at `place` out. An error that it keeps is released. */
+/* Releases the error that the field at `place` keeps, if it is one. */
+static void drop(const char *place, kept_field head) {
+    if (head.type != AT_FIELD_ERROR)
+        return;
+    at_error *error;
+    memcpy(&error, place + head.size - sizeof error, sizeof error);
+    at_error_release(error);
+}
+
 static void take_out(ati_metadata *metadata, char *place) {
     kept_field head = head_at(place);
-    if (head.type == AT_FIELD_ERROR) {
-        at_error *error;
-        memcpy(&error, place + head.size - sizeof error, sizeof error);
-        at_error_release(error);
-    }
+    drop(place, head);
     char *end = bytes_of(metadata) + metadata->size;
     memmove(place, place + head.size, (size_t)(end - place) - head.size);
     metadata->size -= head.size;
@@ -158,8 +162,11 @@ size_t ati_metadata_get(const ati_metadata *metadata, at_field fields[ATI_METADA
 }
 
 void ati_metadata_deinit(ati_metadata *metadata) {
-    while (metadata->count > 0)
-        take_out(metadata, bytes_of(metadata));
+    const char *place = bytes_of(metadata);
+    for (uint32_t i = 0; i < metadata->count; i++) {
+        kept_field head = head_at(place);
+        drop(place, head);
+        place += head.size;
+    }
     ati_release(metadata->more, ATI_METADATA_BYTES);
-    metadata->more = NULL;
 }

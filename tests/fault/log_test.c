@@ -22,6 +22,7 @@ static void create_and_destroy(void *wanted) {
                                                                       .levels = "info,test=debug",
                                                                       .path = "/dev/null",
                                                                       .memory_bytes = 10000,
+                                                                      .redacted_keys = "password",
                                                                       .use_stderr = true});
     if (fault_count() == 0) {
         cr_assert_eq(status, AT_OK);
