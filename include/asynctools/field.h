@@ -39,6 +39,7 @@ typedef struct at_field {
     } value;
     size_t length; /* of text or bytes; AT_FIELD_TERMINATED: a text up to its NUL */
     at_field_type type;
+    uint32_t key_length; /* at_kv knows it of a literal; 0: up to its NUL */
 } at_field;
 
 #define AT_FIELD_TERMINATED SIZE_MAX

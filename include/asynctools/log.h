@@ -55,14 +55,18 @@ typedef struct at_logger_options {
     int64_t memory_bytes;   /* so many bytes of the last lines are kept in memory, at most 1 GiB;
                                default: none */
     int64_t ring_bytes;     /* of each thread's ring, a power of two, 32 KiB to 16 MiB; default:
-                               64 KiB */
+                               256 KiB */
     int64_t max_ring_bytes; /* of all rings, at most 1 GiB; further threads share one ring;
-                               AT_NONE: all do; default: 32 MiB */
+                               AT_NONE: all do; default: 64 MiB */
     const char *levels;     /* copied: see at_logger_set_levels; default: none */
     const char *redacted_keys; /* copied: "password,token"; the values of fields with these keys are
                                   written as "[REDACTED]". A key counts whole, or what stands behind
                                   its last dot, also within trees, whatever the case of ASCII
                                   letters, and without a suffix _2, _3, ...; default: none */
+    int64_t sample_first; /* of each event and level up to info, so many lines of an interval are
+                             written, at most a million; default: all */
+    int64_t sample_every; /* then each so many-th, at most a million; default: none */
+    at_duration sample_interval; /* 10 ms to an hour; default: 1 second */
     uint64_t reserved[4];
 } at_logger_options;
 
@@ -154,8 +158,8 @@ AT_API at_logger *at_logger_default(void);
  *  Ownership: borrows `logger` until another one is set or it is destroyed. */
 AT_API void at_logger_set_default(at_logger *logger);
 
-/* What became of all lines. Each line that was logged is in `written` or in `dropped`; what the
- * logger says about itself (log.dropped, log.write_failed) is in neither. */
+/* What became of all lines. Each line that was logged is in `written`, in `dropped` or in
+ * `sampled`; what the logger says about itself (log.dropped, log.write_failed) is in none. */
 typedef struct at_logger_statistics {
     uint64_t written;             /* lines given to the sinks */
     uint64_t bytes;               /* of those lines */
@@ -165,6 +169,7 @@ typedef struct at_logger_statistics {
     uint64_t rotations;           /* of files */
     uint64_t rotate_errors;       /* failed attempts to rotate or to open anew */
     uint64_t ring_count;          /* rings now */
+    uint64_t sampled;             /* lines that sampling left out */
     uint64_t reserved[4];
 } at_logger_statistics;
 

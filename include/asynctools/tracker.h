@@ -18,13 +18,13 @@ AT_DECLARATIONS_BEGIN
  * occurred, with which outcomes, and how long it took. Any number of threads record at once, and
  * none of them ever waits for another.
  *
- * Each thread writes into a ring that others rarely touch; there are at most eight. The memory is
- * taken as it is needed, and is bounded:
+ * Threads that record at the same time write into rings of their own; there are at most 16. The
+ * memory is taken as it is needed, and is bounded:
  *
- *     rings     at most 8, of at most 3 * event_count * (member_bytes + 112) bytes each: with the
- *               defaults 2,048 places and 0.7 MiB
- *     names     at most name_count + 1, each of 11 KiB for each ring in which it occurs, 4 times at
- *               most: 22 MiB if 512 names occur on many threads, 0.6 MiB if 20 do on three
+ *     rings     at most 16, and 4 if threads hardly meet: each less than
+ *               3 * event_count * (member_bytes + 112) bytes; 0.7 MiB with the defaults
+ *     names     at most name_count + 1, of 11 KiB for each of up to 4 groups of threads: 22 MiB if
+ *               512 names occur on many threads, 0.7 MiB if 20 do on three
  *
  * Without memory for it an event goes into a ring that is there, and a name to those of `_other_`;
  * nothing fails. */
@@ -144,7 +144,7 @@ typedef struct at_tracker_summaries {
     const at_tracker_summary *summaries; /* the name that came last first */
     size_t count;
     uint64_t recorded; /* events of all names */
-    uint64_t lost;     /* of these: not kept as events, because all rings were in use */
+    uint64_t lost;     /* of these: not kept as events, because 16 others were being recorded */
 } at_tracker_summaries;
 
 /** Sums up what was recorded of each name. Exact of what was recorded before the call.

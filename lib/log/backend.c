@@ -27,6 +27,7 @@ enum {
     quiet_after_ms = 100, /* without a line, naps become longer: they cost 15 us each */
     quiet_nap_ms = 25,
     shortest_nap_us = 60, /* less than that is not worth a nap */
+    first_nap_ns = 1000,  /* what naps grow from when lines stop */
     kept_nap_ms = 100,    /* when a sink fails and nobody logs */
     sleep_after_ms = 1000,
     report_every_ms = 1000,
@@ -168,26 +169,29 @@ at_status ati_log_flush(ati_log_core *core, at_deadline deadline) {
     return failed ? AT_ERROR_IO : AT_OK;
 }
 
-/* How long the backend naps so that no ring is fuller than wanted_fill by then, if lines come as
- * fast as in the last `elapsed` nanoseconds. */
-static at_duration nap_length(unsigned fill, at_duration elapsed) {
-    if (fill == 0)
-        return AT_MILLISECONDS(nap_ms);
-    at_duration nap = elapsed * wanted_fill / fill;
-    return nap < AT_MILLISECONDS(nap_ms) ? nap : AT_MILLISECONDS(nap_ms);
-}
-
 /* The times that the backend goes by. */
 typedef struct rhythm {
     int64_t last_merge;
     int64_t last_line;
     int64_t next_report;
+    at_duration nap; /* the last one, or one that was too short to be taken */
 } rhythm;
+
+/* How long the backend naps so that no ring is fuller than wanted_fill by then, if lines come as
+ * fast as in the last `elapsed` nanoseconds. A look that finds nothing says little when it comes
+ * soon after the last one: the next nap is twice as long, no more. */
+static at_duration nap_length(rhythm *times, unsigned fill, at_duration elapsed) {
+    at_duration nap = fill == 0 ? 2 * times->nap : elapsed * wanted_fill / fill;
+    if (nap > AT_MILLISECONDS(nap_ms))
+        nap = AT_MILLISECONDS(nap_ms);
+    times->nap = nap > first_nap_ns ? nap : first_nap_ns;
+    return nap;
+}
 
 /* Rests as long as there is nothing to do. */
 static void rest_if_idle(ati_log_core *core, rhythm *times, unsigned fill, kept_state kept) {
     int64_t now = ati_monotonic_ns();
-    at_duration nap = nap_length(fill, now - times->last_merge);
+    at_duration nap = nap_length(times, fill, now - times->last_merge);
     times->last_merge = now;
     if (now - times->last_line >= AT_MILLISECONDS(quiet_after_ms) && kept != KEPT_WAITING)
         nap = AT_MILLISECONDS(quiet_nap_ms);
@@ -208,7 +212,7 @@ void *ati_log_backend_run(void *argument) {
     ati_log_core *core = argument;
     ati_log_thread_current.never_waits = true;
     ati_line_thread_init(&core->backend_line);
-    rhythm times = {.last_merge = ati_monotonic_ns()};
+    rhythm times = {.last_merge = ati_monotonic_ns(), .nap = AT_MILLISECONDS(nap_ms)};
     times.last_line = times.last_merge;
     times.next_report = times.last_merge + AT_MILLISECONDS(report_every_ms);
     for (;;) {

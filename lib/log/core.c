@@ -3,6 +3,7 @@
 
 #include "base/barrier.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "log/quiet_pipe.h"
@@ -11,8 +12,8 @@
 #include <string.h>
 
 enum {
-    default_ring_bytes = 64 * 1024,
-    default_max_ring_bytes = 32 * 1024 * 1024,
+    default_ring_bytes = 256 * 1024,
+    default_max_ring_bytes = 64 * 1024 * 1024,
     default_rotate_count = 5,
 };
 
@@ -92,17 +93,54 @@ at_status ati_log_core_redact(ati_log_core *core, const char *call, const char *
     return AT_OK;
 }
 
+/* A table that a line may have found stays. */
+at_status ati_log_core_sample(ati_log_core *core, const char *call, const ati_sampling_rule *rule) {
+    at_status status = ati_sampling_check(rule, call);
+    if (status != AT_OK)
+        return status;
+    ati_sampling *sampling = atomic_load_explicit(&core->sampling, memory_order_relaxed);
+    ati_sampling *made = NULL;
+    if (!sampling && rule->first > 0) {
+        made = ati_sampling_create(rule, ati_coarse_ns());
+        if (!made)
+            return ati_fail(AT_ERROR_NO_MEMORY, "%s: no memory for sampling", call);
+    }
+    ati_lock_acquire(&ati_log_registry_lock);
+    sampling = atomic_load_explicit(&core->sampling, memory_order_relaxed);
+    if (sampling) {
+        ati_sampling_set(sampling, rule);
+    } else {
+        /* ORDER log_core.sampling: release. Publishes the table.
+         * Pairs with: acquire in is_left_out(). If relaxed: a caller reads an unwritten table. */
+        atomic_store_explicit(&core->sampling, made, memory_order_release);
+        made = NULL;
+    }
+    ati_lock_release(&ati_log_registry_lock);
+    ati_sampling_destroy(made);
+    return AT_OK;
+}
+
+static at_status take_options(ati_log_core *core, const at_logger_options *options) {
+    static const char call[] = "at_logger_create";
+    const ati_sampling_rule rule = {options->sample_first, options->sample_every,
+                                    options->sample_interval};
+    at_status status =
+        ati_log_rules_create(&core->rules, options->levels, "at_logger_create: `levels`");
+    if (status == AT_OK)
+        status = ati_log_core_redact(core, call, options->redacted_keys);
+    return status == AT_OK ? ati_log_core_sample(core, call, &rule) : status;
+}
+
 at_status ati_log_core_create(ati_log_core **core, const at_logger_options *options) {
     ati_log_core *made = ati_allocate_aligned(sizeof *made, ATI_CACHE_LINE);
     if (!made)
         return ati_fail(AT_ERROR_NO_MEMORY, "at_logger_create: no memory for a logger");
     memset(made, 0, sizeof *made);
-    atomic_init(&made->id, ati_log_new_id());
+    made->serial = ati_log_new_id();
+    atomic_init(&made->id, made->serial);
     at_status status = allocate_parts(made, options);
     if (status == AT_OK)
-        status = ati_log_rules_create(&made->rules, options->levels, "at_logger_create: `levels`");
-    if (status == AT_OK)
-        status = ati_log_core_redact(made, "at_logger_create", options->redacted_keys);
+        status = take_options(made, options);
     if (status == AT_OK)
         status = create_sinks(made, options);
     if (status == AT_OK)
@@ -122,6 +160,7 @@ void ati_log_core_destroy(ati_log_core *core) {
     ati_release(core->output, ATI_LOG_OUTPUT_SIZE);
     ati_log_ring_deinit(&core->shared);
     ati_redaction_destroy(core->redactions);
+    ati_sampling_destroy(atomic_load_explicit(&core->sampling, memory_order_relaxed));
     ati_release(core, sizeof *core);
 }
 
@@ -188,7 +227,7 @@ static void finish_sink(ati_log_core *core, ati_log_sink *sink) {
     };
     const at_log_line line = {
         .level = AT_LOG_ERROR, .event = "log.lines_lost", .fields = fields, .field_count = 4};
-    ati_log_write_stderr(NULL, &core->backend_line, &line);
+    ati_log_write_stderr(NULL, NULL, &core->backend_line, &line);
 }
 
 /* Leaves the rings to their threads, or frees them where those have ended. `alone`: in a forked

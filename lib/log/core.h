@@ -8,6 +8,7 @@
 #include "base/lock.h"
 #include "log/encoder.h"
 #include "log/rules.h"
+#include "log/sampling.h"
 #include "log/sink.h"
 #include "queue/byte_ring_spsc.h"
 
@@ -67,6 +68,7 @@ typedef struct ati_log_core {
     /* Written by create, or on the way out (exit, process_fork). */
     _Atomic uint32_t mode;
     _Atomic uint64_t id;     /* no two cores ever have the same; changes with `mode` */
+    uint64_t serial;         /* no two cores ever have the same */
     at_logger *root;         /* the handle that owns it */
     bool barrier_is_unequal; /* between callers' lines and the announcement of sleep */
     size_t ring_size;
@@ -77,6 +79,7 @@ typedef struct ati_log_core {
     pthread_t thread;
     _Atomic(const ati_redaction *) redaction; /* or NULL; it stays as long as the core does */
     ati_redaction *redactions;                /* all there ever were; under the registry's lock */
+    _Atomic(ati_sampling *) sampling;         /* NULL: there was never any */
 
     /* Between callers and the backend. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t backend_state; /* futex */
@@ -95,6 +98,7 @@ typedef struct ati_log_core {
 
     /* Counted by callers that have no ring, and what rings that are gone had counted. */
     _Atomic uint64_t dropped[AT_LOG_OFF];
+    _Atomic uint64_t sampled[AT_LOG_OFF]; /* lines that were left out */
 
     /* The backend's; with ATI_LOG_AFTER_EXIT and ATI_LOG_FORKED the caller's that holds write_lock.
      */
@@ -107,12 +111,14 @@ typedef struct ati_log_core {
     ati_log_source *sources; /* the heap of the merge: ring_limit + 1 places */
     ati_line_thread backend_line;
     uint64_t reported_dropped[AT_LOG_OFF];
+    uint64_t reported_sampled[AT_LOG_OFF];
     bool reported_failure[ATI_LOG_SINKS_MAX];
     uint64_t reported_errors[ATI_LOG_SINKS_MAX];
     bool reported_move_failure[ATI_LOG_SINKS_MAX];
 
     /* Under the registry's lock. */
     ati_log_rules *rules; /* levels by name, or NULL */
+    uint32_t holders;     /* it may not be destroyed */
     struct ati_log_core *next_core;
     struct ati_log_core *previous_core;
     bool exit_drained;
@@ -140,6 +146,10 @@ void ati_log_core_destroy(ati_log_core *core);
  * NULL: none. AT_OK, or the error slot is filled: for `call`, about `redacted_keys`. */
 at_status ati_log_core_redact(ati_log_core *core, const char *call, const char *names);
 
+/* Makes `rule` the one by which lines are left out, from now on and in all threads. AT_OK, or the
+ * error slot is filled: for `call`, about the option that is wrong. */
+at_status ati_log_core_sample(ati_log_core *core, const char *call, const ati_sampling_rule *rule);
+
 /* -- process.c: the life of the process -- */
 
 /* Guards the list of cores, their lists of rings, and who has gone. Never held while anything
@@ -155,6 +165,11 @@ uint64_t ati_log_new_id(void);
 /* Adds a core to the registry, takes it out. */
 void ati_log_registry_add(ati_log_core *core);
 void ati_log_registry_remove(ati_log_core *core);
+
+/* The core with this serial number, which is not destroyed until it is let go; NULL: it is not
+ * there any more. NULL may be let go. */
+ati_log_core *ati_log_core_hold(uint64_t serial);
+void ati_log_core_let_go(ati_log_core *core);
 
 /* From the first to the second no core leaves the registry: whoever would destroy one waits. For a
  * signal handler, which may have interrupted whoever has the lock: it is held only if it can be had
@@ -188,6 +203,28 @@ ati_log_ring *ati_log_thread_ring(ati_log_thread *thread, ati_log_core *core, ui
 bool ati_log_ring_init(ati_log_ring *ring, size_t size); /* false: no memory */
 void ati_log_ring_deinit(ati_log_ring *ring);
 void ati_log_ring_destroy(ati_log_ring *ring);
+
+/* A signal handler on this thread sees what is before it, and not what is behind. */
+static inline void ati_log_compiler_barrier(void) {
+    __asm__ __volatile__("" ::: "memory");
+}
+
+/* Begins what a signal handler on this thread may not see half done. False: the caller is one that
+ * has interrupted such a thing, or the allocator in it. */
+static inline bool ati_log_thread_enter(ati_log_thread *thread) {
+    if (thread->busy)
+        return false;
+    thread->busy = true;
+    ati_log_compiler_barrier();
+    if (thread->line.length == 0)
+        ati_line_thread_init(&thread->line);
+    return true;
+}
+
+static inline void ati_log_thread_leave(ati_log_thread *thread) {
+    ati_log_compiler_barrier();
+    thread->busy = false;
+}
 
 bool ati_log_thread_prepare(void); /* once; false: the system refused */
 void ati_log_thread_after_fork(void);
@@ -240,8 +277,8 @@ void ati_log_give_to_sinks(ati_log_core *core, const ati_log_sink *but, const ch
 void ati_log_reopen_if_wanted(ati_log_core *core);
 
 /* Encodes and writes a line of `logger` (which may be NULL) to stderr at once. */
-void ati_log_write_stderr(const at_logger *logger, ati_line_thread *thread,
-                          const at_log_line *line);
+void ati_log_write_stderr(const at_logger *logger, const ati_context *context,
+                          ati_line_thread *thread, const at_log_line *line);
 
 /* -- backend.c, merge.c, report.c: the thread of its own -- */
 

@@ -71,7 +71,8 @@ static void give_rings(ati_log_core *core, at_deadline deadline) {
 
 static void give_line(ati_log_core *core, crash *it) {
     char bytes[ATI_LINE_MAX];
-    ati_line_head head = ati_log_head(core->root, &it->thread, ati_stamp_now());
+    ati_line_head head =
+        ati_log_head(core->root, ati_context_current(), &it->thread, ati_stamp_now());
     size_t size = ati_line_encode(bytes, &head, it->line);
     give_to_sinks(core, bytes, size, it->deadline);
 }

@@ -52,11 +52,11 @@ bool ati_log_write_direct(ati_log_core *core, const char *line, size_t size, at_
     return true;
 }
 
-void ati_log_write_stderr(const at_logger *logger, ati_line_thread *thread,
-                          const at_log_line *line) {
+void ati_log_write_stderr(const at_logger *logger, const ati_context *context,
+                          ati_line_thread *thread, const at_log_line *line) {
     char bytes[ATI_LINE_MAX];
     char text[ATI_READABLE_MAX];
-    ati_line_head head = ati_log_head(logger, thread, ati_stamp_now());
+    ati_line_head head = ati_log_head(logger, context, thread, ati_stamp_now());
     size_t size = ati_line_encode(bytes, &head, line);
     const char *from = bytes;
     if (isatty(STDERR_FILENO) == 1) {

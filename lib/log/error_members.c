@@ -58,11 +58,11 @@ static void put_others(ati_members *members, const char *prefix, const at_error 
     size_t total = count + ati_error_hidden_count(error);
     if (total == 0 || !ati_members_have_room(members, ATI_NUMBER_ROOM))
         return;
-    ati_members_put_key(members, prefix, "other_count");
+    ati_members_put_key(members, prefix, (ati_member_text){"other_count", 11});
     members->at = ati_number_unsigned(members->at, total);
     if (count == 0 || !ati_members_have_room(members, other_room + 2))
         return;
-    ati_member_key written = ati_members_put_key(members, prefix, "others");
+    ati_member_key written = ati_members_put_key(members, prefix, (ati_member_text){"others", 6});
     writing others = {members->at, members, true};
     *others.at++ = '[';
     const char *limit = members->limit - other_room - 2;
@@ -91,10 +91,11 @@ void ati_members_put_error(ati_members *members, const char *prefix, const at_er
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (i < 2 || *texts[i].text)
-            ati_members_put_text(members, prefix, texts[i].key,
+            ati_members_put_text(members, prefix,
+                                 (ati_member_text){texts[i].key, strlen(texts[i].key)},
                                  (ati_member_text){texts[i].text, strlen(texts[i].text)}, text_max);
     if (at_error_item(error) != AT_NONE && ati_members_have_room(members, ATI_NUMBER_ROOM)) {
-        ati_members_put_key(members, prefix, "item");
+        ati_members_put_key(members, prefix, (ati_member_text){"item", 4});
         members->at = ati_number_integer(members->at, at_error_item(error));
     }
     put_others(members, prefix, error);

@@ -164,7 +164,8 @@ static void put_contents(writing *tree) {
     }
 }
 
-bool ati_members_put_json(ati_members *members, const char *key, const json_t *json, size_t most) {
+bool ati_members_put_json(ati_members *members, ati_member_text key, const json_t *json,
+                          size_t most) {
     if (!ati_members_have_room(members, least_room))
         return false;
     ati_member_key written = ati_members_put_key(members, NULL, key);

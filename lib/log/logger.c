@@ -292,6 +292,9 @@ void at_logger_get_statistics(at_logger *logger, at_logger_statistics *statistic
         statistics->rotations += ati_counter_read(&logger->core->sinks[i]->rotations);
         statistics->rotate_errors += ati_counter_read(&logger->core->sinks[i]->move_errors);
     }
+    for (int level = AT_LOG_TRACE; level < AT_LOG_OFF; level++)
+        statistics->sampled +=
+            atomic_load_explicit(&logger->core->sampled[level], memory_order_relaxed);
     ati_lock_acquire(&ati_log_registry_lock);
     for (int level = AT_LOG_TRACE; level < AT_LOG_OFF; level++)
         statistics->dropped[level] = ati_log_dropped(logger->core, (at_log_level)level);

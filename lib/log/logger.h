@@ -46,11 +46,17 @@ at_logger *ati_logger_next(const at_logger *at, const at_logger *top);
 
 /* -- write.c: the way of a line -- */
 
-/* at_log_write with more members, encoded as `,"key":value`, in front of those of the line. */
-void ati_log_write_with(at_logger *logger, const at_log_line *line, ati_member_text members);
+/* at_log_write for what runs under `context` (NULL: under nothing), with more members, encoded as
+ * `,"key":value`, in front of those of the line. */
+void ati_log_write_in(at_logger *logger, const ati_context *context, const at_log_line *line,
+                      ati_member_text members);
 
-/* The head of a line of `logger` (which may be NULL) at `time`. */
-ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int64_t time);
+/* The head of a line of `logger` and `context` (either may be NULL) at `time`. */
+ati_line_head ati_log_head(const at_logger *logger, const ati_context *context,
+                           ati_line_thread *thread, int64_t time);
+
+/* What is not to be seen in lines of `logger` (which may be NULL), or NULL. */
+const ati_redaction *ati_logger_redaction(const at_logger *logger);
 
 /* A level that lines are counted under. */
 static inline at_log_level ati_log_counted_level(at_log_level level) {

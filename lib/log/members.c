@@ -56,14 +56,14 @@ void ati_members_note_cut_keys(ati_members *members, const ati_cut_keys *cut) {
 }
 
 /* Notes the key, as the caller gave it, of a value that was left out. */
-static void note_left_out(ati_members *members, const char *key) {
+static void note_left_out(ati_members *members, ati_member_text key) {
     char encoded[ATI_MEMBER_KEY_MAX + ATI_TEXT_SLACK] = "";
     char *to = encoded;
-    ati_text_put(&to, ATI_MEMBER_KEY_MAX, key, strlen(key));
+    ati_text_put(&to, ATI_MEMBER_KEY_MAX, key.bytes, key.length);
     ati_members_note_cut(members, (ati_member_key){encoded, (size_t)(to - encoded)});
 }
 
-ati_member_key ati_members_put_key(ati_members *members, const char *prefix, const char *key) {
+ati_member_key ati_members_put_key(ati_members *members, const char *prefix, ati_member_text key) {
     char *start = ATI_PUT_LITERAL(members->at, ",\"");
     char *to = start;
     bool whole = true;
@@ -72,7 +72,7 @@ ati_member_key ati_members_put_key(ati_members *members, const char *prefix, con
         *to++ = '.';
     }
     size_t room = ATI_MEMBER_KEY_MAX - (size_t)(to - start);
-    whole = ati_text_put(&to, room, key, strlen(key)) && whole;
+    whole = ati_text_put(&to, room, key.bytes, key.length) && whole;
     to = ati_keys_make_unique(&members->keys, start, to);
     ati_member_key written = {start, (size_t)(to - start)};
     if (!whole)
@@ -81,7 +81,7 @@ ati_member_key ati_members_put_key(ati_members *members, const char *prefix, con
     return written;
 }
 
-void ati_members_put_text(ati_members *members, const char *prefix, const char *key,
+void ati_members_put_text(ati_members *members, const char *prefix, ati_member_text key,
                           ati_member_text text, size_t most) {
     if (!ati_members_have_room(members, ATI_MEMBER_TEXT_MIN + 2)) {
         note_left_out(members, key);
@@ -98,7 +98,7 @@ void ati_members_put_text(ati_members *members, const char *prefix, const char *
 }
 
 /* A value of a few bytes. */
-static void put_short_value(ati_members *members, const char *key, const at_field *field) {
+static void put_short_value(ati_members *members, ati_member_text key, const at_field *field) {
     if (!ati_members_have_room(members, ATI_NUMBER_ROOM)) {
         note_left_out(members, key);
         return;
@@ -139,7 +139,7 @@ static bool put_json_text(ati_members *members, ati_member_text json) {
     return end;
 }
 
-static void put_encoded_value(ati_members *members, const char *key, ati_member_text json) {
+static void put_encoded_value(ati_members *members, ati_member_text key, ati_member_text json) {
     if (!ati_members_have_room(members, 0)) {
         note_left_out(members, key);
         return;
@@ -152,7 +152,7 @@ static void put_encoded_value(ati_members *members, const char *key, ati_member_
     note_left_out(members, key);
 }
 
-static void put_bytes(ati_members *members, const char *key, const unsigned char *bytes,
+static void put_bytes(ati_members *members, ati_member_text key, const unsigned char *bytes,
                       size_t length) {
     static const char digits[] = "0123456789abcdef";
     if (!ati_members_have_room(members, ATI_MEMBER_TEXT_MIN + 2)) {
@@ -189,7 +189,7 @@ static bool is_error(const at_field *field) {
 static const ati_member_text redacted = {"\"" ATI_REDACTED "\"", sizeof ATI_REDACTED + 1};
 
 /* A field of the rarer types. */
-static void put_rare_field(ati_members *members, const char *key, const at_field *field) {
+static void put_rare_field(ati_members *members, ati_member_text key, const at_field *field) {
     static const ati_member_text null = {"null", 4};
     if (field->type == ATI_FIELD_ENCODED)
         put_encoded_value(members, key, text_of(field));
@@ -203,9 +203,16 @@ static void put_rare_field(ati_members *members, const char *key, const at_field
         note_left_out(members, key);
 }
 
+static ati_member_text key_of(const at_field *field) {
+    if (!field->key)
+        return (ati_member_text){"", 0};
+    return (ati_member_text){field->key,
+                             field->key_length > 0 ? field->key_length : strlen(field->key)};
+}
+
 /* A field that is not an error. */
 static void put_field(ati_members *members, const at_field *field) {
-    const char *key = field->key ? field->key : "";
+    ati_member_text key = key_of(field);
     if (field->type == AT_FIELD_TEXT && field->value.text)
         ati_members_put_text(members, NULL, key, text_of(field), value_max);
     else if (field->type > AT_FIELD_ERROR)
@@ -220,8 +227,10 @@ static const char *error_key(const at_field *field) {
 
 /* Writes a field of which nothing but the key is to be seen; false: it is none. */
 static __attribute__((noinline)) bool put_hidden(ati_members *members, const at_field *field) {
-    const char *key = is_error(field) ? error_key(field) : field->key ? field->key : "";
-    if (!ati_members_redact(members, key, strlen(key)))
+    ati_member_text key = key_of(field);
+    if (is_error(field) && !field->key)
+        key = (ati_member_text){error_key(field), strlen(error_key(field))};
+    if (!ati_members_redact(members, key.bytes, key.length))
         return false;
     put_encoded_value(members, key, redacted);
     return true;

@@ -92,10 +92,10 @@ static inline bool ati_members_have_room(const ati_members *members, size_t size
 }
 
 /* Writes `,"prefix.key":` under a name that is not taken (`prefix` may be NULL). */
-ati_member_key ati_members_put_key(ati_members *members, const char *prefix, const char *key);
+ati_member_key ati_members_put_key(ati_members *members, const char *prefix, ati_member_text key);
 
 /* Writes a member with a text of at most `most` encoded bytes. */
-void ati_members_put_text(ati_members *members, const char *prefix, const char *key,
+void ati_members_put_text(ati_members *members, const char *prefix, ati_member_text key,
                           ati_member_text text, size_t most);
 
 /* Notes the key of a value that was cut. */
@@ -116,7 +116,7 @@ void ati_members_put_error(ati_members *members, const char *prefix, const at_er
 
 /* Writes a member with a tree, of at most `most` encoded bytes; false: there is no room for any
  * (json_member.c). */
-bool ati_members_put_json(ati_members *members, const char *key, const struct json_t *json,
+bool ati_members_put_json(ati_members *members, ati_member_text key, const struct json_t *json,
                           size_t most);
 
 #endif

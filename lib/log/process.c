@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/futex.h"
+#include "log/kept.h"
 
 /* What the process knows of its loggers: the registry, process_fork and exit. */
 
@@ -38,21 +39,49 @@ void ati_log_registry_add(ati_log_core *core) {
     ati_lock_release(&ati_log_registry_lock);
 }
 
+/* Waits until something changes that keeps a core from leaving; under the registry's lock. */
+static void wait_for_change(void) {
+    uint32_t seen = atomic_load_explicit(&draining_changed, memory_order_relaxed);
+    ati_lock_release(&ati_log_registry_lock);
+    ati_futex_wait(&draining_changed, seen, AT_FOREVER);
+    ati_lock_acquire(&ati_log_registry_lock);
+}
+
 void ati_log_registry_remove(ati_log_core *core) {
     ati_lock_acquire(&ati_log_registry_lock);
-    while (draining == core || atomic_load_explicit(&hold_count, memory_order_relaxed) > 0) {
-        uint32_t seen = atomic_load_explicit(&draining_changed, memory_order_relaxed);
-        ati_lock_release(&ati_log_registry_lock);
-        ati_futex_wait(&draining_changed, seen, AT_FOREVER);
-        ati_lock_acquire(&ati_log_registry_lock);
-    }
+    while (draining == core || atomic_load_explicit(&hold_count, memory_order_relaxed) > 0)
+        wait_for_change();
     if (core->next_core)
         core->next_core->previous_core = core->previous_core;
     if (core->previous_core)
         core->previous_core->next_core = core->next_core;
     else
         ati_log_registry_first = core->next_core;
+    while (core->holders > 0)
+        wait_for_change();
     ati_lock_release(&ati_log_registry_lock);
+}
+
+ati_log_core *ati_log_core_hold(uint64_t serial) {
+    ati_lock_acquire(&ati_log_registry_lock);
+    ati_log_core *core = ati_log_registry_first;
+    while (core && core->serial != serial)
+        core = core->next_core;
+    if (core)
+        core->holders++;
+    ati_lock_release(&ati_log_registry_lock);
+    return core;
+}
+
+void ati_log_core_let_go(ati_log_core *core) {
+    if (!core)
+        return;
+    ati_lock_acquire(&ati_log_registry_lock);
+    bool last = --core->holders == 0;
+    atomic_fetch_add_explicit(&draining_changed, last, memory_order_relaxed);
+    ati_lock_release(&ati_log_registry_lock);
+    if (last)
+        ati_futex_wake(&draining_changed, INT32_MAX);
 }
 
 void ati_log_registry_hold(at_deadline deadline) {
@@ -115,19 +144,23 @@ static void before_fork(void) {
     ati_lock_acquire(&ati_log_registry_lock);
     for (ati_log_core *core = ati_log_registry_first; core; core = core->next_core)
         fork_sinks(core, ATI_FORK_PREPARE);
+    ati_log_kept_before_fork();
 }
 
 static void after_fork_in_parent(void) {
+    ati_log_kept_after_fork();
     for (ati_log_core *core = ati_log_registry_first; core; core = core->next_core)
         fork_sinks(core, ATI_FORK_PARENT);
     ati_lock_release(&ati_log_registry_lock);
 }
 
 static void after_fork_in_child(void) {
+    ati_log_kept_after_fork();
     ati_log_thread_after_fork();
     for (ati_log_core *core = ati_log_registry_first; core; core = core->next_core) {
         /* Whoever held it is not in this process. */
         atomic_store_explicit(&core->write_lock.state, 0, memory_order_relaxed);
+        core->holders = 0;
         fork_sinks(core, ATI_FORK_CHILD);
         change_mode(core, ATI_LOG_FORKED);
     }

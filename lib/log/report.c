@@ -21,35 +21,50 @@ uint64_t ati_log_dropped(ati_log_core *core, at_log_level level) {
 /* Encodes a line of the logger itself and gives it to all sinks but one (NULL: all). */
 static void say(ati_log_core *core, const ati_log_sink *but, const at_log_line *line) {
     char bytes[ATI_LINE_MAX];
-    ati_line_head head = ati_log_head(core->root, &core->backend_line, ati_stamp_now());
+    ati_line_head head = ati_log_head(core->root, NULL, &core->backend_line, ati_stamp_now());
     size_t size = ati_line_encode(bytes, &head, line);
     ati_lock_acquire(&core->write_lock);
     ati_log_give_to_sinks(core, but, bytes, size);
     ati_lock_release(&core->write_lock);
 }
 
-static void report_drops(ati_log_core *core) {
-    uint64_t now[AT_LOG_OFF] = {0};
-    ati_lock_acquire(&ati_log_registry_lock);
-    for (int level = AT_LOG_TRACE; level < AT_LOG_OFF; level++)
-        now[level] = ati_log_dropped(core, level);
-    ati_lock_release(&ati_log_registry_lock);
+/* Says how many lines did not come into the log since the last report, in all and by level. */
+static void report_counts(ati_log_core *core, const at_log_line *like, const uint64_t *now,
+                          uint64_t *reported) {
     at_field fields[report_level_count + 1];
     size_t count = 1;
     uint64_t sum = 0;
     for (int level = AT_LOG_TRACE; level < AT_LOG_OFF; level++) {
-        uint64_t fresh = now[level] - core->reported_dropped[level];
-        core->reported_dropped[level] = now[level];
+        uint64_t fresh = now[level] - reported[level];
+        reported[level] = now[level];
         sum += fresh;
         if (fresh > 0)
             fields[count++] = at_kv_unsigned(ati_level_name(level), fresh);
     }
     if (sum == 0)
         return;
-    fields[0] = at_kv_unsigned("dropped", sum);
+    fields[0] = at_kv_unsigned(like->event + sizeof "log." - 1, sum);
     const at_log_line line = {
-        .level = AT_LOG_WARN, .event = "log.dropped", .fields = fields, .field_count = count};
+        .level = like->level, .event = like->event, .fields = fields, .field_count = count};
     say(core, NULL, &line);
+}
+
+static void report_drops(ati_log_core *core) {
+    static const at_log_line line = {.level = AT_LOG_WARN, .event = "log.dropped"};
+    uint64_t now[AT_LOG_OFF] = {0};
+    ati_lock_acquire(&ati_log_registry_lock);
+    for (int level = AT_LOG_TRACE; level < AT_LOG_OFF; level++)
+        now[level] = ati_log_dropped(core, level);
+    ati_lock_release(&ati_log_registry_lock);
+    report_counts(core, &line, now, core->reported_dropped);
+}
+
+static void report_sampled(ati_log_core *core) {
+    static const at_log_line line = {.level = AT_LOG_INFO, .event = "log.sampled"};
+    uint64_t now[AT_LOG_OFF] = {0};
+    for (int level = AT_LOG_TRACE; level < AT_LOG_OFF; level++)
+        now[level] = atomic_load_explicit(&core->sampled[level], memory_order_relaxed);
+    report_counts(core, &line, now, core->reported_sampled);
 }
 
 /* A sink fails: the others say so, or stderr if there is no other. When it works again, all say so,
@@ -77,7 +92,7 @@ static void report_sink(ati_log_core *core, uint32_t number) {
         .field_count = failing ? 4 : 3,
     };
     if (failing && core->sink_count == 1)
-        ati_log_write_stderr(NULL, &core->backend_line, &line);
+        ati_log_write_stderr(NULL, NULL, &core->backend_line, &line);
     else
         say(core, failing ? sink : NULL, &line);
 }
@@ -107,6 +122,7 @@ static void report_move(ati_log_core *core, uint32_t number) {
 void ati_log_report(ati_log_core *core) {
     ati_log_verbose_settle(ati_monotonic_ns());
     report_drops(core);
+    report_sampled(core);
     for (uint32_t i = 0; i < core->sink_count; i++) {
         report_sink(core, i);
         report_move(core, i);

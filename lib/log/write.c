@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "log/kept.h"
 #include "log/verbose.h"
 
 #include <errno.h>
@@ -18,13 +19,14 @@ enum {
 /* A line, and who writes it. */
 typedef struct call {
     at_logger *logger;
+    const ati_context *context; /* that it belongs to, or NULL */
     ati_log_thread *thread;
     const at_log_line *line;
     at_log_level level; /* that it is counted under */
     ati_member_text members;
 } call;
 
-static const ati_redaction *redaction_of(const at_logger *logger) {
+const ati_redaction *ati_logger_redaction(const at_logger *logger) {
     if (!logger)
         return NULL;
     /* ORDER log_core.redaction: acquire. Sees the names.
@@ -33,13 +35,13 @@ static const ati_redaction *redaction_of(const at_logger *logger) {
     return atomic_load_explicit(&logger->core->redaction, memory_order_acquire);
 }
 
-ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int64_t time) {
-    const ati_context *context = ati_context_current();
+ati_line_head ati_log_head(const at_logger *logger, const ati_context *context,
+                           ati_line_thread *thread, int64_t time) {
     ati_line_head head = {
         .time = time,
         .logger_member = "",
         .operation = context ? context->operation : NULL,
-        .redaction = redaction_of(logger),
+        .redaction = ati_logger_redaction(logger),
         .thread = thread,
     };
     if (logger) {
@@ -51,14 +53,9 @@ ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int
     return head;
 }
 
-/* A signal handler on this thread sees what is before it, and not what is behind. */
-static inline void compiler_barrier(void) {
-    __asm__ __volatile__("" ::: "memory");
-}
-
 /* Encodes a line that has `time` into ATI_LINE_MAX bytes. */
 static size_t encode(char *bytes, const call *of, int64_t time) {
-    ati_line_head head = ati_log_head(of->logger, &of->thread->line, time);
+    ati_line_head head = ati_log_head(of->logger, of->context, &of->thread->line, time);
     head.members = of->members;
     return ati_line_encode(bytes, &head, of->line);
 }
@@ -112,23 +109,54 @@ static void see_fatal_written(const call *of, bool done) {
         status =
             ati_log_flush(of->logger->core, ati_monotonic_ns() + AT_MILLISECONDS(fatal_wait_ms));
     if (status != AT_OK)
-        ati_log_write_stderr(of->logger, &of->thread->line, of->line);
+        ati_log_write_stderr(of->logger, of->context, &of->thread->line, of->line);
+}
+
+/* Whether sampling leaves a line out; counts it then. */
+static bool is_left_out(const call *of) {
+    ati_log_core *core = of->logger->core;
+    /* ORDER log_core.sampling: acquire. Sees the table.
+     * Pairs with: release in ati_log_core_sample(). If relaxed: the caller reads an unwritten
+     * table. */
+    ati_sampling *sampling = atomic_load_explicit(&core->sampling, memory_order_acquire);
+    if (__builtin_expect(sampling == NULL, 1))
+        return false;
+    const char *event = of->line->event ? of->line->event : "";
+    if (of->level > AT_LOG_INFO || ati_sampling_take(sampling, event, of->level, ati_coarse_ns()))
+        return false;
+    atomic_fetch_add_explicit(&core->sampled[of->level], 1, memory_order_relaxed);
+    return true;
 }
 
 static void write_line(const call *of) {
+    if (is_left_out(of))
+        return;
     ati_log_ring *ring = ati_log_find_ring(of->logger->core, of->thread);
     bool done = ring ? put(ring, of) : write_direct(of);
     if (of->level == AT_LOG_FATAL)
         see_fatal_written(of, done);
 }
 
+/* Keeps a line until it is known whether its operation fails. */
+static __attribute__((noinline)) void keep_line(const call *of) {
+    char bytes[ATI_LINE_MAX];
+    size_t size = encode(bytes, of, ati_stamp_now());
+    ati_log_kept_add(of->context->kept_lines, of->logger->core->serial, of->level, bytes, size);
+}
+
+typedef enum fate { FATE_UNWANTED, FATE_KEPT, FATE_WRITTEN } fate;
+
 /* The second test: what the logger writes, or the operation asks for. */
-static bool is_wanted(const at_logger *logger, at_log_level level) {
+static fate fate_of(const at_logger *logger, const ati_context *context, at_log_level level) {
     int32_t lowest = atomic_load_explicit(&logger->level, memory_order_relaxed);
-    const ati_context *context = ati_context_current();
-    if (context && context->log_level != AT_LOG_DEFAULT && lowest != AT_LOG_OFF)
+    bool may_decide = context && lowest != AT_LOG_OFF;
+    if (may_decide && context->log_level != AT_LOG_DEFAULT)
         lowest = context->log_level;
-    return (int32_t)level >= lowest;
+    if ((int32_t)level >= lowest)
+        return FATE_WRITTEN;
+    bool is_kept = may_decide && context->kept_level != AT_LOG_DEFAULT && context->kept_lines &&
+                   (int32_t)level >= context->kept_level;
+    return is_kept ? FATE_KEPT : FATE_UNWANTED;
 }
 
 static __attribute__((noinline)) void count_unwanted(ati_log_thread *thread) {
@@ -136,34 +164,33 @@ static __attribute__((noinline)) void count_unwanted(ati_log_thread *thread) {
         ati_log_verbose_settle(ati_monotonic_ns());
 }
 
-void ati_log_write_with(at_logger *logger, const at_log_line *line, ati_member_text members) {
+void ati_log_write_in(at_logger *logger, const ati_context *context, const at_log_line *line,
+                      ati_member_text members) {
     ati_log_thread *thread = &ati_log_thread_current;
     at_log_level level = ati_log_counted_level(line->level);
-    if (logger && !is_wanted(logger, level)) {
+    fate decided = logger ? fate_of(logger, context, level) : FATE_WRITTEN;
+    if (decided == FATE_UNWANTED) {
         count_unwanted(thread);
         return;
     }
-    if (thread->busy) { /* a signal handler that interrupted a log call, or the allocator */
+    if (!ati_log_thread_enter(thread)) {
         if (logger)
             ati_log_drop(logger->core, NULL, level);
         return;
     }
     int saved_errno = errno;
-    thread->busy = true;
-    compiler_barrier();
-    if (thread->line.length == 0)
-        ati_line_thread_init(&thread->line);
-    const call of = {logger, thread, line, level, members};
-    if (logger)
+    const call of = {logger, context, thread, line, level, members};
+    if (decided == FATE_KEPT)
+        keep_line(&of);
+    else if (logger)
         write_line(&of);
     else
-        ati_log_write_stderr(NULL, &thread->line, line);
-    compiler_barrier();
-    thread->busy = false;
+        ati_log_write_stderr(NULL, context, &thread->line, line);
     errno = saved_errno;
+    ati_log_thread_leave(thread);
 }
 
 void at_log_write(at_logger *logger, const at_log_line *line) {
     ATI_CALLER_CHECK(line != NULL, "at_log_write", "`line` is NULL; give the line to write");
-    ati_log_write_with(logger, line, (ati_member_text){0});
+    ati_log_write_in(logger, ati_context_current(), line, (ati_member_text){0});
 }

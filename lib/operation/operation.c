@@ -4,13 +4,21 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "log/members.h"
+#include "log/kept.h"
+#include "log/logger.h"
+#include "log/verbose.h"
 #include "operation/live.h"
+#include "operation/tracker.h"
 #include "pool/scope.h"
 
 #include <string.h>
 
-enum { fields_room = 4096 }; /* of the encoded fields that each line of an operation has */
+enum {
+    fields_room = 4096, /* of the encoded fields that each line of an operation has */
+    kept_default = 64 * 1024,
+    kept_least = 8 * 1024,
+    kept_most = 16 * 1024 * 1024,
+};
 
 /* The section of another is short, and there is hardly ever another: the lock with the cheapest
  * release will do. */
@@ -34,6 +42,9 @@ static void check_options(const at_operation_options *options) {
     check_level(options->end_level, "`end_level` is not a level");
     check_level(options->log_level, "`log_level` is not a level");
     check_level(options->kept_level, "`kept_level` is not a level");
+    ATI_CALLER_CHECK(options->kept_bytes == 0 ||
+                         (options->kept_bytes >= kept_least && options->kept_bytes <= kept_most),
+                     "at_operation_begin", "`kept_bytes` is not between 8 KiB and 16 MiB");
     ATI_CALLER_CHECK(ati_all_zero(options->reserved, sizeof options->reserved),
                      "at_operation_begin", "`reserved` is not zero");
 }
@@ -44,6 +55,10 @@ static void check_options(const at_operation_options *options) {
 static void deinit_operation(ati_context *context) {
     at_operation *operation = (at_operation *)context->bytes;
     at_error_release(operation->error);
+    at_tracker_release(operation->tracker);
+    ati_log_verbose_remove(operation->verbose_level);
+    if (operation->keeps_lines)
+        ati_log_kept_destroy(context->kept_lines);
     ati_metadata_deinit(&operation->metadata);
 }
 
@@ -125,6 +140,25 @@ static at_log_level level_or(at_log_level level, at_log_level other) {
     return level == AT_LOG_DEFAULT ? other : level;
 }
 
+static at_log_level lower_of(at_log_level a, at_log_level b) {
+    return a == AT_LOG_DEFAULT || (b != AT_LOG_DEFAULT && b < a) ? b : a;
+}
+
+/* Has lines written, or kept, that the loggers would not write. Without memory none are kept. */
+static void ask_for_lines(at_operation *operation, const at_operation_options *options) {
+    ati_context *context = ati_operation_context(operation);
+    if (options->log_level != AT_LOG_DEFAULT)
+        context->log_level = (int8_t)options->log_level;
+    if (options->kept_level != AT_LOG_DEFAULT) {
+        size_t bytes = options->kept_bytes != 0 ? (size_t)options->kept_bytes : kept_default;
+        context->kept_level = (int8_t)options->kept_level;
+        context->kept_lines = ati_log_kept_create(bytes);
+        operation->keeps_lines = true;
+    }
+    operation->verbose_level = lower_of(options->log_level, options->kept_level);
+    ati_log_verbose_add(operation->verbose_level);
+}
+
 /* Begins an operation under `parent` (or NULL); `is_scope`: the calling thread will end it. */
 static at_operation *begin(ati_context *parent, const char *name,
                            const at_operation_options *options, bool is_scope) {
@@ -144,6 +178,7 @@ static at_operation *begin(ati_context *parent, const char *name,
     context->deinit = deinit_operation;
     operation->logger = options->logger ? options->logger : outer ? outer->logger : NULL;
     operation->clock = at_clock_current();
+    operation->tracker = at_tracker_retain(options->tracker);
     operation->slow = options->slow != 0 ? options->slow : AT_FOREVER;
     operation->start_level = (int8_t)level_or(options->start_level, AT_LOG_DEBUG);
     operation->end_level = (int8_t)level_or(options->end_level, AT_LOG_INFO);
@@ -151,6 +186,8 @@ static at_operation *begin(ati_context *parent, const char *name,
     operation->thread = ati_live_thread_id();
     if (options->traceparent)
         take_traceparent(operation, options->traceparent);
+    if ((options->log_level | options->kept_level) != AT_LOG_DEFAULT)
+        ask_for_lines(operation, options);
     operation->started_at = at_clock_now(operation->clock);
     ati_live_add(operation, is_scope);
     ati_operation_log_start(operation);
@@ -191,6 +228,13 @@ static void run_deferred(at_operation *operation, ati_deferred *first) {
     ati_frame_put_slot_back(slot);
 }
 
+/* Whether it failed, or took too long: then what led to it is of interest. */
+static bool is_worth_reading(const at_operation *operation, const ati_operation_result *result) {
+    bool is_well = result->outcome == AT_OPERATION_OK || result->outcome == AT_OPERATION_CANCELLED;
+    return ati_operation_context(operation)->kept_lines &&
+           (!is_well || result->duration >= operation->slow);
+}
+
 /* Ends it; by this error, if nobody has said how, or well if that is NULL. */
 static void finish(at_operation *operation, const at_error *in_flight) {
     ati_deferred *deferred = take_deferred(operation);
@@ -206,7 +250,11 @@ static void finish(at_operation *operation, const at_error *in_flight) {
         result.outcome = at_operation_outcome_of(in_flight);
         result.error = in_flight;
     }
+    if (operation->keeps_lines && is_worth_reading(operation, &result))
+        ati_log_kept_write(ati_operation_context(operation)->kept_lines);
     ati_operation_log_end(operation, &result);
+    if (operation->tracker)
+        ati_operation_track(operation, &result);
     ati_live_remove(operation);
 }
 
@@ -314,9 +362,10 @@ void at_operation_add_fields(at_operation *operation, const at_field *fields, si
     if (!operation)
         return;
     ATI_CALLER_CHECK(fields || count == 0, "at_operation_add_fields", "`fields` is NULL");
+    const ati_redaction *redaction = ati_logger_redaction(at_operation_logger(operation));
     acquire(operation);
     if (!operation->has_ended)
-        ati_metadata_add(&operation->metadata, fields, count);
+        ati_metadata_add(&operation->metadata, fields, count, redaction);
     ati_try_lock_release(&operation->lock);
 }
 

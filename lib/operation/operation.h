@@ -23,12 +23,15 @@ typedef struct ati_deferred {
 
 struct at_operation {
     /* Set before anybody else knows of it. */
-    at_logger *logger; /* NULL: the default one */
+    at_logger *logger;   /* NULL: the default one */
+    at_tracker *tracker; /* or NULL */
     at_clock *clock;
     int64_t started_at; /* of `clock` */
     at_duration slow;   /* AT_FOREVER: never */
     int8_t start_level;
     int8_t end_level;
+    int8_t verbose_level; /* that it asks for by ati_log_verbose_add */
+    bool keeps_lines;     /* those in its context are its own */
     uint8_t trace_flags;
     int32_t thread; /* that began it */
 
@@ -54,7 +57,7 @@ static inline ati_context *ati_operation_context(const at_operation *operation) 
  * the like stands for. */
 at_operation *ati_operation_of(const ati_context *context);
 
-/* -- lines.c: what it logs -- */
+/* -- report.c: what it says of itself -- */
 
 void ati_operation_log_start(at_operation *operation);
 
@@ -66,5 +69,8 @@ typedef struct ati_operation_result {
 } ati_operation_result;
 
 void ati_operation_log_end(at_operation *operation, const ati_operation_result *result);
+
+/* Tells its tracker. */
+void ati_operation_track(at_operation *operation, const ati_operation_result *result);
 
 #endif

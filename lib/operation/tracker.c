@@ -8,8 +8,6 @@
 #include "log/members.h"
 #include "log/stamp.h"
 
-#include <asynctools/cpu.h>
-
 #include <string.h>
 #include <unistd.h>
 
@@ -20,6 +18,7 @@ enum {
     max_event_count = 1 << 20,
     max_name_count = 1 << 16,
     max_member_bytes = ATI_MEMBERS_MAX,
+    first_rings = 4, /* where threads begin; they go on to others when they meet */
 };
 
 /* -- Create and release -- */
@@ -47,14 +46,6 @@ static uint64_t complete(int64_t given, int64_t otherwise) {
     return (uint64_t)(given != 0 ? given : otherwise);
 }
 
-/* Some more than there are CPUs, so that threads that record find a ring of their own. */
-static uint32_t choose_ring_count(void) {
-    uint32_t count = 4;
-    while (count < ATI_TRACKER_RINGS && (int)count < at_cpu_count())
-        count *= 2;
-    return count;
-}
-
 static void write_tracker(ati_registry_entry *entry, ati_json *json) {
     at_tracker *tracker =
         (at_tracker *)(void *)((char *)entry - offsetof(struct at_tracker, entry));
@@ -71,7 +62,7 @@ static bool init_parts(at_tracker *tracker, const at_tracker_options *options) {
         (size_t)(complete(options->member_bytes, default_member_bytes) + 7) / 8 * 8;
     if (!ati_tracker_names_init(&tracker->names, complete(options->name_count, default_name_count)))
         return false;
-    if (ati_tracker_rings_init(&tracker->rings, events, tracker->member_bytes, choose_ring_count()))
+    if (ati_tracker_rings_init(&tracker->rings, events, tracker->member_bytes, ATI_TRACKER_RINGS))
         return true;
     ati_tracker_names_deinit(&tracker->names);
     return false;
@@ -145,7 +136,7 @@ static uint32_t *home_ring(void) {
     static _Thread_local bool is_chosen;
     if (__builtin_expect(!is_chosen, 0)) {
         is_chosen = true;
-        home = atomic_fetch_add_explicit(&thread_count, 1, memory_order_relaxed);
+        home = atomic_fetch_add_explicit(&thread_count, 1, memory_order_relaxed) % first_rings;
     }
     return &home;
 }

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ATI_TRACKER_RINGS = 8 }; /* of a tracker, at most */
+enum { ATI_TRACKER_RINGS = 16 }; /* of a tracker, at most */
 
 /* What each event has, besides its members. */
 typedef struct ati_ring_event {

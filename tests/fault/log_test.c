@@ -5,6 +5,10 @@
 #include "support/fault.h"
 #include "support/test.h"
 
+#include "log/kept.h"
+#include "log/logger.h"
+#include "log/verbose.h"
+
 #include <asynctools/log.h>
 #include <asynctools/log_config.h>
 
@@ -23,6 +27,7 @@ static void create_and_destroy(void *wanted) {
                                                                       .path = "/dev/null",
                                                                       .memory_bytes = 10000,
                                                                       .redacted_keys = "password",
+                                                                      .sample_first = 100,
                                                                       .use_stderr = true});
     if (fault_count() == 0) {
         cr_assert_eq(status, AT_OK);
@@ -104,6 +109,44 @@ Test(log_fault, create_from_file_without_memory) {
 Test(log_fault, create_without_a_thread) {
     at_status wanted = AT_ERROR_SYSTEM;
     cr_expect_eq(fault_each(fault_thread, create_and_destroy, &wanted), 1);
+}
+
+static void keep_lines(void *root) {
+    struct fault_usage before = fault_usage();
+    ati_log_kept *kept = ati_log_kept_create(100000);
+    if (kept) {
+        ati_context_current()->kept_lines = kept;
+        for (int i = 0; i < 50; i++)
+            at_log_debug((at_logger *)root, "kept", at_kv("number", i));
+        ati_log_kept_write(kept);
+        ati_log_kept_destroy(kept);
+    } else {
+        cr_assert_gt(fault_count(), 0);
+    }
+    at_error_clear();
+    fault_check_leaks(before);
+}
+
+/* Without memory fewer lines are kept. */
+Test(log_fault, keep_lines_without_memory) {
+    at_logger *root;
+    cr_assert_eq(at_logger_create(&root, &(at_logger_options){.path = "/dev/null"}), AT_OK);
+    at_log_info(root, "first"); /* the ring */
+    ati_context *operation = ati_context_create(NULL, "work", AT_FOREVER, NULL, 0);
+    operation->kept_level = AT_LOG_DEBUG;
+    ati_log_verbose_add(AT_LOG_DEBUG);
+    ati_context_exchange(operation);
+    int64_t faults = fault_each(fault_memory, keep_lines, root);
+    cr_expect_geq(faults, 3);
+    ati_context_exchange(NULL);
+    ati_log_verbose_remove(AT_LOG_DEBUG);
+    ati_context_release(operation);
+    cr_assert_eq(at_logger_flush(root, at_after(AT_SECONDS(20))), AT_OK);
+    at_logger_statistics statistics;
+    at_logger_get_statistics(root, &statistics);
+    cr_expect_gt(statistics.written, 50);
+    cr_expect_lt(statistics.written, 50 * (uint64_t)faults + 52);
+    at_logger_destroy(root);
 }
 
 static at_logger *logger;

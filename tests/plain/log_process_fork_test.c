@@ -4,6 +4,10 @@
  * wrote it; children log at once, flush, destroy and leave. */
 #include "plain/log_support.h"
 
+#include "base/context.h"
+#include "log/kept.h"
+#include "log/verbose.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -46,8 +50,20 @@ static inline void use_own_logger(void) {
     at_logger_destroy(own);
 }
 
+/* The operation of the thread that forks goes on in the child, with the lines that it keeps. */
+static void fail_operation(const ati_context *operation) {
+    at_log_debug(part, "kept.after");
+    ati_log_kept_write(operation->kept_lines);
+    char *lines;
+    REQUIRE(at_logger_memory_lines(logger, &lines) == AT_OK);
+    REQUIRE(strstr(lines, "kept.before") < strstr(lines, "kept.after"));
+    REQUIRE(strstr(lines, "kept.before") != NULL);
+    at_logger_memory_release(lines);
+}
+
 /* What a child does; it leaves in one of three ways. */
 static void be_child(int number) {
+    fail_operation(ati_context_current());
     for (int i = 0; i < child_lines; i++)
         at_log_info(i % 2 ? logger : part, "child.line", at_kv("child", number), at_kv("line", i));
     at_logger *own;
@@ -83,9 +99,15 @@ int main(void) {
     pthread_t threads[thread_count];
     for (int i = 0; i < thread_count; i++)
         REQUIRE(pthread_create(&threads[i], NULL, log_on, NULL) == 0);
+    ati_context *operation = ati_context_create(NULL, "work", AT_FOREVER, NULL, 0);
+    operation->kept_level = AT_LOG_DEBUG;
+    operation->kept_lines = ati_log_kept_create(100000);
+    ati_log_verbose_add(AT_LOG_DEBUG);
     for (int i = 0; i < child_count; i++) {
         at_log_info(logger, "forks");
         atomic_fetch_add(&sent, 1);
+        ati_context_exchange(operation);
+        at_log_debug(logger, "kept.before");
         pid_t child = fork();
         atomic_fetch_add(&forks, 1);
         REQUIRE(child >= 0);
@@ -95,6 +117,9 @@ int main(void) {
         REQUIRE(waitpid(child, &status, 0) == child);
         REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     }
+    ati_context_exchange(NULL);
+    ati_log_kept_destroy(operation->kept_lines);
+    ati_context_release(operation);
     atomic_store(&stop, true);
     for (int i = 0; i < thread_count; i++)
         pthread_join(threads[i], NULL);

@@ -143,7 +143,8 @@ Test(log_stress, threads_share_one_ring) {
 }
 
 Test(log_stress, some_threads_share_one_ring) {
-    check((at_logger_options){.max_ring_bytes = 131072}, 64, 8, line_count / 64, AT_LOG_INFO);
+    check((at_logger_options){.max_ring_bytes = 2 * 256 * 1024}, 64, 8, line_count / 64,
+          AT_LOG_INFO);
 }
 
 static at_logger *interrupted;

@@ -13,11 +13,11 @@ const ati_redaction *line_redaction;
 json_t *line_encode(const char *event, const at_field *fields, size_t count) {
     static ati_line_thread thread;
     ati_line_thread_init(&thread);
-    const char name[] = ",\"logger\":\"test\"";
+    static const char name[ATI_LINE_CHUNK] = ",\"logger\":\"test\"";
     const ati_line_head head = {
         .time = 1700000000123456789,
         .logger_member = name,
-        .logger_member_length = sizeof name - 1,
+        .logger_member_length = strlen(name),
         .operation = line_operation,
         .redaction = line_redaction,
         .thread = &thread,

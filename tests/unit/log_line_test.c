@@ -81,6 +81,16 @@ Test(log_line, taken_and_reserved_keys_are_renamed) {
     ati_context_release(own);
 }
 
+/* The length of a literal is known when the program is compiled, that of other keys is not. */
+Test(log_line, keys_end_at_their_nul) {
+    char name[] = "built at run time";
+    json_t *object = LINE_ENCODE("keys", at_kv(name, 1), at_kv("literal", 2), at_kv("cut\0off", 3));
+    cr_expect_eq(json_integer_value(json_object_get(object, "built at run time")), 1);
+    cr_expect_eq(json_integer_value(json_object_get(object, "literal")), 2);
+    cr_expect_eq(json_integer_value(json_object_get(object, "cut")), 3);
+    json_decref(object);
+}
+
 Test(log_line, long_values_are_cut_and_others_stay) {
     size_t size = 1 << 20;
     char *text = malloc(size);

@@ -28,7 +28,8 @@ static json_t *line_of(at_logger *logger) {
 static void write_with(at_logger *logger, at_log_level level, const char *members) {
     const at_field fields[] = {at_kv("same", 2), at_kv("own", "value")};
     const at_log_line line = {.level = level, .event = "event", .fields = fields, .field_count = 2};
-    ati_log_write_with(logger, &line, (ati_member_text){members, strlen(members)});
+    ati_log_write_in(logger, ati_context_current(), &line,
+                     (ati_member_text){members, strlen(members)});
 }
 
 Test(log_write, members_stand_before_the_fields) {

@@ -10,12 +10,17 @@
  *  Threads:   any.      Blocks: never.
  *  Ownership: borrow key and value for the call that the field is given to. */
 
+/* The length of a literal, found when the program is compiled; 0 for other texts. */
+#define AT_FIELD_LENGTH_OF_(text)                                                                  \
+    (__builtin_constant_p(__builtin_strlen(text)) ? (uint32_t)__builtin_strlen(text) : 0)
+
 static inline at_field at_field_of_(const char *key, at_field_type type) {
     at_field field;
     field.key = key;
     field.value.natural = 0;
     field.length = 0;
     field.type = type;
+    field.key_length = AT_FIELD_LENGTH_OF_(key);
     return field;
 }
 
