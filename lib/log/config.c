@@ -30,11 +30,15 @@ static const struct member {
     {"name", ATI_CONFIG_TEXT, offsetof(at_logger_options, name)},
     {"level", ATI_CONFIG_LEVEL, offsetof(at_logger_options, level)},
     {"path", ATI_CONFIG_TEXT, offsetof(at_logger_options, path)},
+    {"rotate_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, rotate_bytes)},
+    {"rotate_interval", ATI_CONFIG_DURATION, offsetof(at_logger_options, rotate_interval)},
+    {"rotate_count", ATI_CONFIG_COUNT, offsetof(at_logger_options, rotate_count)},
     {"use_stderr", ATI_CONFIG_FLAG, offsetof(at_logger_options, use_stderr)},
     {"memory_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, memory_bytes)},
     {"ring_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, ring_bytes)},
     {"max_ring_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, max_ring_bytes)},
     {"levels", ATI_CONFIG_LEVELS, offsetof(at_logger_options, levels)},
+    {"redacted_keys", ATI_CONFIG_LIST, offsetof(at_logger_options, redacted_keys)},
 };
 
 enum { member_count = sizeof members / sizeof *members };
@@ -109,7 +113,9 @@ static at_status read_members(config *it) {
         const struct member *member = find_member(key);
         if (!member)
             return fail_at_member(it, number, key, "there is no such option");
-        if (member->kind == ATI_CONFIG_LEVELS)
+        if (member->kind == ATI_CONFIG_LEVELS
+                ? json_is_object(value)
+                : member->kind == ATI_CONFIG_LIST && json_is_array(value))
             value = ati_config_join(it->root, key, value);
         const char *expected =
             ati_config_read(member->kind, value, (char *)&it->options + member->offset);
@@ -208,11 +214,16 @@ static at_status check(const config *it) {
 
 /* Rules come behind the level: what is set last counts for the logger's own name. */
 static at_status configure(const config *it, at_logger *logger) {
-    ati_log_rules *rules;
+    ati_log_rules *rules = NULL;
     at_status status =
         ati_log_rules_create(&rules, it->options.levels, "at_logger_configure: `levels`");
-    if (status != AT_OK)
+    if (status == AT_OK)
+        status =
+            ati_log_core_redact(logger->core, "at_logger_configure", it->options.redacted_keys);
+    if (status != AT_OK) {
+        ati_log_rules_destroy(rules);
         return add_place(it, status);
+    }
     status = at_logger_set_level(logger, it->options.level);
     ati_logger_set_rules(logger, rules);
     return status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "log/config_value.h"
 
+#include <asynctools/clock.h>
 #include <asynctools/limits.h>
 #include <asynctools/log.h>
 
@@ -21,6 +22,14 @@ typedef struct unit {
 
 static const unit byte_units[] = {
     {"B", 1}, {"KiB", 1024}, {"MiB", 1024 * 1024}, {"GiB", 1024 * 1024 * 1024}, {NULL, 0}};
+
+static const unit time_units[] = {{"us", AT_MICROSECONDS(1)},
+                                  {"ms", AT_MILLISECONDS(1)},
+                                  {"s", AT_SECONDS(1)},
+                                  {"min", AT_MINUTES(1)},
+                                  {"h", AT_HOURS(1)},
+                                  {"d", AT_HOURS(24)},
+                                  {NULL, 0}};
 
 /* "64 MiB": digits, perhaps a space, a unit. */
 static bool read_with_unit(const char *text, const unit *units, int64_t *result) {
@@ -48,29 +57,37 @@ static bool read_word(const char *text, int64_t *result) {
     return true;
 }
 
-/* -- Texts in an object -- */
+/* -- Texts in an object or an array -- */
 
-static bool add_text(char *joined, size_t size, const char *text) {
+static bool add_text(char *joined, const char *text) {
     size_t length = strlen(joined);
     size_t added = strlen(text);
-    if (length + added >= size)
+    if (length + added >= joined_max)
         return false;
     memcpy(joined + length, text, added + 1);
     return true;
 }
 
+/* Adds `name=text`, or `text` for an empty name, behind a comma. */
+static bool add_part(char *joined, const char *name, const json_t *text) {
+    return json_is_string(text) && !strchr(name, ',') && add_text(joined, *joined ? "," : "") &&
+           add_text(joined, name) && add_text(joined, *name ? "=" : "") &&
+           add_text(joined, json_string_value(text));
+}
+
 json_t *ati_config_join(json_t *root, const char *key, json_t *value) {
     char joined[joined_max] = "";
     const char *name;
-    json_t *level;
-    if (!json_is_object(value))
+    size_t index;
+    json_t *part;
+    if (!json_is_object(value) && !json_is_array(value))
         return value;
-    json_object_foreach(value, name, level) {
-        if (!json_is_string(level) || strchr(name, ',') ||
-            !add_text(joined, sizeof joined, *joined ? "," : "") ||
-            !add_text(joined, sizeof joined, name) ||
-            !add_text(joined, sizeof joined, *name ? "=" : "") ||
-            !add_text(joined, sizeof joined, json_string_value(level)))
+    json_object_foreach(value, name, part) {
+        if (!add_part(joined, name, part))
+            return value;
+    }
+    json_array_foreach(value, index, part) {
+        if (!add_part(joined, "", part))
             return value;
     }
     json_t *text = json_string(joined);
@@ -79,17 +96,27 @@ json_t *ati_config_join(json_t *root, const char *key, json_t *value) {
 
 /* -- Values -- */
 
-static const char *read_bytes(const json_t *value, int64_t *member) {
-    static const char expected[] =
-        "expected a number of bytes, or a text such as \"64 MiB\" (B, KiB, MiB, GiB)";
+static const char *read_count(const json_t *value, int64_t *member) {
     const char *text = json_string_value(value);
-    if (text)
-        return read_word(text, member) || read_with_unit(text, byte_units, member) ? NULL
-                                                                                   : expected;
-    if (!json_is_integer(value) || json_integer_value(value) < 0)
-        return expected;
-    *member = json_integer_value(value);
+    if (text ? !read_word(text, member) : !json_is_integer(value) || json_integer_value(value) < 0)
+        return "expected a number, \"none\" or \"unlimited\"";
+    if (!text)
+        *member = json_integer_value(value);
     return NULL;
+}
+
+static const char *read_bytes(const json_t *value, int64_t *member) {
+    const char *text = json_string_value(value);
+    if ((text && read_with_unit(text, byte_units, member)) || !read_count(value, member))
+        return NULL;
+    return "expected a number of bytes, or a text such as \"64 MiB\" (B, KiB, MiB, GiB)";
+}
+
+static const char *read_duration(const json_t *value, at_duration *member) {
+    const char *text = json_string_value(value);
+    if (text && (read_with_unit(text, time_units, member) || read_word(text, member)))
+        return NULL;
+    return "expected a text such as \"10 s\" (us, ms, s, min, h, d)";
 }
 
 static const char *read_level(const json_t *value, at_log_level *member) {
@@ -108,6 +135,9 @@ const char *ati_config_read(ati_config_kind kind, const json_t *value, void *mem
     case ATI_CONFIG_TEXT:
         *(const char **)member = json_string_value(value);
         return json_is_string(value) ? NULL : "expected a text";
+    case ATI_CONFIG_LIST:
+        *(const char **)member = json_string_value(value);
+        return json_is_string(value) ? NULL : "expected a text, or texts in an array";
     case ATI_CONFIG_LEVEL:
         return read_level(value, member);
     case ATI_CONFIG_LEVELS:
@@ -118,8 +148,12 @@ const char *ati_config_read(ati_config_kind kind, const json_t *value, void *mem
     case ATI_CONFIG_FLAG:
         *(bool *)member = json_is_true(value);
         return json_is_boolean(value) ? NULL : "expected true or false";
+    case ATI_CONFIG_COUNT:
+        return read_count(value, member);
     case ATI_CONFIG_BYTES:
         return read_bytes(value, member);
+    case ATI_CONFIG_DURATION:
+        return read_duration(value, member);
     }
     return NULL;
 }

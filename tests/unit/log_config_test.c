@@ -115,6 +115,32 @@ Test(log_config, values_of_the_wrong_kind_are_named) {
     expect_refusal("{\"levels\": {\"http\": 1}}", ":1: `levels`: expected");
 }
 
+Test(log_config, durations_counts_and_lists) {
+    expect_refusal("{\"rotate_interval\": 10}", ":1: `rotate_interval`: expected a text such as");
+    expect_refusal("{\"rotate_interval\": \"10\"}", ":1: `rotate_interval`: expected");
+    expect_refusal("{\"rotate_interval\": \"10 KiB\"}", ":1: `rotate_interval`: expected");
+    expect_refusal("{\"rotate_interval\": \"999999999999 d\"}", ":1: `rotate_interval`: expected");
+    expect_refusal("{\"rotate_interval\": \"10 ms\", \"path\": \"/dev/null\"}",
+                   ":1: `rotate_interval` ");
+    expect_refusal("{\"rotate_count\": \"5\"}", ":1: `rotate_count`: expected a number, ");
+    expect_refusal("{\"rotate_count\": true}", ":1: `rotate_count`: expected");
+    expect_refusal("{\"redacted_keys\": {\"a\": \"b\"}}", ":1: `redacted_keys`: expected a text");
+    expect_refusal("{\"redacted_keys\": [\"a\", 1]}", ":1: `redacted_keys`: expected a text");
+    at_logger *logger;
+    cr_assert_eq(create(&logger, "{\"path\": \"/dev/null\", \"rotate_interval\": \"1 d\",\n"
+                                 "\"rotate_bytes\": \"1GiB\", \"rotate_count\": \"unlimited\",\n"
+                                 "\"memory_bytes\": 65536,\n"
+                                 "\"redacted_keys\": [\"password\", \"token\"]}"),
+                 AT_OK);
+    at_log_info(logger, "one", at_kv("token", 5), at_kv("user.password", "x"), at_kv("a", 1));
+    char *lines;
+    cr_assert_eq(at_logger_flush(logger, AT_FOREVER), AT_OK);
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    cr_assert(strstr(lines, "\"token\":\"[REDACTED]\",\"user.password\":\"[REDACTED]\",\"a\":1"));
+    at_logger_memory_release(lines);
+    at_logger_destroy(logger);
+}
+
 Test(log_config, what_create_refuses_has_its_line_too) {
     expect_refusal("{\n\"name\": \"a\",\n\"ring_bytes\": 5}", ":3: `ring_bytes` is not a power");
     expect_refusal("{\"memory_bytes\": \"2 GiB\"}", ":1: `memory_bytes` is not between");
@@ -157,6 +183,21 @@ Test(log_config, levels_change_at_run_time) {
     cr_assert_eq(configure(logger, "{}"), AT_OK);
     cr_assert_eq(at_logger_level(logger), AT_LOG_INFO);
     cr_assert_eq(at_logger_level(child), AT_LOG_INFO);
+    at_logger_destroy(logger);
+}
+
+Test(log_config, redaction_changes_at_run_time) {
+    at_logger *logger;
+    cr_assert_eq(create(&logger, "{\"memory_bytes\": 65536, \"redacted_keys\": \"a\"}"), AT_OK);
+    cr_assert_eq(configure(logger, "{\"redacted_keys\": [\"b\"]}"), AT_OK);
+    at_log_info(logger, "one", at_kv("a", 1), at_kv("b", 2));
+    cr_assert_eq(configure(logger, "{}"), AT_OK);
+    at_log_info(logger, "two", at_kv("a", 3), at_kv("b", 4));
+    char *lines;
+    cr_assert_eq(at_logger_flush(logger, AT_FOREVER), AT_OK);
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    cr_assert(strstr(lines, "\"a\":1,\"b\":\"[REDACTED]\"") && strstr(lines, "\"a\":3,\"b\":4"));
+    at_logger_memory_release(lines);
     at_logger_destroy(logger);
 }
 
