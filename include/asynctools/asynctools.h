@@ -21,6 +21,7 @@
 #include <asynctools/keyed_executor.h>
 #include <asynctools/limits.h>
 #include <asynctools/log.h>
+#include <asynctools/log_config.h>
 #include <asynctools/loop_executor.h>
 #include <asynctools/memory.h>
 #include <asynctools/operation.h>
@@ -38,6 +39,7 @@
 #include <asynctools/task_pool.h>
 #include <asynctools/timer.h>
 #include <asynctools/traceparent.h>
+#include <asynctools/tracker.h>
 #include <asynctools/version.h>
 #include <asynctools/virtual_clock.h>
 

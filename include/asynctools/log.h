@@ -40,9 +40,16 @@ typedef enum at_log_level {
 
 /* Where a logger writes to, and how much room it takes. */
 typedef struct at_logger_options {
-    const char *name;       /* copied, the value of `logger`; default: the key is left out */
-    at_log_level level;     /* the lowest level that is written; default: AT_LOG_INFO */
-    const char *path;       /* copied: lines are appended to this file; default: no file */
+    const char *name;     /* copied, the value of `logger`; default: the key is left out */
+    at_log_level level;   /* the lowest level that is written; default: AT_LOG_INFO */
+    const char *path;     /* copied: lines are appended to this file; default: no file */
+    int64_t rotate_bytes; /* a file would have more: it becomes path.1, what was path.1 becomes
+                             path.2, and so on; at least 8 KiB; default: not by size */
+    at_duration rotate_interval; /* the same at the first line after each full interval since
+                                    1970 in UTC, AT_HOURS(24) for each day; at least a second;
+                                    default: not by time */
+    int64_t rotate_count;   /* old files that are kept, at most 99,999; AT_UNLIMITED: all; AT_NONE:
+                               none; default: 5 */
     bool use_stderr;        /* lines go to stderr: readable on a terminal, else JSON; default: only
                                if there is no other sink */
     int64_t memory_bytes;   /* so many bytes of the last lines are kept in memory, at most 1 GiB;
@@ -52,6 +59,10 @@ typedef struct at_logger_options {
     int64_t max_ring_bytes; /* of all rings, at most 1 GiB; further threads share one ring;
                                AT_NONE: all do; default: 32 MiB */
     const char *levels;     /* copied: see at_logger_set_levels; default: none */
+    const char *redacted_keys; /* copied: "password,token"; the values of fields with these keys are
+                                  written as "[REDACTED]". A key counts whole, or what stands behind
+                                  its last dot, also within trees, whatever the case of ASCII
+                                  letters, and without a suffix _2, _3, ...; default: none */
     uint64_t reserved[4];
 } at_logger_options;
 
@@ -100,6 +111,13 @@ AT_API void at_logger_destroy(at_logger *logger);
  *             there is room, and tried again. */
 AT_API AT_NODISCARD at_status at_logger_flush(at_logger *logger, at_deadline deadline);
 
+/** Has the logger's thread open its file anew, for what has moved the file away, such as logrotate.
+ *  A flush afterwards waits for that too. If the file cannot be opened, the old one goes on,
+ *  `log.rotate_failed` says so, and it is tried again once a second as long as lines come.
+ *  Threads:   any, also a signal handler.      Blocks: never.
+ *  Ordering:  lines logged before may be in the old file or the new one; each is in one, whole. */
+AT_API void at_logger_reopen(at_logger *logger);
+
 /** Sets the lowest level that is written, from now on and in all threads. AT_LOG_DEFAULT: that of
  *  the parent; without a parent, info.
  *  Threads:   any.      Blocks: never.
@@ -144,6 +162,8 @@ typedef struct at_logger_statistics {
     uint64_t dropped[AT_LOG_OFF]; /* by level: lines for which there was no room */
     uint64_t lost;                /* of the written: lines that a sink gave up, counted by sink */
     uint64_t write_errors;        /* failed attempts of the sinks */
+    uint64_t rotations;           /* of files */
+    uint64_t rotate_errors;       /* failed attempts to rotate or to open anew */
     uint64_t ring_count;          /* rings now */
     uint64_t reserved[4];
 } at_logger_statistics;

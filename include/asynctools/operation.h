@@ -12,6 +12,7 @@
 #include <asynctools/status.h>
 #include <asynctools/task.h>
 #include <asynctools/traceparent.h>
+#include <asynctools/tracker.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,8 +34,6 @@ AT_DECLARATIONS_BEGIN
  * Beginning one cannot fail: without memory it is NULL, which every call here takes and does
  * nothing with; the block runs as it would. */
 typedef struct at_operation at_operation;
-
-typedef struct at_tracker at_tracker;
 
 /* All zero: a part of the operation around it, if there is one, without a deadline of its own. */
 typedef struct at_operation_options {
@@ -106,6 +105,18 @@ typedef struct at_operation_scope {
  *  Ownership: returns the scope, which at_operation_scope_end ends. */
 AT_API at_operation_scope at_operation_scope_of(const char *name,
                                                 const at_operation_options *options);
+
+/* A block that is an event of `tracker_`: an operation that logs nothing of its own, whose end the
+ * tracker records.
+ *
+ *     AT_TRACK(event, tracker, "data_download") {
+ *         at_operation_add(event, at_kv("size_bytes", download()));
+ *     }
+ */
+#define AT_TRACK(variable, tracker_, ...)                                                          \
+    AT_OPERATION(variable, AT_LOG_EVENT_(__VA_ARGS__, ),                                           \
+                 AT_LOG_FIELDS_(__VA_ARGS__, ).tracker = (tracker_), .start_level = AT_LOG_OFF,    \
+                 .end_level = AT_LOG_OFF)
 
 /* Makes a logged function of the one that follows: it begins with an operation of this name (and
  * these options) and ends with it.

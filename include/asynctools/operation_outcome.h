@@ -17,6 +17,8 @@ typedef enum at_operation_outcome {
     AT_OPERATION_REJECTED, /* not begun in earnest: too much to do, or closed */
 } at_operation_outcome;
 
+#define AT_OPERATION_OUTCOME_COUNT 6
+
 /** Names an outcome as lines do: "ok"; "unknown" for what is none.
  *  Threads:   any.      Blocks: never.
  *  Ownership: returns borrowed, valid for ever. */

@@ -20,6 +20,11 @@ static inline void ati_counter_add(ati_counter *counter, uint64_t n) {
     atomic_store_explicit(&counter->value, value + n, memory_order_relaxed);
 }
 
+/* For those that several threads write at once: all of them by this. */
+static inline void ati_counter_add_shared(ati_counter *counter, uint64_t n) {
+    atomic_fetch_add_explicit(&counter->value, n, memory_order_relaxed);
+}
+
 /* For counts that are compared with others: a reader that sees the change by ati_counter_read_after
  * sees what the writer did before it. */
 static inline void ati_counter_add_after(ati_counter *counter, uint64_t n) {

@@ -34,6 +34,24 @@ void ati_histogram_record(ati_histogram *histogram, int64_t value) {
     ati_counter_add(&histogram->buckets[bucket_of(natural)], 1);
 }
 
+void ati_histogram_record_shared(ati_histogram *histogram, int64_t value) {
+    uint64_t natural = value < 0 ? 0 : (uint64_t)value;
+    uint64_t max = ati_counter_read(&histogram->max);
+    while (natural > max &&
+           !atomic_compare_exchange_weak_explicit(&histogram->max.value, &max, natural,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
+    ati_counter_add_shared(&histogram->sum, natural);
+    ati_counter_add_shared(&histogram->buckets[bucket_of(natural)], 1);
+}
+
+void ati_histogram_clear(ati_histogram *histogram) {
+    atomic_store_explicit(&histogram->sum.value, 0, memory_order_relaxed);
+    atomic_store_explicit(&histogram->max.value, 0, memory_order_relaxed);
+    for (uint32_t i = 0; i < ATI_HISTOGRAM_BUCKETS; i++)
+        atomic_store_explicit(&histogram->buckets[i].value, 0, memory_order_relaxed);
+}
+
 void ati_histogram_add(ati_histogram_total *total, const ati_histogram *histogram) {
     total->sum += ati_counter_read(&histogram->sum);
     uint64_t max = ati_counter_read(&histogram->max);

@@ -4,17 +4,17 @@
 
 /* How often values of which size occurred. Below 32 each value has a bucket of its own; above, each
  * power of two is cut into 32 equal buckets, so that the middle of a bucket is off by 1/64 at most
- * from what it stands for (the layout of G. Tene's HdrHistogram). Values from 2^40 on share the
- * last bucket.
+ * from what it stands for (the layout of G. Tene's HdrHistogram). Values from 2^47 on share the
+ * last bucket: as nanoseconds, 39 hours.
  *
- * One thread writes at a time; any thread may read. */
+ * One thread writes at a time, or all do by ati_histogram_record_shared; any thread may read. */
 #include "base/atomic.h"
 
 #include <stdint.h>
 
 enum {
     ATI_HISTOGRAM_BITS = 5,
-    ATI_HISTOGRAM_TOP = 40,
+    ATI_HISTOGRAM_TOP = 47,
     ATI_HISTOGRAM_BUCKETS = (ATI_HISTOGRAM_TOP - ATI_HISTOGRAM_BITS + 1) << ATI_HISTOGRAM_BITS,
 };
 
@@ -35,6 +35,12 @@ typedef struct ati_histogram_total {
 
 /* Negative values count as 0. */
 void ati_histogram_record(ati_histogram *histogram, int64_t value);
+
+/* The same, for several threads at once. */
+void ati_histogram_record_shared(ati_histogram *histogram, int64_t value);
+
+/* Forgets all values; one that is recorded meanwhile may be forgotten in part. */
+void ati_histogram_clear(ati_histogram *histogram);
 
 void ati_histogram_add(ati_histogram_total *total, const ati_histogram *histogram);
 

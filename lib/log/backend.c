@@ -71,6 +71,13 @@ static bool is_stopping(ati_log_core *core) {
     return atomic_load_explicit(&core->stopping, memory_order_seq_cst);
 }
 
+static bool is_reopen_wanted(ati_log_core *core) {
+    /* ORDER log_core.reopen_wanted: seq_cst. Comes behind the announcement of sleep.
+     * Pairs with: seq_cst in at_logger_reopen(). If acquire: the backend falls asleep, and the
+     * files stay open. */
+    return atomic_load_explicit(&core->reopen_wanted, memory_order_seq_cst);
+}
+
 static uint64_t reached_flush(ati_log_core *core) {
     return atomic_load_explicit(&core->flush_reached, memory_order_relaxed);
 }
@@ -88,6 +95,7 @@ static void announce(ati_log_core *core, uint32_t state) {
 static void rest(ati_log_core *core, uint32_t state, at_deadline deadline) {
     announce(core, state);
     bool needed = wanted_flush(core) != reached_flush(core) || is_stopping(core) ||
+                  is_reopen_wanted(core) ||
                   (state == ATI_BACKEND_ASLEEP && !ati_log_merge_idle(core));
     while (!needed && atomic_load_explicit(&core->backend_state, memory_order_relaxed) == state)
         needed = !ati_futex_wait(&core->backend_state, state, deadline);
@@ -104,6 +112,7 @@ typedef enum kept_state {
 static kept_state settle_sinks(ati_log_core *core, bool now) {
     kept_state result = KEPT_NOTHING;
     ati_lock_acquire(&core->write_lock);
+    ati_log_reopen_if_wanted(core);
     for (uint32_t i = 0; i < core->sink_count; i++) {
         ati_log_sink *sink = core->sinks[i];
         sink->kind->settle(sink, now);

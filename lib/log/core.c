@@ -13,6 +13,7 @@
 enum {
     default_ring_bytes = 64 * 1024,
     default_max_ring_bytes = 32 * 1024 * 1024,
+    default_rotate_count = 5,
 };
 
 /* -- Create -- */
@@ -23,10 +24,23 @@ static bool add_sink(ati_log_core *core, ati_log_sink *sink) {
     return sink != NULL;
 }
 
+static ati_log_sink *create_file(const at_logger_options *options) {
+    int64_t count = options->rotate_count;
+    const ati_log_file_options file = {
+        .path = options->path,
+        .rotate_bytes = options->rotate_bytes == AT_UNLIMITED ? 0 : options->rotate_bytes,
+        .rotate_interval = options->rotate_interval == AT_FOREVER ? 0 : options->rotate_interval,
+        .rotate_count = count == AT_NONE ? 0
+                        : count          ? count
+                                         : default_rotate_count,
+    };
+    return ati_log_sink_file_create(&file);
+}
+
 static at_status create_sinks(ati_log_core *core, const at_logger_options *options) {
     bool done = true;
     if (options->path)
-        done = add_sink(core, ati_log_sink_file_create(options->path));
+        done = add_sink(core, create_file(options));
     if (done && options->memory_bytes > 0) {
         done = add_sink(core, ati_log_sink_memory_create((size_t)options->memory_bytes));
         if (done)
@@ -51,6 +65,33 @@ static at_status allocate_parts(ati_log_core *core, const at_logger_options *opt
     return AT_OK;
 }
 
+/* A list that a line may have found is kept, and found again when it is wanted again. */
+at_status ati_log_core_redact(ati_log_core *core, const char *call, const char *names) {
+    ati_redaction *wanted;
+    at_status status = ati_redaction_create(&wanted, call, names);
+    if (status != AT_OK)
+        return status;
+    ati_redaction *unwanted = NULL;
+    ati_lock_acquire(&ati_log_registry_lock);
+    ati_redaction *known = wanted ? core->redactions : NULL;
+    while (known && !ati_redaction_is_same(known, wanted))
+        known = known->older;
+    if (known) {
+        unwanted = wanted;
+        wanted = known;
+    } else if (wanted) {
+        wanted->older = core->redactions;
+        core->redactions = wanted;
+    }
+    /* ORDER log_core.redaction: release. Publishes the names.
+     * Pairs with: acquire in redaction_of(). If relaxed: a caller reads an unwritten list, and
+     * writes a secret. */
+    atomic_store_explicit(&core->redaction, wanted, memory_order_release);
+    ati_lock_release(&ati_log_registry_lock);
+    ati_redaction_destroy(unwanted);
+    return AT_OK;
+}
+
 at_status ati_log_core_create(ati_log_core **core, const at_logger_options *options) {
     ati_log_core *made = ati_allocate_aligned(sizeof *made, ATI_CACHE_LINE);
     if (!made)
@@ -61,6 +102,8 @@ at_status ati_log_core_create(ati_log_core **core, const at_logger_options *opti
     at_status status = allocate_parts(made, options);
     if (status == AT_OK)
         status = ati_log_rules_create(&made->rules, options->levels, "at_logger_create: `levels`");
+    if (status == AT_OK)
+        status = ati_log_core_redact(made, "at_logger_create", options->redacted_keys);
     if (status == AT_OK)
         status = create_sinks(made, options);
     if (status == AT_OK)
@@ -79,6 +122,7 @@ void ati_log_core_destroy(ati_log_core *core) {
     ati_release(core->sources, (core->ring_limit + 1) * sizeof *core->sources);
     ati_release(core->output, ATI_LOG_OUTPUT_SIZE);
     ati_log_ring_deinit(&core->shared);
+    ati_redaction_destroy(core->redactions);
     ati_release(core, sizeof *core);
 }
 
@@ -145,7 +189,7 @@ static void finish_sink(ati_log_core *core, ati_log_sink *sink) {
     };
     const at_log_line line = {
         .level = AT_LOG_ERROR, .event = "log.lines_lost", .fields = fields, .field_count = 4};
-    ati_log_write_stderr(&core->backend_line, &line);
+    ati_log_write_stderr(NULL, &core->backend_line, &line);
 }
 
 /* Leaves the rings to their threads, or frees them where those have ended. `alone`: in a forked

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 enum {
-    ATI_LOG_SINKS_MAX = 3,
+    ATI_LOG_SINKS_MAX = 8,
     ATI_LOG_OUTPUT_SIZE = 64 * 1024, /* lines are merged into batches of this size */
 };
 
@@ -76,6 +76,8 @@ typedef struct ati_log_core {
     uint32_t sink_count;
     ati_log_sink *memory; /* one of them, or NULL */
     pthread_t thread;
+    _Atomic(const ati_redaction *) redaction; /* or NULL; it stays as long as the core does */
+    ati_redaction *redactions;                /* all there ever were; under the registry's lock */
 
     /* Between callers and the backend. */
     _Alignas(ATI_CACHE_LINE) _Atomic uint32_t backend_state; /* futex */
@@ -84,6 +86,7 @@ typedef struct ati_log_core {
     _Atomic uint64_t flush_failed;  /* the last one that a sink's refusal ended; the backend too */
     _Atomic uint32_t flush_changed; /* futex: counts changes of flush_reached */
     _Atomic bool stopping;
+    _Atomic bool reopen_wanted; /* files are to be opened anew */
 
     /* Rings. Linked at the front under the registry's lock, unlinked by the backend under it. */
     _Alignas(ATI_CACHE_LINE) _Atomic(ati_log_ring *) rings;
@@ -107,6 +110,7 @@ typedef struct ati_log_core {
     uint64_t reported_dropped[AT_LOG_OFF];
     bool reported_failure[ATI_LOG_SINKS_MAX];
     uint64_t reported_errors[ATI_LOG_SINKS_MAX];
+    bool reported_move_failure[ATI_LOG_SINKS_MAX];
 
     /* Under the registry's lock. */
     ati_log_rules *rules; /* levels by name, or NULL */
@@ -133,6 +137,10 @@ void ati_log_core_stop(ati_log_core *core);
 
 /* Frees one that was not started, or has been stopped. NULL is allowed. */
 void ati_log_core_destroy(ati_log_core *core);
+
+/* Makes `names` those of the keys whose values are not written, from now on and in all threads;
+ * NULL: none. AT_OK, or the error slot is filled: for `call`, about `redacted_keys`. */
+at_status ati_log_core_redact(ati_log_core *core, const char *call, const char *names);
 
 /* -- process.c: the life of the process -- */
 
@@ -257,8 +265,12 @@ bool ati_log_write_direct(ati_log_core *core, const char *line, size_t size, at_
 void ati_log_give_to_sinks(ati_log_core *core, const ati_log_sink *but, const char *lines,
                            size_t size);
 
-/* Encodes and writes a line to stderr, without a logger. */
-void ati_log_write_stderr(ati_line_thread *thread, const at_log_line *line);
+/* Opens files anew if that is wanted; the caller holds write_lock. */
+void ati_log_reopen_if_wanted(ati_log_core *core);
+
+/* Encodes and writes a line of `logger` (which may be NULL) to stderr at once. */
+void ati_log_write_stderr(const at_logger *logger, ati_line_thread *thread,
+                          const at_log_line *line);
 
 /* -- backend.c, merge.c, report.c: the thread of its own -- */
 

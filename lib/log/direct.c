@@ -22,6 +22,16 @@ void ati_log_give_to_sinks(ati_log_core *core, const ati_log_sink *but, const ch
             core->sinks[i]->kind->write(core->sinks[i], lines, size);
 }
 
+void ati_log_reopen_if_wanted(ati_log_core *core) {
+    /* ORDER log_core.reopen_wanted: seq_cst. Files that the caller has renamed are renamed here.
+     * Pairs with: seq_cst in at_logger_reopen(). If relaxed: the same files are opened again. */
+    if (!atomic_exchange_explicit(&core->reopen_wanted, false, memory_order_seq_cst))
+        return;
+    for (uint32_t i = 0; i < core->sink_count; i++)
+        if (core->sinks[i]->kind->reopen)
+            core->sinks[i]->kind->reopen(core->sinks[i]);
+}
+
 bool ati_log_write_direct(ati_log_core *core, const char *line, size_t size, at_log_level level) {
     bool forked = atomic_load_explicit(&core->mode, memory_order_relaxed) == ATI_LOG_FORKED;
     at_deadline deadline = ati_monotonic_ns() + AT_MILLISECONDS(exit_wait_ms);
@@ -33,6 +43,7 @@ bool ati_log_write_direct(ati_log_core *core, const char *line, size_t size, at_
     }
     ati_quiet_pipe quiet;
     ati_quiet_pipe_begin(&quiet);
+    ati_log_reopen_if_wanted(core);
     ati_log_give_to_sinks(core, NULL, line, size);
     ati_quiet_pipe_end(&quiet);
     ati_counter_add(&core->written, 1);
@@ -41,10 +52,11 @@ bool ati_log_write_direct(ati_log_core *core, const char *line, size_t size, at_
     return true;
 }
 
-void ati_log_write_stderr(ati_line_thread *thread, const at_log_line *line) {
+void ati_log_write_stderr(const at_logger *logger, ati_line_thread *thread,
+                          const at_log_line *line) {
     char bytes[ATI_LINE_MAX];
     char text[ATI_READABLE_MAX];
-    ati_line_head head = ati_log_head(NULL, thread, ati_stamp_now());
+    ati_line_head head = ati_log_head(logger, thread, ati_stamp_now());
     size_t size = ati_line_encode(bytes, &head, line);
     const char *from = bytes;
     if (isatty(STDERR_FILENO) == 1) {

@@ -88,7 +88,7 @@ static char *put_tail(char *to, const ati_line_head *head, const at_log_line *li
 
 size_t ati_line_encode(char *buffer, const ati_line_head *head, const at_log_line *line) {
     ati_members body;
-    ati_members_init(&body, buffer, ATI_LINE_MAX - tail_room);
+    ati_members_init(&body, buffer, ATI_LINE_MAX - tail_room, head->redaction);
     put_head(&body, head, line);
     ati_members_keep_room(&body, line->fields, line->field_count);
     if (head->operation && head->operation->log_fields_length > 0)

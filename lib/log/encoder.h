@@ -36,6 +36,7 @@ typedef struct ati_line_head {
     ati_member_text logger_fields;  /* those that all lines of the logger have, then */
     const ati_cut_keys *logger_cut; /* of logger_fields; NULL: nothing */
     ati_member_text members;        /* those of this line; all are `,"key":value` */
+    const ati_redaction *redaction; /* or NULL */
     ati_line_thread *thread;
 } ati_line_head;
 

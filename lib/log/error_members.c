@@ -15,33 +15,41 @@ enum {
     other_message = 200,
 };
 
-/* Writes `"key":"text",` with at most `most` encoded bytes of text; clears `*whole` if that is not
- * all. */
-static char *put_short_text(char *to, const char *key, const char *text, size_t most, bool *whole) {
+/* Errors that came with one, being written. */
+typedef struct writing {
+    char *at;
+    const ati_members *members; /* that they are in */
+    bool whole;                 /* no text was cut */
+} writing;
+
+/* Writes `"key":"text",` with at most `most` encoded bytes of text. */
+static void put_short_text(writing *others, const char *key, const char *text, size_t most) {
+    if (ati_members_redact(others->members, key, strlen(key)))
+        text = ATI_REDACTED;
+    char *to = others->at;
     *to++ = '"';
     to = ati_put(to, key, strlen(key));
     to = ATI_PUT_LITERAL(to, "\":\"");
-    *whole &= ati_text_put(&to, most, text, strlen(text));
-    return ATI_PUT_LITERAL(to, "\",");
+    others->whole &= ati_text_put(&to, most, text, strlen(text));
+    others->at = ATI_PUT_LITERAL(to, "\",");
 }
 
-static char *put_other(char *to, const at_error *error, bool *whole) {
-    *to++ = '{';
-    to = put_short_text(to, "status", at_status_name(at_error_status(error)), other_text, whole);
-    to = put_short_text(to, "message", at_error_text(error), other_message, whole);
+static void put_other(writing *others, const at_error *error) {
+    *others->at++ = '{';
+    put_short_text(others, "status", at_status_name(at_error_status(error)), other_text);
+    put_short_text(others, "message", at_error_text(error), other_message);
     if (*at_error_origin(error))
-        to = put_short_text(to, "origin", at_error_origin(error), other_text, whole);
+        put_short_text(others, "origin", at_error_origin(error), other_text);
     if (*at_error_task(error))
-        to = put_short_text(to, "task", at_error_task(error), other_text, whole);
+        put_short_text(others, "task", at_error_task(error), other_text);
     if (*at_error_started_at(error))
-        to = put_short_text(to, "started_at", at_error_started_at(error), other_text, whole);
+        put_short_text(others, "started_at", at_error_started_at(error), other_text);
     if (at_error_item(error) != AT_NONE) {
-        to = ATI_PUT_LITERAL(to, "\"item\":");
-        to = ati_number_integer(to, at_error_item(error));
-        *to++ = ',';
+        others->at = ATI_PUT_LITERAL(others->at, "\"item\":");
+        others->at = ati_number_integer(others->at, at_error_item(error));
+        *others->at++ = ',';
     }
-    to[-1] = '}';
-    return to;
+    others->at[-1] = '}';
 }
 
 /* The errors that came with one, as many as there is room for, and how many there are. */
@@ -55,20 +63,20 @@ static void put_others(ati_members *members, const char *prefix, const at_error 
     if (count == 0 || !ati_members_have_room(members, other_room + 2))
         return;
     ati_member_key written = ati_members_put_key(members, prefix, "others");
-    bool whole = true;
-    *members->at++ = '[';
-    for (size_t i = 0; i < count && ati_members_room(members) >= other_room + 2; i++) {
-        members->at = put_other(members->at, at_error_other(error, i), &whole);
-        *members->at++ = ',';
+    writing others = {members->at, members, true};
+    *others.at++ = '[';
+    const char *limit = members->limit - other_room - 2;
+    for (size_t i = 0; i < count && others.at <= limit; i++) {
+        put_other(&others, at_error_other(error, i));
+        *others.at++ = ',';
     }
-    members->at[-1] = ']';
-    if (!whole)
+    others.at[-1] = ']';
+    members->at = others.at;
+    if (!others.whole)
         ati_members_note_cut(members, written);
 }
 
-void ati_members_put_error(ati_members *members, const at_field *field) {
-    const char *prefix = field->key ? field->key : "error";
-    const at_error *error = field->value.error;
+void ati_members_put_error(ati_members *members, const char *prefix, const at_error *error) {
     const at_error *cause = at_error_cause(error);
     const struct {
         const char *key;

@@ -29,6 +29,7 @@ typedef struct writing {
     uint32_t depth;
     uint32_t left_out;
     bool whole;
+    const ati_members *members; /* that it is one of */
     level levels[depth_max];
 } writing;
 
@@ -124,10 +125,13 @@ static bool put_key(writing *tree, void *iterator) {
 static void put_next_member(writing *tree, level *top) {
     void *iterator = top->iterator;
     top->iterator = json_object_iter_next(top->container, iterator);
-    if (put_key(tree, iterator))
-        put_value(tree, json_object_iter_value(iterator));
-    else
+    if (!put_key(tree, iterator))
         tree->left_out++;
+    else if (ati_members_redact(tree->members, json_object_iter_key(iterator),
+                                key_length(iterator)))
+        tree->at = ATI_PUT_LITERAL(tree->at, "\"" ATI_REDACTED "\"");
+    else
+        put_value(tree, json_object_iter_value(iterator));
 }
 
 static void put_next_element(writing *tree, level *top) {
@@ -171,6 +175,7 @@ bool ati_members_put_json(ati_members *members, const char *key, const json_t *j
     tree.depth = 0;
     tree.left_out = 0;
     tree.whole = true;
+    tree.members = members;
     put_value(&tree, (json_t *)json);
     put_contents(&tree);
     members->at = tree.at;

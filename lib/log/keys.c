@@ -53,28 +53,26 @@ char *ati_keys_rename_if_taken(const ati_key_set *set, char *key, char *end) {
     return end;
 }
 
-/* Behind the string whose opening quote is at `from`. */
-static const char *skip_string(const char *from, const char *end) {
+const char *ati_json_skip_string(const char *from, const char *end) {
     for (from++; from < end && *from != '"'; from++)
         if (*from == '\\')
             from++;
     return from < end ? from + 1 : end;
 }
 
-/* Behind the value at `from`. */
-static const char *skip_value(const char *from, const char *end) {
-    int depth = 0;
-    while (from < end) {
-        if (*from == '"') {
-            from = skip_string(from, end);
+const char *ati_json_skip_value(const char *from, const char *end) {
+    for (int depth = 0; from < end;) {
+        char byte = *from;
+        if (byte == '"') {
+            from = ati_json_skip_string(from, end);
             continue;
         }
-        if (*from == '{' || *from == '[')
-            depth++;
-        else if (*from == '}' || *from == ']')
-            depth--;
-        else if (*from == ',' && depth == 0)
+        if (depth == 0 && (byte == ',' || byte == '}' || byte == ']'))
             break;
+        if (byte == '{' || byte == '[')
+            depth++;
+        else if (byte == '}' || byte == ']')
+            depth--;
         from++;
     }
     return from;
@@ -84,13 +82,13 @@ bool ati_keys_next_member(const char **from, const char *end, ati_encoded_member
     const char *start = *from;
     if (end - start < 2 || (start[0] != ',' && start[0] != '{') || start[1] != '"')
         return false;
-    const char *behind_key = skip_string(start + 1, end);
+    const char *behind_key = ati_json_skip_string(start + 1, end);
     if (behind_key >= end)
         return false;
     member->start = start;
     member->key = start + 2;
     member->key_length = (size_t)(behind_key - 1 - member->key);
-    *from = skip_value(behind_key, end);
+    *from = ati_json_skip_value(behind_key, end);
     member->length = (size_t)(*from - start);
     return true;
 }

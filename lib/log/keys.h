@@ -54,6 +54,10 @@ static inline __attribute__((always_inline)) char *ati_keys_make_unique(ati_key_
     return end;
 }
 
+/* Behind the string whose opening quote is at `from`; behind the value at `from`. */
+const char *ati_json_skip_string(const char *from, const char *end);
+const char *ati_json_skip_value(const char *from, const char *end);
+
 /* A member of an encoded list `,"key":value,"key":value`, which may begin with a brace. */
 typedef struct ati_encoded_member {
     const char *start; /* the comma, or the brace */

@@ -63,8 +63,12 @@ at_status at_logger_set_levels(at_logger *logger, const char *levels) {
     ATI_CALLER_CHECK(logger != NULL, "at_logger_set_levels", "`logger` is NULL; give a logger");
     ati_log_rules *rules;
     at_status status = ati_log_rules_create(&rules, levels, "at_logger_set_levels");
-    if (status != AT_OK)
-        return status;
+    if (status == AT_OK)
+        ati_logger_set_rules(logger, rules);
+    return status;
+}
+
+void ati_logger_set_rules(at_logger *logger, ati_log_rules *rules) {
     ati_log_core *core = logger->core;
     ati_lock_acquire(&ati_log_registry_lock);
     ati_log_rules *before = core->rules;
@@ -74,7 +78,6 @@ at_status at_logger_set_levels(at_logger *logger, const char *levels) {
     ati_logger_set_levels(core->root);
     ati_lock_release(&ati_log_registry_lock);
     ati_log_rules_destroy(before);
-    return AT_OK;
 }
 
 at_log_level at_logger_level(const at_logger *logger) {

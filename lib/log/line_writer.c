@@ -16,9 +16,15 @@ enum {
     finish_ms = 2000,     /* at the end, for a descriptor that would block */
 };
 
-bool ati_line_writer_init(ati_line_writer *writer, int descriptor) {
+static ssize_t put_plainly(ati_line_writer *writer, const char *bytes, size_t size, bool inside) {
+    (void)inside;
+    return write(writer->descriptor, bytes, size);
+}
+
+bool ati_line_writer_init(ati_line_writer *writer, int descriptor, ati_line_put_fn put) {
     memset(writer, 0, sizeof *writer);
     writer->descriptor = descriptor;
+    writer->put = put ? put : put_plainly;
     writer->room = kept_room;
     writer->kept = ati_allocate(kept_room);
     return writer->kept != NULL;
@@ -43,16 +49,18 @@ size_t ati_log_count_lines(const char *lines, size_t size) {
 static size_t write_some(ati_line_writer *writer, ati_log_sink *sink, const char *bytes,
                          size_t size) {
     size_t done = 0;
+    bool inside = writer->torn;
     while (done < size) {
-        ssize_t result = write(writer->descriptor, bytes + done, size - done);
-        if (result >= 0) {
+        ssize_t result = writer->put(writer, bytes + done, size - done, inside);
+        if (result > 0) {
             done += (size_t)result;
+            inside = bytes[done - 1] != '\n';
             sink->error_number = 0;
         } else if (errno == EAGAIN) {
             sink->error_number = 0;
             break;
-        } else if (errno != EINTR) {
-            sink->error_number = errno;
+        } else if (result == 0 || errno != EINTR) {
+            sink->error_number = result == 0 ? EIO : errno;
             ati_counter_add(&sink->errors, 1);
             writer->next_try = ati_monotonic_ns() + AT_MILLISECONDS(retry_after_ms);
             break;

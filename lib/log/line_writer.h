@@ -9,16 +9,26 @@
 
 #include <asynctools/clock.h>
 
-typedef struct ati_line_writer {
+#include <sys/types.h>
+
+typedef struct ati_line_writer ati_line_writer;
+
+/* Writes at least one of the bytes, like write(2). `inside`: they begin in the middle of a line. At
+ * the beginning of a line the descriptor may be another one than before. */
+typedef ssize_t (*ati_line_put_fn)(ati_line_writer *writer, const char *bytes, size_t size,
+                                   bool inside);
+
+struct ati_line_writer {
     int descriptor;
+    ati_line_put_fn put;
     bool torn;            /* what is kept begins in the middle of a line */
     at_deadline next_try; /* CLOCK_MONOTONIC: after an error, not before this */
     size_t room;
     char *kept; /* `room` bytes, of which sink->kept are used */
-} ati_line_writer;
+};
 
-/* False: no memory. */
-bool ati_line_writer_init(ati_line_writer *writer, int descriptor);
+/* `put` is NULL for what simply writes to the descriptor. False: no memory. */
+bool ati_line_writer_init(ati_line_writer *writer, int descriptor, ati_line_put_fn put);
 void ati_line_writer_deinit(ati_line_writer *writer);
 
 /* What a sink does; the results are counted in `sink`. */

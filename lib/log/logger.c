@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum {
@@ -129,7 +130,7 @@ static at_status check_child_options(const at_logger *parent,
 static at_logger *make_child(at_logger *parent, const at_logger_child_options *options) {
     char buffer[fields_max + ATI_KEY_SUFFIX_ROOM];
     ati_members members;
-    ati_members_init(&members, buffer, sizeof buffer);
+    ati_members_init(&members, buffer, sizeof buffer, NULL);
     if (parent->fields.length > 0)
         ati_members_add_encoded(&members, parent->fields);
     members.limit -= ATI_KEY_SUFFIX_ROOM; /* which the parent's fields must have, to fit again */
@@ -249,6 +250,18 @@ at_status at_logger_flush(at_logger *logger, at_deadline deadline) {
     return AT_OK;
 }
 
+void at_logger_reopen(at_logger *logger) {
+    ATI_CALLER_CHECK(logger != NULL, "at_logger_reopen", "`logger` is NULL; give a logger");
+    int saved_errno = errno;
+    /* ORDER log_core.reopen_wanted: seq_cst. What the caller did to the files comes before it; and
+     * it comes before the look whether the backend sleeps.
+     * Pairs with: seq_cst in ati_log_reopen_if_wanted(), is_reopen_wanted(). If relaxed: the files
+     * are opened too early. If release: the backend falls asleep beside it. */
+    atomic_store_explicit(&logger->core->reopen_wanted, true, memory_order_seq_cst);
+    ati_log_backend_wake(logger->core, true);
+    errno = saved_errno;
+}
+
 const char *at_log_level_name(at_log_level level) {
     return ati_level_name((int)level);
 }
@@ -276,6 +289,8 @@ void at_logger_get_statistics(at_logger *logger, at_logger_statistics *statistic
     for (uint32_t i = 0; i < logger->core->sink_count; i++) {
         statistics->lost += ati_counter_read(&logger->core->sinks[i]->lost);
         statistics->write_errors += ati_counter_read(&logger->core->sinks[i]->errors);
+        statistics->rotations += ati_counter_read(&logger->core->sinks[i]->rotations);
+        statistics->rotate_errors += ati_counter_read(&logger->core->sinks[i]->move_errors);
     }
     ati_lock_acquire(&ati_log_registry_lock);
     for (int level = AT_LOG_TRACE; level < AT_LOG_OFF; level++)

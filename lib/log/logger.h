@@ -37,6 +37,9 @@ struct at_logger {
 /* Works out anew the levels of `top` and of all below it; under the registry's lock. */
 void ati_logger_set_levels(at_logger *top);
 
+/* Puts rules in the place of those of all loggers that share the sinks of `logger`; takes them. */
+void ati_logger_set_rules(at_logger *logger, ati_log_rules *rules);
+
 /* The logger behind `at` in the tree below `top`, parents first; NULL: there is none. Under the
  * registry's lock. */
 at_logger *ati_logger_next(const at_logger *at, const at_logger *top);
@@ -48,6 +51,9 @@ void ati_log_write_with(at_logger *logger, const at_log_line *line, ati_member_t
 
 /* The head of a line of `logger` (which may be NULL) at `time`. */
 ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int64_t time);
+
+/* What is not to be seen in lines of `logger` (which may be NULL), or NULL. */
+const ati_redaction *ati_logger_redaction(const at_logger *logger);
 
 /* A level that lines are counted under. */
 static inline at_log_level ati_log_counted_level(at_log_level level) {

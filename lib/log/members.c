@@ -11,12 +11,14 @@ enum {
     error_room = 2048, /* kept for errors when there is one; less where there is little room */
 };
 
-void ati_members_init(ati_members *members, char *buffer, size_t room) {
+void ati_members_init(ati_members *members, char *buffer, size_t room,
+                      const ati_redaction *redaction) {
     if (room > ATI_MEMBERS_MAX)
         room = ATI_MEMBERS_MAX;
     members->at = buffer;
     members->limit = buffer + (room > ATI_TEXT_SLACK ? room - ATI_TEXT_SLACK : 0);
     members->kept_room = 0;
+    members->redaction = redaction;
     members->cut_count = 0;
     members->cut_length = 0;
     members->cut_named = 0;
@@ -86,6 +88,8 @@ void ati_members_put_text(ati_members *members, const char *prefix, const char *
         return;
     }
     ati_member_key written = ati_members_put_key(members, prefix, key);
+    if (prefix && ati_members_redact(members, written.bytes, written.length))
+        text = (ati_member_text){ATI_REDACTED, sizeof ATI_REDACTED - 1};
     size_t room = ati_members_room(members) - 2;
     *members->at++ = '"';
     if (!ati_text_put(&members->at, room < most ? room : most, text.bytes, text.length))
@@ -120,13 +124,32 @@ static void put_short_value(ati_members *members, const char *key, const at_fiel
     }
 }
 
+/* Writes JSON text, without what is not to be seen; false: there is no room. */
+static bool put_json_text(ati_members *members, ati_member_text json) {
+    if (ati_members_room(members) < json.length)
+        return false;
+    char *end;
+    if (members->redaction)
+        end = ati_redaction_copy(members->redaction, members->at, members->limit, json.bytes,
+                                 json.length);
+    else
+        end = ati_put(members->at, json.bytes, json.length);
+    if (end)
+        members->at = end;
+    return end;
+}
+
 static void put_encoded_value(ati_members *members, const char *key, ati_member_text json) {
-    if (!ati_members_have_room(members, json.length)) {
+    if (!ati_members_have_room(members, 0)) {
         note_left_out(members, key);
         return;
     }
+    char *start = members->at;
     ati_members_put_key(members, NULL, key);
-    members->at = ati_put(members->at, json.bytes, json.length);
+    if (put_json_text(members, json))
+        return;
+    members->at = start;
+    note_left_out(members, key);
 }
 
 static void put_bytes(ati_members *members, const char *key, const unsigned char *bytes,
@@ -163,10 +186,11 @@ static bool is_error(const at_field *field) {
     return field->type == AT_FIELD_ERROR && field->value.error;
 }
 
+static const ati_member_text redacted = {"\"" ATI_REDACTED "\"", sizeof ATI_REDACTED + 1};
+
 /* A field of the rarer types. */
 static void put_rare_field(ati_members *members, const char *key, const at_field *field) {
     static const ati_member_text null = {"null", 4};
-    static const ati_member_text redacted = {"\"" ATI_REDACTED "\"", sizeof ATI_REDACTED + 1};
     if (field->type == ATI_FIELD_ENCODED)
         put_encoded_value(members, key, text_of(field));
     else if (field->type == AT_FIELD_REDACTED)
@@ -190,6 +214,19 @@ static void put_field(ati_members *members, const at_field *field) {
         put_short_value(members, key, field);
 }
 
+static const char *error_key(const at_field *field) {
+    return field->key ? field->key : "error";
+}
+
+/* Writes a field of which nothing but the key is to be seen; false: it is none. */
+static __attribute__((noinline)) bool put_hidden(ati_members *members, const at_field *field) {
+    const char *key = is_error(field) ? error_key(field) : field->key ? field->key : "";
+    if (!ati_members_redact(members, key, strlen(key)))
+        return false;
+    put_encoded_value(members, key, redacted);
+    return true;
+}
+
 void ati_members_keep_room(ati_members *members, const at_field *fields, size_t count) {
     bool found = false;
     for (size_t i = 0; i < count && !found; i++)
@@ -202,40 +239,52 @@ void ati_members_keep_room(ati_members *members, const at_field *fields, size_t 
 }
 
 void ati_members_add(ati_members *members, const at_field *fields, size_t count) {
+    bool hides = members->redaction;
     for (size_t i = 0; i < count; i++)
-        if (!is_error(&fields[i]))
+        if (!is_error(&fields[i]) && !(hides && put_hidden(members, &fields[i])))
             put_field(members, &fields[i]);
     if (members->kept_room == 0)
         return;
     members->limit += members->kept_room;
     members->kept_room = 0;
     for (size_t i = 0; i < count; i++)
-        if (is_error(&fields[i]))
-            ati_members_put_error(members, &fields[i]);
+        if (is_error(&fields[i]) && !(hides && put_hidden(members, &fields[i])))
+            ati_members_put_error(members, error_key(&fields[i]), fields[i].value.error);
+}
+
+static void add_encoded_member(ati_members *members, const ati_encoded_member *found) {
+    const char *value = found->key + found->key_length + 2; /* behind the quote and the colon */
+    ati_member_text text = {value, (size_t)(found->start + found->length - value)};
+    if (ati_members_redact(members, found->key, found->key_length))
+        text = redacted;
+    char *start = members->at;
+    bool fits = ati_members_room(members) >= found->key_length + ATI_KEY_SUFFIX_ROOM + 4 &&
+                members->keys.count < ATI_KEYS_MAX;
+    if (fits) {
+        char *key = ATI_PUT_LITERAL(start, ",\"");
+        char *to = ati_put(key, found->key, found->key_length);
+        to = ati_keys_make_unique(&members->keys, key, to);
+        members->at = ATI_PUT_LITERAL(to, "\":");
+        fits = put_json_text(members, text);
+    }
+    if (!fits) {
+        members->at = start;
+        ati_members_note_cut(members, (ati_member_key){found->key, found->key_length});
+    }
 }
 
 void ati_members_add_encoded(ati_members *members, ati_member_text encoded) {
     const char *from = encoded.bytes;
     const char *end = from + encoded.length;
     ati_encoded_member found;
-    while (ati_keys_next_member(&from, end, &found)) {
-        if (ati_members_room(members) < found.length + ATI_KEY_SUFFIX_ROOM ||
-            members->keys.count == ATI_KEYS_MAX) {
-            ati_members_note_cut(members, (ati_member_key){found.key, found.key_length});
-            continue;
-        }
-        char *key = ATI_PUT_LITERAL(members->at, ",\"");
-        char *to = ati_put(key, found.key, found.key_length);
-        to = ati_keys_make_unique(&members->keys, key, to);
-        const char *behind_key = found.key + found.key_length;
-        members->at = ati_put(to, behind_key, (size_t)(found.start + found.length - behind_key));
-    }
+    while (ati_keys_next_member(&from, end, &found))
+        add_encoded_member(members, &found);
 }
 
 size_t ati_members_encode(char *buffer, size_t room, const at_field *fields, size_t count,
                           bool *cut) {
     ati_members members;
-    ati_members_init(&members, buffer, room);
+    ati_members_init(&members, buffer, room, NULL);
     ati_members_keep_room(&members, fields, count);
     ati_members_add(&members, fields, count);
     if (cut)

@@ -6,6 +6,7 @@
  * lines: the keys are UTF-8, not reserved and never the same twice, values that do not fit are cut
  * or left out. Memory is not allocated. */
 #include "log/keys.h"
+#include "log/redaction.h"
 
 #include <asynctools/field.h>
 
@@ -19,8 +20,6 @@ enum {
     ATI_MEMBER_KEY_MAX = 128,   /* of an encoded key, the suffix that makes it new aside */
     ATI_MEMBER_TEXT_MIN = 16,   /* a text that has to be cut shorter than this is left out */
 };
-
-#define ATI_REDACTED "[REDACTED]"
 
 /* A field whose value is valid JSON text already, of the library's own making. It is written as it
  * is, or left out. */
@@ -44,7 +43,8 @@ size_t ati_members_encode(char *buffer, size_t room, const at_field *fields, siz
 typedef struct ati_members {
     char *at;
     const char *limit;
-    size_t kept_room; /* behind `limit`, for errors */
+    size_t kept_room;               /* behind `limit`, for errors */
+    const ati_redaction *redaction; /* or NULL */
     ati_key_set keys;
     uint32_t cut_count;
     uint32_t cut_length;            /* bytes in `cut` */
@@ -67,8 +67,10 @@ typedef struct ati_cut_keys {
     uint32_t count;       /* and those for whose names there was no room */
 } ati_cut_keys;
 
-/* `room` bytes from `buffer` on, of which ATI_MEMBERS_MAX are used at most. */
-void ati_members_init(ati_members *members, char *buffer, size_t room);
+/* `room` bytes from `buffer` on, of which ATI_MEMBERS_MAX are used at most. What `redaction` (may
+ * be NULL) lists is not written. */
+void ati_members_init(ati_members *members, char *buffer, size_t room,
+                      const ati_redaction *redaction);
 
 /* Keeps room for the errors among `fields`, which come last, until these are added. */
 void ati_members_keep_room(ati_members *members, const at_field *fields, size_t count);
@@ -99,12 +101,18 @@ void ati_members_put_text(ati_members *members, const char *prefix, const char *
 /* Notes the key of a value that was cut. */
 void ati_members_note_cut(ati_members *members, ati_member_key key);
 
+/* Whether the value of a key is not to be seen. */
+static inline bool ati_members_redact(const ati_members *members, const char *key, size_t length) {
+    return __builtin_expect(members->redaction != NULL, 0) &&
+           ati_redaction_has(members->redaction, key, length);
+}
+
 /* What was cut so far, and the same for members that are added encoded. The keys are borrowed. */
 ati_cut_keys ati_members_cut_keys(const ati_members *members);
 void ati_members_note_cut_keys(ati_members *members, const ati_cut_keys *cut);
 
 /* Writes the members of an error (error_members.c). */
-void ati_members_put_error(ati_members *members, const at_field *field);
+void ati_members_put_error(ati_members *members, const char *prefix, const at_error *error);
 
 /* Writes a member with a tree, of at most `most` encoded bytes; false: there is no room for any
  * (json_member.c). */

@@ -77,14 +77,38 @@ static void report_sink(ati_log_core *core, uint32_t number) {
         .field_count = failing ? 4 : 3,
     };
     if (failing && core->sink_count == 1)
-        ati_log_write_stderr(&core->backend_line, &line);
+        ati_log_write_stderr(NULL, &core->backend_line, &line);
     else
         say(core, failing ? sink : NULL, &line);
+}
+
+/* A file cannot be rotated or opened anew: the old one goes on, and has the line too. */
+static void report_move(ati_log_core *core, uint32_t number) {
+    ati_log_sink *sink = core->sinks[number];
+    bool failing = sink->move_error_number != 0;
+    if (failing == core->reported_move_failure[number])
+        return;
+    core->reported_move_failure[number] = failing;
+    const at_field fields[] = {
+        at_kv_string("sink", sink->kind->name),
+        at_kv_unsigned("rotations", ati_counter_read(&sink->rotations)),
+        at_kv_unsigned("rotate_errors", ati_counter_read(&sink->move_errors)),
+        at_kv_string("reason", failing ? strerrordesc_np(sink->move_error_number) : NULL),
+    };
+    const at_log_line line = {
+        .level = failing ? AT_LOG_ERROR : AT_LOG_WARN,
+        .event = failing ? "log.rotate_failed" : "log.rotate_recovered",
+        .fields = fields,
+        .field_count = failing ? 4 : 3,
+    };
+    say(core, NULL, &line);
 }
 
 void ati_log_report(ati_log_core *core) {
     ati_log_verbose_settle(ati_monotonic_ns());
     report_drops(core);
-    for (uint32_t i = 0; i < core->sink_count; i++)
+    for (uint32_t i = 0; i < core->sink_count; i++) {
         report_sink(core, i);
+        report_move(core, i);
+    }
 }

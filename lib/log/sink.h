@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct ati_log_sink ati_log_sink;
 
@@ -28,6 +29,8 @@ typedef struct ati_log_sink_kind {
     void (*settle)(ati_log_sink *sink, bool now);
     /* A last attempt: what cannot be written is given up. */
     void (*finish)(ati_log_sink *sink);
+    /* Opens its file anew; NULL: it has none. */
+    void (*reopen)(ati_log_sink *sink);
     /* Around process_fork. In the child, what was kept is the parent's. */
     void (*fork)(ati_log_sink *sink, ati_fork_phase phase);
     void (*destroy)(ati_log_sink *sink);
@@ -43,10 +46,22 @@ struct ati_log_sink {
     int error_number;   /* of the last failed attempt; 0: the last one succeeded */
     ati_counter errors; /* failed attempts */
     ati_counter lost;   /* lines given up */
+
+    /* Of a file that is rotated or opened anew. */
+    int move_error_number;   /* of the last attempt; 0: it succeeded */
+    ati_counter move_errors; /* attempts that failed: the old file goes on */
+    ati_counter rotations;   /* those that succeeded */
 };
 
+typedef struct ati_log_file_options {
+    const char *path;
+    int64_t rotate_bytes;        /* at least 8 KiB; 0: not by size */
+    at_duration rotate_interval; /* 0: not by time */
+    int64_t rotate_count;        /* old files to keep; AT_UNLIMITED: all */
+} ati_log_file_options;
+
 /* Writes lines to a file or to stderr. NULL with the error slot filled: it cannot. */
-ati_log_sink *ati_log_sink_file_create(const char *path);
+ati_log_sink *ati_log_sink_file_create(const ati_log_file_options *options);
 ati_log_sink *ati_log_sink_stderr_create(void);
 
 /* Keeps the last `size` bytes of lines in memory. */

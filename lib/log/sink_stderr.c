@@ -86,7 +86,7 @@ static const ati_log_sink_kind stderr_kind = {
 
 ati_log_sink *ati_log_sink_stderr_create(void) {
     stderr_sink *out = ati_allocate_zeroed(sizeof *out);
-    if (!out || !ati_line_writer_init(&out->writer, STDERR_FILENO)) {
+    if (!out || !ati_line_writer_init(&out->writer, STDERR_FILENO, NULL)) {
         ati_fail(AT_ERROR_NO_MEMORY, "at_logger_create: no memory for a sink");
         ati_release(out, sizeof *out);
         return NULL;

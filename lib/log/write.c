@@ -25,12 +25,22 @@ typedef struct call {
     ati_member_text members;
 } call;
 
+const ati_redaction *ati_logger_redaction(const at_logger *logger) {
+    if (!logger)
+        return NULL;
+    /* ORDER log_core.redaction: acquire. Sees the names.
+     * Pairs with: release in ati_log_core_redact(). If relaxed: the caller reads an unwritten list,
+     * and writes a secret. */
+    return atomic_load_explicit(&logger->core->redaction, memory_order_acquire);
+}
+
 ati_line_head ati_log_head(const at_logger *logger, ati_line_thread *thread, int64_t time) {
     const ati_context *context = ati_context_current();
     ati_line_head head = {
         .time = time,
         .logger_member = "",
         .operation = context ? context->operation : NULL,
+        .redaction = ati_logger_redaction(logger),
         .thread = thread,
     };
     if (logger) {
@@ -98,7 +108,7 @@ static void see_fatal_written(const call *of, bool done) {
         status =
             ati_log_flush(of->logger->core, ati_monotonic_ns() + AT_MILLISECONDS(fatal_wait_ms));
     if (status != AT_OK)
-        ati_log_write_stderr(&of->thread->line, of->line);
+        ati_log_write_stderr(of->logger, &of->thread->line, of->line);
 }
 
 static void write_line(const call *of) {
@@ -157,7 +167,7 @@ void ati_log_write_with(at_logger *logger, const at_log_line *line, ati_member_t
     else if (logger)
         write_line(&of);
     else
-        ati_log_write_stderr(&thread->line, line);
+        ati_log_write_stderr(NULL, &thread->line, line);
     errno = saved_errno;
     ati_log_thread_leave(thread);
 }

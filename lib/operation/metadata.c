@@ -28,14 +28,18 @@ static kept_field head_at(const char *from) {
     return head;
 }
 
-/* Takes the field at `place` out. An error that it keeps is released. */
+/* Releases the error that the field at `place` keeps, if it is one. */
+static void drop(const char *place, kept_field head) {
+    if (head.type != AT_FIELD_ERROR)
+        return;
+    at_error *error;
+    memcpy(&error, place + head.size - sizeof error, sizeof error);
+    at_error_release(error);
+}
+
 static void take_out(ati_metadata *metadata, char *place) {
     kept_field head = head_at(place);
-    if (head.type == AT_FIELD_ERROR) {
-        at_error *error;
-        memcpy(&error, place + head.size - sizeof error, sizeof error);
-        at_error_release(error);
-    }
+    drop(place, head);
     char *end = bytes_of(metadata) + metadata->size;
     memmove(place, place + head.size, (size_t)(end - place) - head.size);
     metadata->size -= head.size;
@@ -77,6 +81,21 @@ static char *find_room(ati_metadata *metadata, size_t size) {
     return more + metadata->size;
 }
 
+/* Encodes a tree into `room`, within which it has to be changed no more; gives it as a field, or a
+ * null without room for it. */
+static at_field encode_tree(char room[ATI_METADATA_BYTES], const at_field *field,
+                            const ati_redaction *redaction) {
+    ati_members members;
+    ati_members_init(&members, room, ATI_METADATA_BYTES, redaction);
+    ati_members_add(&members, field, 1);
+    const char *from = room;
+    ati_encoded_member member;
+    if (!ati_keys_next_member(&from, members.at, &member))
+        return at_kv_null(field->key);
+    const char *value = member.key + member.key_length + 2; /* ": */
+    return ati_field_encoded(field->key, value, (size_t)(members.at - value));
+}
+
 /* What the value of a field is kept as. */
 typedef struct kept_value {
     const void *bytes;
@@ -85,7 +104,7 @@ typedef struct kept_value {
 } kept_value;
 
 static kept_value value_of(const at_field *field) {
-    switch (field->type) {
+    switch ((int)field->type) {
     case AT_FIELD_BOOL:
     case AT_FIELD_INTEGER:
     case AT_FIELD_UNSIGNED:
@@ -98,10 +117,17 @@ static kept_value value_of(const at_field *field) {
         size_t length = terminated ? strlen(field->value.text) : field->length;
         return (kept_value){field->value.text, length, AT_FIELD_TEXT};
     }
+    case AT_FIELD_BYTES:
+    case ATI_FIELD_ENCODED:
+        if (!field->value.bytes)
+            return (kept_value){NULL, 0, AT_FIELD_NULL};
+        return (kept_value){field->value.bytes, field->length, field->type};
     case AT_FIELD_ERROR:
         if (!field->value.error)
             return (kept_value){NULL, 0, AT_FIELD_NULL};
         return (kept_value){&field->value.error, sizeof field->value.error, AT_FIELD_ERROR};
+    case AT_FIELD_REDACTED:
+        return (kept_value){NULL, 0, AT_FIELD_REDACTED};
     default:
         return (kept_value){NULL, 0, AT_FIELD_NULL};
     }
@@ -135,9 +161,20 @@ static void add(ati_metadata *metadata, const at_field *field) {
     metadata->count++;
 }
 
-void ati_metadata_add(ati_metadata *metadata, const at_field *fields, size_t count) {
+static __attribute__((noinline)) void add_tree(ati_metadata *metadata, const at_field *field,
+                                               const ati_redaction *redaction) {
+    char room[ATI_METADATA_BYTES];
+    at_field encoded = encode_tree(room, field, redaction);
+    add(metadata, &encoded);
+}
+
+void ati_metadata_add(ati_metadata *metadata, const at_field *fields, size_t count,
+                      const ati_redaction *redaction) {
     for (size_t i = 0; i < count; i++)
-        add(metadata, &fields[i]);
+        if (fields[i].type == AT_FIELD_JSON && fields[i].value.json)
+            add_tree(metadata, &fields[i], redaction);
+        else
+            add(metadata, &fields[i]);
 }
 
 size_t ati_metadata_get(const ati_metadata *metadata, at_field fields[ATI_METADATA_FIELDS]) {
@@ -149,7 +186,9 @@ size_t ati_metadata_get(const ati_metadata *metadata, at_field fields[ATI_METADA
         size_t size = (size_t)(from + head.size - value);
         at_field field = at_kv_text(key, value, size);
         field.type = (at_field_type)head.type;
-        if (field.type != AT_FIELD_TEXT)
+        bool has_bytes = field.type == AT_FIELD_TEXT || field.type == AT_FIELD_BYTES ||
+                         field.type == ATI_FIELD_ENCODED;
+        if (!has_bytes)
             memcpy(&field.value, value, size);
         fields[i] = field;
         from += head.size;
@@ -158,8 +197,11 @@ size_t ati_metadata_get(const ati_metadata *metadata, at_field fields[ATI_METADA
 }
 
 void ati_metadata_deinit(ati_metadata *metadata) {
-    while (metadata->count > 0)
-        take_out(metadata, bytes_of(metadata));
+    const char *place = bytes_of(metadata);
+    for (uint32_t i = 0; i < metadata->count; i++) {
+        kept_field head = head_at(place);
+        drop(place, head);
+        place += head.size;
+    }
     ati_release(metadata->more, ATI_METADATA_BYTES);
-    metadata->more = NULL;
 }

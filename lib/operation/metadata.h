@@ -4,6 +4,8 @@
 
 /* Fields that are kept: copies of keys and values, as they were given. Encoding them waits until a
  * line is written, which for most operations is never. Not thread-safe. */
+#include "log/redaction.h"
+
 #include <asynctools/field.h>
 
 #include <stddef.h>
@@ -24,8 +26,10 @@ typedef struct ati_metadata {
     char own[ATI_METADATA_OWN];
 } ati_metadata;
 
-/* Adds fields; one with a key that is there takes the place of that one. */
-void ati_metadata_add(ati_metadata *metadata, const at_field *fields, size_t count);
+/* Adds fields; one with a key that is there takes the place of that one. Within trees, which are
+ * kept as text, `redaction` (or NULL) says what is not to be seen. */
+void ati_metadata_add(ati_metadata *metadata, const at_field *fields, size_t count,
+                      const ati_redaction *redaction);
 
 /* Gives the fields, as borrowed from it; how many there are. */
 size_t ati_metadata_get(const ati_metadata *metadata, at_field fields[ATI_METADATA_FIELDS]);

@@ -4,8 +4,9 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "log/members.h"
+#include "log/logger.h"
 #include "operation/live.h"
+#include "operation/tracker.h"
 #include "pool/scope.h"
 
 #include <string.h>
@@ -44,6 +45,7 @@ static void check_options(const at_operation_options *options) {
 static void deinit_operation(ati_context *context) {
     at_operation *operation = (at_operation *)context->bytes;
     at_error_release(operation->error);
+    at_tracker_release(operation->tracker);
     ati_metadata_deinit(&operation->metadata);
 }
 
@@ -144,6 +146,7 @@ static at_operation *begin(ati_context *parent, const char *name,
     context->deinit = deinit_operation;
     operation->logger = options->logger ? options->logger : outer ? outer->logger : NULL;
     operation->clock = at_clock_current();
+    operation->tracker = at_tracker_retain(options->tracker);
     operation->slow = options->slow != 0 ? options->slow : AT_FOREVER;
     operation->start_level = (int8_t)level_or(options->start_level, AT_LOG_DEBUG);
     operation->end_level = (int8_t)level_or(options->end_level, AT_LOG_INFO);
@@ -207,6 +210,8 @@ static void finish(at_operation *operation, const at_error *in_flight) {
         result.error = in_flight;
     }
     ati_operation_log_end(operation, &result);
+    if (operation->tracker)
+        ati_operation_track(operation, &result);
     ati_live_remove(operation);
 }
 
@@ -314,9 +319,10 @@ void at_operation_add_fields(at_operation *operation, const at_field *fields, si
     if (!operation)
         return;
     ATI_CALLER_CHECK(fields || count == 0, "at_operation_add_fields", "`fields` is NULL");
+    const ati_redaction *redaction = ati_logger_redaction(at_operation_logger(operation));
     acquire(operation);
     if (!operation->has_ended)
-        ati_metadata_add(&operation->metadata, fields, count);
+        ati_metadata_add(&operation->metadata, fields, count, redaction);
     ati_try_lock_release(&operation->lock);
 }
 

@@ -23,7 +23,8 @@ typedef struct ati_deferred {
 
 struct at_operation {
     /* Set before anybody else knows of it. */
-    at_logger *logger; /* NULL: the default one */
+    at_logger *logger;   /* NULL: the default one */
+    at_tracker *tracker; /* or NULL */
     at_clock *clock;
     int64_t started_at; /* of `clock` */
     at_duration slow;   /* AT_FOREVER: never */
@@ -54,7 +55,7 @@ static inline ati_context *ati_operation_context(const at_operation *operation) 
  * the like stands for. */
 at_operation *ati_operation_of(const ati_context *context);
 
-/* -- lines.c: what it logs -- */
+/* -- report.c: what it says of itself -- */
 
 void ati_operation_log_start(at_operation *operation);
 
@@ -66,5 +67,8 @@ typedef struct ati_operation_result {
 } ati_operation_result;
 
 void ati_operation_log_end(at_operation *operation, const ati_operation_result *result);
+
+/* Tells its tracker. */
+void ati_operation_track(at_operation *operation, const ati_operation_result *result);
 
 #endif

@@ -10,9 +10,12 @@
 #include "log/verbose.h"
 
 #include <asynctools/log.h>
+#include <asynctools/log_config.h>
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 FAULT_INSTALL;
 
@@ -23,6 +26,7 @@ static void create_and_destroy(void *wanted) {
                                                                       .levels = "info,test=debug",
                                                                       .path = "/dev/null",
                                                                       .memory_bytes = 10000,
+                                                                      .redacted_keys = "password",
                                                                       .use_stderr = true});
     if (fault_count() == 0) {
         cr_assert_eq(status, AT_OK);
@@ -76,6 +80,29 @@ Test(log_fault, set_levels_without_memory) {
     at_logger_destroy(root);
     at_error_clear();
     fault_check_leaks(before);
+}
+
+static void create_from_file(void *path) {
+    struct fault_usage before = fault_usage();
+    at_logger *made = NULL;
+    at_status status = at_logger_create_from_file(&made, path);
+    cr_assert_eq(status, fault_count() == 0 ? AT_OK : AT_ERROR_NO_MEMORY);
+    cr_assert_eq(made != NULL, fault_count() == 0);
+    if (made)
+        cr_assert_eq(at_logger_level(made), AT_LOG_DEBUG);
+    at_logger_destroy(made);
+    at_error_clear();
+    fault_check_leaks(before);
+}
+
+Test(log_fault, create_from_file_without_memory) {
+    static const char text[] = "{\"level\": \"debug\", \"path\": \"/dev/null\"}";
+    char path[] = "/tmp/at-log-fault-XXXXXX";
+    int file = mkstemp(path);
+    cr_assert(file >= 0 && write(file, text, sizeof text - 1) == (ssize_t)sizeof text - 1);
+    close(file);
+    cr_expect_geq(fault_each(fault_memory, create_from_file, path), 8);
+    unlink(path);
 }
 
 Test(log_fault, create_without_a_thread) {

@@ -149,7 +149,7 @@ static void crash_beside_a_stuck_sink(void) {
     open_log(true);
     start_writers();
     note_lines();
-    read_nothing();
+    abort(); /* a sanitizer's handler for faults would write there too */
 }
 
 static void *fault_too(void *barrier) {
@@ -255,7 +255,7 @@ static const struct test_case {
     {"abort", abort_process, SIGABRT, "SIGABRT", false, false},
     {"overflow", overflow, SIGSEGV, "SIGSEGV", false, false},
     {"crash_in_backend", crash_in_backend, SIGABRT, "SIGABRT", true, false},
-    {"crash_beside_a_stuck_sink", crash_beside_a_stuck_sink, SIGSEGV, "SIGSEGV", true, false},
+    {"crash_beside_a_stuck_sink", crash_beside_a_stuck_sink, SIGABRT, "SIGABRT", true, false},
     {"crash_together", crash_together, SIGSEGV, "SIGSEGV", false, false},
     {"crash_under_the_lock", crash_under_the_lock, SIGSEGV, "SIGSEGV", true, false},
     {"previous_ends_the_process", previous_ends_the_process, 0, NULL, false, false},

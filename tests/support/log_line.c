@@ -8,6 +8,7 @@
 
 char line_bytes[ATI_LINE_MAX + 64];
 const ati_context *line_operation;
+const ati_redaction *line_redaction;
 
 json_t *line_encode(const char *event, const at_field *fields, size_t count) {
     static ati_line_thread thread;
@@ -18,6 +19,7 @@ json_t *line_encode(const char *event, const at_field *fields, size_t count) {
         .logger_member = name,
         .logger_member_length = sizeof name - 1,
         .operation = line_operation,
+        .redaction = line_redaction,
         .thread = &thread,
     };
     const at_log_line line = {

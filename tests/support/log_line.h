@@ -14,6 +14,9 @@ extern char line_bytes[ATI_LINE_MAX + 64];
 /* The operation of the lines to come, or NULL. */
 extern const ati_context *line_operation;
 
+/* The keys whose values the lines to come do not have, or NULL. */
+extern const ati_redaction *line_redaction;
+
 /* Encodes a line, checks what holds for all lines (rule J1), and gives it parsed. */
 json_t *line_encode(const char *event, const at_field *fields, size_t count);
 

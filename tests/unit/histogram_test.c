@@ -79,6 +79,18 @@ Test(histogram, quantiles_of_several_histograms) {
     cr_expect_geq(last, 1000000007 / 64 * 63);
 }
 
+Test(histogram, all_ways_to_record_are_the_same) {
+    ati_histogram one = {0}, shared = {0};
+    for (int64_t value = 0; value < INT64_MAX / 4; value = value * 3 + 2) {
+        ati_histogram_record(&one, value);
+        ati_histogram_record_shared(&shared, value);
+    }
+    cr_expect_arr_eq(&one, &shared, sizeof one);
+    ati_histogram_clear(&shared);
+    one = (ati_histogram){0};
+    cr_expect_arr_eq(&one, &shared, sizeof one);
+}
+
 /* Longer than the last bucket begins. */
 Test(histogram, very_large_values_are_counted) {
     ati_histogram histogram = {0};

@@ -425,3 +425,63 @@ Test(operation, live_ones_are_dumped) {
     cr_expect_null(strstr(text, "waiting"));
     at_text_release(text);
 }
+
+/* Rule E1: the end of an operation is an event of its tracker. */
+Test(operation, a_tracker_is_told_of_the_end) {
+    at_tracker *tracker;
+    cr_assert_eq(at_tracker_create(&tracker, NULL), AT_OK);
+    uint64_t id = 0;
+    AT_TRACK(event, tracker, "data_download") {
+        id = at_operation_id(event);
+        at_operation_add(event, at_kv("size_bytes", 17), at_secret("token", "x"));
+        pass(AT_SECONDS(2));
+    }
+    AT_TRACK(event, tracker, "data_download", .slow = AT_SECONDS(1)) {
+        at_operation_error(event, NULL);
+    }
+    at_tracker_events *events;
+    cr_assert_eq(at_tracker_get_events(tracker, NULL, &events), AT_OK);
+    cr_assert_eq(events->count, 2);
+    cr_expect_eq(events->events[0].outcome, AT_OPERATION_ERROR);
+    const at_tracker_event *first = &events->events[1];
+    cr_expect_eq(first->outcome, AT_OPERATION_OK);
+    cr_expect_eq(first->duration, AT_SECONDS(2));
+    cr_expect_eq(first->id, id);
+    cr_expect_str_eq(first->members, "{\"size_bytes\":17,\"token\":\"[REDACTED]\"}");
+    at_tracker_events_release(events);
+    at_tracker_release(tracker);
+    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK);
+    char *lines;
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    cr_expect_null(strstr(lines, "data_download"));
+    at_logger_memory_release(lines);
+}
+
+/* Metadata of every type is copied. */
+Test(operation, metadata_has_every_type) {
+    json_t *tree = json_pack("{s:[i,i],s:s}", "list", 1, 2, "password", "secret");
+    char bytes[] = {0x01, (char)0xff};
+    (void)at_fail(AT_ERROR_IO, "kept");
+    at_error *error = at_error_take();
+    AT_OPERATION(operation, "typed") {
+        at_operation_add(operation, at_kv("tree", tree), at_kv_bytes("bytes", bytes, 2),
+                         at_kv("error", error), at_kv_null("nothing"), at_kv_bool("yes", true),
+                         at_kv("unsigned", (uint64_t)1 << 40), at_kv("minus", INT64_MIN));
+        at_operation_add(operation, at_kv("replaced", error));
+        at_operation_add(operation, at_kv("replaced", "by a text"));
+        json_object_clear(tree);
+        bytes[0] = 0;
+    }
+    at_error_release(error);
+    json_decref(tree);
+    json_t *lines;
+    json_t *line = line_of("typed.completed", &lines);
+    cr_expect_eq(json_array_size(json_object_get(json_object_get(line, "tree"), "list")), 2);
+    cr_expect_str_eq(text_of(line, "bytes"), "01ff");
+    cr_expect_str_eq(text_of(line, "error.message"), "kept");
+    cr_expect(json_is_null(json_object_get(line, "nothing")));
+    cr_expect(json_is_true(json_object_get(line, "yes")));
+    cr_expect_eq(json_integer_value(json_object_get(line, "minus")), INT64_MIN);
+    cr_expect_str_eq(text_of(line, "replaced"), "by a text");
+    json_decref(lines);
+}

@@ -39,5 +39,7 @@ const struct benchmark *const benchmarks[] = {
     &benchmark_strand,
     &benchmark_keyed,
     &benchmark_task_pool,
+    &benchmark_tracker,
+    &benchmark_tracker_snapshot,
     NULL,
 };

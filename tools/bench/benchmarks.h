@@ -39,5 +39,7 @@ extern const struct benchmark benchmark_map;
 extern const struct benchmark benchmark_strand;
 extern const struct benchmark benchmark_keyed;
 extern const struct benchmark benchmark_task_pool;
+extern const struct benchmark benchmark_tracker;
+extern const struct benchmark benchmark_tracker_snapshot;
 
 #endif

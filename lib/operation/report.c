@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/frame.h"
+#include "log/members.h"
 #include "log/number.h"
+#include "log/stamp.h"
+#include "operation/live.h"
 #include "operation/operation.h"
+#include "operation/tracker.h"
 
 #include <string.h>
 
-/* What an operation logs: its beginning and its end. */
+/* What an operation says of itself: its beginning and its end in the log, its end to a tracker. */
 
 enum {
     event_room = 256,                     /* of NAME.completed; a longer name is cut */
@@ -100,4 +104,28 @@ void ati_operation_log_end(at_operation *operation, const ati_operation_result *
         add(&list, at_kv_error(result->error));
     bool is_done = result->outcome == AT_OPERATION_OK || result->outcome == AT_OPERATION_DEGRADED;
     write(operation, level, is_done ? ".completed" : ".failed", &list);
+}
+
+void ati_operation_track(at_operation *operation, const ati_operation_result *result) {
+    const ati_context *context = ati_operation_context(operation);
+    at_field fields[ATI_METADATA_FIELDS];
+    char members[ATI_METADATA_BYTES];
+    size_t length = 0;
+    size_t count = ati_metadata_get(&operation->metadata, fields);
+    if (count > 0)
+        length = ati_members_encode(members, sizeof members, fields, count, NULL);
+    const ati_tracked tracked = {
+        .name = context->name,
+        .outcome = result->outcome,
+        .started_at = ati_stamp_now() - result->duration,
+        .duration = result->duration,
+        .id = context->id,
+        .trace_id = {context->trace_id[0], context->trace_id[1]},
+        .parent_id = context->parent_id,
+        .thread = ati_live_thread_id(),
+        .status = result->error ? at_error_status(result->error) : AT_OK,
+        .members = members,
+        .members_length = length,
+    };
+    ati_tracker_record(operation->tracker, &tracked);
 }

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+#include "log/config_value.h"
+
+#include <asynctools/limits.h>
+#include <asynctools/log.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+    joined_max = 4096, /* of all levels together */
+};
+
+/* -- Numbers with units -- */
+
+typedef struct unit {
+    const char *name;
+    int64_t factor;
+} unit;
+
+static const unit byte_units[] = {
+    {"B", 1}, {"KiB", 1024}, {"MiB", 1024 * 1024}, {"GiB", 1024 * 1024 * 1024}, {NULL, 0}};
+
+/* "64 MiB": digits, perhaps a space, a unit. */
+static bool read_with_unit(const char *text, const unit *units, int64_t *result) {
+    int64_t number = 0;
+    if (*text < '0' || *text > '9')
+        return false;
+    for (; *text >= '0' && *text <= '9'; text++)
+        if (__builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, *text - '0', &number))
+            return false;
+    text += *text == ' ';
+    while (units->name && strcmp(units->name, text) != 0)
+        units++;
+    return units->name && !__builtin_mul_overflow(number, units->factor, result);
+}
+
+/* The words for what options have special values for. */
+static bool read_word(const char *text, int64_t *result) {
+    if (strcmp(text, "none") == 0)
+        *result = AT_NONE;
+    else if (strcmp(text, "unlimited") == 0)
+        *result = AT_UNLIMITED;
+    else
+        return false;
+    return true;
+}
+
+/* -- Texts in an object -- */
+
+static bool add_text(char *joined, size_t size, const char *text) {
+    size_t length = strlen(joined);
+    size_t added = strlen(text);
+    if (length + added >= size)
+        return false;
+    memcpy(joined + length, text, added + 1);
+    return true;
+}
+
+json_t *ati_config_join(json_t *root, const char *key, json_t *value) {
+    char joined[joined_max] = "";
+    const char *name;
+    json_t *level;
+    if (!json_is_object(value))
+        return value;
+    json_object_foreach(value, name, level) {
+        if (!json_is_string(level) || strchr(name, ',') ||
+            !add_text(joined, sizeof joined, *joined ? "," : "") ||
+            !add_text(joined, sizeof joined, name) ||
+            !add_text(joined, sizeof joined, *name ? "=" : "") ||
+            !add_text(joined, sizeof joined, json_string_value(level)))
+            return value;
+    }
+    json_t *text = json_string(joined);
+    return json_object_set_new(root, key, text) == 0 ? text : value;
+}
+
+/* -- Values -- */
+
+static const char *read_bytes(const json_t *value, int64_t *member) {
+    static const char expected[] =
+        "expected a number of bytes, or a text such as \"64 MiB\" (B, KiB, MiB, GiB)";
+    const char *text = json_string_value(value);
+    if (text)
+        return read_word(text, member) || read_with_unit(text, byte_units, member) ? NULL
+                                                                                   : expected;
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return expected;
+    *member = json_integer_value(value);
+    return NULL;
+}
+
+static const char *read_level(const json_t *value, at_log_level *member) {
+    const char *text = json_string_value(value);
+    for (int level = AT_LOG_TRACE; text && level <= AT_LOG_OFF; level++)
+        if (strcmp(text, at_log_level_name((at_log_level)level)) == 0) {
+            *member = (at_log_level)level;
+            return NULL;
+        }
+    return "expected a level: \"trace\", \"debug\", \"info\", \"warn\", \"error\", \"fatal\" or "
+           "\"off\"";
+}
+
+const char *ati_config_read(ati_config_kind kind, const json_t *value, void *member) {
+    switch (kind) {
+    case ATI_CONFIG_TEXT:
+        *(const char **)member = json_string_value(value);
+        return json_is_string(value) ? NULL : "expected a text";
+    case ATI_CONFIG_LEVEL:
+        return read_level(value, member);
+    case ATI_CONFIG_LEVELS:
+        *(const char **)member = json_string_value(value);
+        return json_is_string(value) ? NULL
+                                     : "expected a text such as \"info,http=debug\", or an object "
+                                       "with such texts: {\"\": \"info\", \"http\": \"debug\"}";
+    case ATI_CONFIG_FLAG:
+        *(bool *)member = json_is_true(value);
+        return json_is_boolean(value) ? NULL : "expected true or false";
+    case ATI_CONFIG_BYTES:
+        return read_bytes(value, member);
+    }
+    return NULL;
+}
+
+/* -- Lines -- */
+
+/* Behind the string whose opening quote is at `from`. */
+static const char *skip_string(const char *from) {
+    for (from++; *from != '"'; from++)
+        from += *from == '\\';
+    return from + 1;
+}
+
+int ati_config_line(const char *text, size_t member) {
+    int line = 1;
+    int depth = 0;
+    size_t commas = 0; /* between members of the object itself */
+    bool is_found = false;
+    while (*text && !(is_found && *text == '"')) {
+        if (*text == '"') {
+            text = skip_string(text);
+            continue;
+        }
+        depth += *text == '{' || *text == '[';
+        depth -= *text == '}' || *text == ']';
+        commas += *text == ',' && depth == 1;
+        is_found = depth == 1 && commas == member;
+        line += *text == '\n';
+        text++;
+    }
+    return line;
+}
