@@ -154,8 +154,9 @@ AT_API at_logger *at_logger_default(void);
  *  Ownership: borrows `logger` until another one is set or it is destroyed. */
 AT_API void at_logger_set_default(at_logger *logger);
 
-/* What became of all lines. Each line that was logged is in `written` or in `dropped`; what the
- * logger says about itself (log.dropped, log.write_failed) is in neither. */
+/* What became of all lines. Each line that was logged is in `written` or in `dropped`, one that an
+ * operation keeps from when that writes it on; what the logger says about itself (log.dropped,
+ * log.write_failed) is in neither. */
 typedef struct at_logger_statistics {
     uint64_t written;             /* lines given to the sinks */
     uint64_t bytes;               /* of those lines */
