@@ -163,7 +163,8 @@ AT_API at_logger *at_logger_default(void);
 AT_API void at_logger_set_default(at_logger *logger);
 
 /* What became of all lines. Each line that was logged is in `written`, in `dropped` or in
- * `sampled`; what the logger says about itself (log.dropped, log.write_failed) is in none. */
+ * `sampled`, one that an operation keeps from when that writes it on; what the logger says about
+ * itself (log.dropped, log.write_failed) is in none. */
 typedef struct at_logger_statistics {
     uint64_t written;             /* lines given to the sinks */
     uint64_t bytes;               /* of those lines */
