@@ -110,7 +110,7 @@ static void report_lost(ati_log_core *core, uint32_t number) {
     const at_log_line line = {
         .level = AT_LOG_WARN, .event = "log.lines_lost", .fields = fields, .field_count = 2};
     if (ati_log_sink_count(core) == 1)
-        ati_log_write_stderr(NULL, &core->backend_line, &line);
+        ati_log_write_stderr(NULL, NULL, &core->backend_line, &line);
     else
         say(core, sink, &line);
 }
