@@ -51,6 +51,7 @@ typedef struct ati_context {
     const char *name;       /* in `bytes` */
     const char *log_fields; /* encoded JSON members, each with a leading comma, in `bytes` */
     size_t log_fields_length;
+    const struct ati_cut_keys *log_cut; /* of log_fields; NULL: nothing was */
     /* Whose name, id and fields log lines have: itself, or one above it; NULL: none. */
     const struct ati_context *operation;
     struct ati_log_kept *kept_lines;             /* of the operation, or NULL */

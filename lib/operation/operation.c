@@ -7,6 +7,7 @@
 #include "log/kept.h"
 #include "log/logger.h"
 #include "log/verbose.h"
+#include "operation/fields.h"
 #include "operation/live.h"
 #include "operation/tracker.h"
 #include "pool/scope.h"
@@ -14,7 +15,6 @@
 #include <string.h>
 
 enum {
-    fields_room = 4096, /* of the encoded fields that each line of an operation has */
     kept_default = 64 * 1024,
     kept_least = 8 * 1024,
     kept_most = 16 * 1024 * 1024,
@@ -69,38 +69,23 @@ at_operation *ati_operation_of(const ati_context *context) {
     return (at_operation *)operation->bytes;
 }
 
-static bool has_member(const char *members, size_t length, const ati_encoded_member *wanted) {
-    const char *from = members;
-    ati_encoded_member member;
-    while (ati_keys_next_member(&from, members + length, &member))
-        if (member.key_length == wanted->key_length &&
-            memcmp(member.key, wanted->key, wanted->key_length) == 0)
-            return true;
-    return false;
-}
-
-/* The fields that its lines have: its own, then those of the operation around it that it does not
- * have itself. */
-static size_t encode_fields(char buffer[fields_room], const ati_context *outer,
-                            const at_operation_options *options) {
-    size_t own =
-        ati_members_encode(buffer, fields_room, options->fields, options->field_count, NULL);
-    if (!outer)
-        return own;
-    size_t length = own;
-    const char *from = outer->log_fields;
-    const char *end = from + outer->log_fields_length;
-    ati_encoded_member member;
-    while (ati_keys_next_member(&from, end, &member))
-        if (length + member.length <= fields_room && !has_member(buffer, own, &member)) {
-            memcpy(buffer + length, member.start, member.length);
-            length += member.length;
-        }
-    return length;
+/* The parts that it has of `fields`, its own and those around it. */
+static ati_context *make_with_fields(ati_context_parts *parts, const ati_operation_fields *fields) {
+    const ati_cut_keys cut = ati_members_cut_keys(&fields->members);
+    parts->log_fields = fields->bytes;
+    parts->log_fields_length = (size_t)(fields->members.at - fields->bytes);
+    parts->extra += ati_cut_keys_size(&cut);
+    ati_context *context = ati_context_make(parts);
+    if (context && cut.count > 0) {
+        char *copy = context->bytes + sizeof(at_operation);
+        ati_cut_keys_copy(copy, &cut);
+        context->log_cut = (const ati_cut_keys *)copy;
+    }
+    return context;
 }
 
 static ati_context *make_context(ati_context *parent, const char *name,
-                                 const at_operation_options *options) {
+                                 const at_operation_options *options, const at_logger *logger) {
     const ati_context *outer = parent ? parent->operation : NULL;
     ati_context_parts parts = {
         .parent = parent,
@@ -109,14 +94,16 @@ static ati_context *make_context(ati_context *parent, const char *name,
         .bits = ATI_CONTEXT_OPERATION,
         .extra = sizeof(at_operation),
     };
-    if (options->field_count == 0) {
-        parts.log_fields = outer ? outer->log_fields : NULL;
-        parts.log_fields_length = outer ? outer->log_fields_length : 0;
-        return ati_context_make(&parts);
+    if (options->field_count > 0 || (outer && outer->log_cut)) {
+        ati_operation_fields fields;
+        ati_operation_fields_encode(&fields, options->fields, options->field_count, outer,
+                                    ati_logger_redaction(logger ? logger : at_logger_default()));
+        return make_with_fields(&parts, &fields);
     }
-    char fields[fields_room];
-    parts.log_fields = fields;
-    parts.log_fields_length = encode_fields(fields, outer, options);
+    if (outer) {
+        parts.log_fields = outer->log_fields;
+        parts.log_fields_length = outer->log_fields_length;
+    }
     return ati_context_make(&parts);
 }
 
@@ -167,16 +154,17 @@ static at_operation *begin(ati_context *parent, const char *name,
     if (!options)
         options = &no_options;
     check_options(options);
-    ati_context *context = make_context(parent, name, options);
+    const at_operation *outer = ati_operation_of(parent);
+    at_logger *logger = options->logger ? options->logger : outer ? outer->logger : NULL;
+    ati_context *context = make_context(parent, name, options, logger);
     if (!context) {
         ati_live_miss();
         return NULL;
     }
-    const at_operation *outer = ati_operation_of(parent);
     at_operation *operation = (at_operation *)context->bytes;
     memset(operation, 0, offsetof(at_operation, metadata.own));
     context->deinit = deinit_operation;
-    operation->logger = options->logger ? options->logger : outer ? outer->logger : NULL;
+    operation->logger = logger;
     operation->clock = at_clock_current();
     operation->tracker = at_tracker_retain(options->tracker);
     operation->slow = options->slow != 0 ? options->slow : AT_FOREVER;

@@ -486,6 +486,72 @@ Test(operation, metadata_has_every_type) {
     json_decref(lines);
 }
 
+/* The keys of `_cut`, in a row. */
+static const char *cut_of(json_t *line) {
+    static char keys[256];
+    keys[0] = '\0';
+    size_t i;
+    json_t *key;
+    json_array_foreach(json_object_get(line, "_cut"), i, key) {
+        strcat(keys, json_string_value(key));
+        strcat(keys, " ");
+    }
+    return keys;
+}
+
+/* Rule J1: fields of an operation that have no room are named in each line of it. */
+Test(operation, lines_say_what_was_cut_of_its_fields) {
+    static char text[5000];
+    memset(text, 'x', sizeof text - 1);
+    AT_OPERATION(outer, "outer", AT_FIELDS(at_kv("user", "ann"), at_kv("a\"b", text))) {
+        at_log_info(logger, "one");
+        AT_OPERATION(inner, "inner") {
+            at_log_info(logger, "two");
+        }
+        AT_OPERATION(inner, "inner2", AT_FIELDS(at_kv("a\"b", 1), at_kv("large", text))) {
+            at_log_info(logger, "three", at_kv("small", 1));
+        }
+    }
+    json_t *lines;
+    cr_expect_str_eq(cut_of(line_of("one", &lines)), "a\"b ");
+    json_decref(lines);
+    cr_expect_str_eq(cut_of(line_of("two", &lines)), "a\"b ");
+    json_decref(lines);
+    json_t *line = line_of("three", &lines);
+    cr_expect_eq(json_integer_value(json_object_get(line, "a\"b")), 1);
+    cr_expect_str_eq(cut_of(line), "large user ");
+    json_decref(lines);
+    cr_expect_str_eq(cut_of(line_of("outer.completed", &lines)), "a\"b ");
+    json_decref(lines);
+}
+
+/* What the operation's logger hides is hidden in its events and in at_dump too. */
+Test(operation, trackers_and_dumps_are_redacted) {
+    at_tracker *tracker;
+    at_logger *other;
+    cr_assert_eq(at_logger_create(&other, &(at_logger_options){.memory_bytes = 8192,
+                                                               .redacted_keys = "password"}),
+                 AT_OK);
+    cr_assert_eq(at_tracker_create(&tracker, NULL), AT_OK);
+    json_t *tree = json_pack("{s:{s:s}}", "login", "password", "secret");
+    AT_TRACK(event, tracker, "login", .logger = other, AT_FIELDS(at_kv("password", "secret"))) {
+        at_operation_add(event, at_kv("user.Password", "secret"), at_kv("tree", tree));
+        char *dump;
+        cr_assert_eq(at_dump(&dump), AT_OK);
+        cr_expect_null(strstr(dump, "secret"));
+        cr_expect_not_null(strstr(dump, "[REDACTED]"));
+        at_text_release(dump);
+    }
+    json_decref(tree);
+    at_tracker_events *events;
+    cr_assert_eq(at_tracker_get_events(tracker, NULL, &events), AT_OK);
+    cr_expect_null(strstr(events->events[0].members, "secret"));
+    cr_expect_not_null(strstr(events->events[0].members, "user.Password"));
+    at_tracker_events_release(events);
+    at_tracker_release(tracker);
+    at_logger_destroy(other);
+}
+
 static void count_events(const char *event, int wanted) {
     char *lines;
     cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK);
