@@ -50,7 +50,8 @@ typedef struct at_operation_options {
     at_log_level log_level;   /* the lowest level of lines in it, whatever their loggers say;
                                  default: what holds around it, else the loggers' own */
     at_log_level kept_level;  /* lines from this level on that would not be written are kept, and
-                                 are written if it fails or is slow; default: none */
+                                 are written if it fails or is slow, or goes well
+                                 inside one that keeps lines and fails; default: none */
     int64_t kept_bytes;       /* so many bytes of the last of them, 8 KiB to 16 MiB; default:
                                  64 KiB */
     const at_field *fields;   /* copied: each line in it has these; see AT_FIELDS */

@@ -216,11 +216,19 @@ static void run_deferred(at_operation *operation, ati_deferred *first) {
     ati_frame_put_slot_back(slot);
 }
 
-/* Whether it failed, or took too long: then what led to it is of interest. */
-static bool is_worth_reading(const at_operation *operation, const ati_operation_result *result) {
+/* Writes the lines that it kept if it failed or took too long: then what led to it is of interest.
+ * Else the operation around it may yet fail. */
+static void settle_kept_lines(at_operation *operation, const ati_operation_result *result) {
+    const ati_context *context = ati_operation_context(operation);
+    const ati_context *outer = context->parent;
     bool is_well = result->outcome == AT_OPERATION_OK || result->outcome == AT_OPERATION_CANCELLED;
-    return ati_operation_context(operation)->kept_lines &&
-           (!is_well || result->duration >= operation->slow);
+    if (!context->kept_lines)
+        return;
+    if (!is_well || result->duration >= operation->slow)
+        ati_log_kept_write(context->kept_lines);
+    else if (outer && outer->kept_lines)
+        ati_log_kept_hand_on(context->kept_lines, outer->kept_lines,
+                             (at_log_level)outer->kept_level);
 }
 
 /* Ends it; by this error, if nobody has said how, or well if that is NULL. */
@@ -238,8 +246,8 @@ static void finish(at_operation *operation, const at_error *in_flight) {
         result.outcome = at_operation_outcome_of(in_flight);
         result.error = in_flight;
     }
-    if (operation->keeps_lines && is_worth_reading(operation, &result))
-        ati_log_kept_write(ati_operation_context(operation)->kept_lines);
+    if (operation->keeps_lines)
+        settle_kept_lines(operation, &result);
     ati_operation_log_end(operation, &result);
     if (operation->tracker)
         ati_operation_track(operation, &result);

@@ -622,3 +622,36 @@ Test(operation, kept_lines_are_written_if_it_fails) {
     }
     count_events("detail", 1);
 }
+
+static void *keep_inside(void *status) {
+    AT_OPERATION(outer, "outer", .kept_level = AT_LOG_DEBUG) {
+        at_log_debug(logger, "before");
+        AT_OPERATION(inner, "inner", .kept_level = AT_LOG_TRACE) {
+            at_log_debug(logger, "inside");
+            at_log_trace(logger, "too_fine");
+        }
+        at_log_debug(logger, "behind");
+        if (status)
+            return at_fail((at_status)(intptr_t)status, "on purpose");
+    }
+    return NULL;
+}
+
+/* The lines of a part that went well tell how the whole came to fail. */
+Test(operation, kept_lines_of_an_inner_one_are_handed_on) {
+    cr_assert_eq(at_logger_set_level(logger, AT_LOG_INFO), AT_OK);
+    keep_inside(NULL);
+    count_events("inside", 0);
+    at_logger_memory_clear(logger);
+    keep_inside((void *)(intptr_t)AT_ERROR_IO);
+    at_error_clear();
+    count_events("too_fine", 0);
+    count_events("inner.started", 1);
+    char *lines;
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    const char *before = strstr(lines, "before");
+    const char *inside = strstr(lines, "inside");
+    const char *behind = strstr(lines, "behind");
+    cr_expect(before && before < inside && inside < behind);
+    at_logger_memory_release(lines);
+}
