@@ -37,8 +37,9 @@ typedef struct at_operation at_operation;
 
 /* All zero: a part of the operation around it, if there is one, without a deadline of its own. */
 typedef struct at_operation_options {
-    at_logger *logger;        /* of its own lines, borrowed until it ends; default: the one of the
-                                 operation around it, else the default logger */
+    at_logger *logger;        /* of its own lines, borrowed until it and those that were begun in it
+                                 have ended; default: the one of the operation around it, else the
+                                 default logger */
     at_duration timeout;      /* from now on the current clock; default 0: none */
     at_deadline deadline;     /* default 0: none; the earliest of this, `timeout` and those around
                                  counts */
@@ -73,7 +74,7 @@ typedef struct at_operation_options {
 typedef struct at_operation_scope {
     at_scope scope;
     at_operation *operation;
-    const void *error; /* that was in flight when it began */
+    at_error *error; /* that was in flight when it began */
     bool is_owner;
     bool runs;
     bool is_first;
@@ -148,9 +149,9 @@ AT_API void at_operation_scope_begin(at_operation_scope *scope, const char *name
                                      const at_operation_options *options);
 
 /** Has the code that follows run under an operation that was begun elsewhere;
- * at_operation_scope_end ends the scope and not the operation. Threads:   any; a scope is its
- * thread's or task's own.      Blocks: never. Ownership: borrows `operation` until the scope ends;
- * NULL is allowed. */
+ *  at_operation_scope_end ends the scope and not the operation.
+ *  Threads:   any; a scope is its thread's or task's own.      Blocks: never.
+ *  Ownership: borrows `operation` until the scope ends; NULL is allowed. */
 AT_API void at_operation_scope_enter(at_operation_scope *scope, at_operation *operation);
 
 /** Ends a scope, and the operation that it began.

@@ -131,16 +131,20 @@ static at_log_level lower_of(at_log_level a, at_log_level b) {
     return a == AT_LOG_DEFAULT || (b != AT_LOG_DEFAULT && b < a) ? b : a;
 }
 
-/* Has lines written, or kept, that the loggers would not write. Without memory none are kept. */
+/* Has lines written, or kept, that the loggers would not write. Without memory those are kept that
+ * the operation around it keeps. */
 static void ask_for_lines(at_operation *operation, const at_operation_options *options) {
     ati_context *context = ati_operation_context(operation);
     if (options->log_level != AT_LOG_DEFAULT)
         context->log_level = (int8_t)options->log_level;
     if (options->kept_level != AT_LOG_DEFAULT) {
         size_t bytes = options->kept_bytes != 0 ? (size_t)options->kept_bytes : kept_default;
-        context->kept_level = (int8_t)options->kept_level;
-        context->kept_lines = ati_log_kept_create(bytes);
-        operation->keeps_lines = true;
+        ati_log_kept *kept = ati_log_kept_create(bytes);
+        if (kept) {
+            context->kept_level = (int8_t)options->kept_level;
+            context->kept_lines = kept;
+            operation->keeps_lines = true;
+        }
     }
     operation->verbose_level = lower_of(options->log_level, options->kept_level);
     ati_log_verbose_add(operation->verbose_level);
@@ -222,13 +226,19 @@ static void settle_kept_lines(at_operation *operation, const ati_operation_resul
     const ati_context *context = ati_operation_context(operation);
     const ati_context *outer = context->parent;
     bool is_well = result->outcome == AT_OPERATION_OK || result->outcome == AT_OPERATION_CANCELLED;
-    if (!context->kept_lines)
-        return;
     if (!is_well || result->duration >= operation->slow)
         ati_log_kept_write(context->kept_lines);
     else if (outer && outer->kept_lines)
         ati_log_kept_hand_on(context->kept_lines, outer->kept_lines,
                              (at_log_level)outer->kept_level);
+}
+
+/* How an error ended it. What was cancelled because its time is over has timed out, whoever of
+ * those that worked in it says so. */
+static at_operation_outcome outcome_by(const at_operation *operation, const at_error *error) {
+    at_operation_outcome outcome = at_operation_outcome_of(error);
+    bool is_late = ati_context_reason(ati_operation_context(operation)) == AT_CANCEL_DEADLINE;
+    return outcome == AT_OPERATION_CANCELLED && is_late ? AT_OPERATION_TIMEOUT : outcome;
 }
 
 /* Ends it; by this error, if nobody has said how, or well if that is NULL. */
@@ -243,7 +253,7 @@ static void finish(at_operation *operation, const at_error *in_flight) {
         .duration = at_clock_now(operation->clock) - operation->started_at,
     };
     if (!operation->has_outcome && in_flight) {
-        result.outcome = at_operation_outcome_of(in_flight);
+        result.outcome = outcome_by(operation, in_flight);
         result.error = in_flight;
     }
     if (operation->keeps_lines)
@@ -267,10 +277,11 @@ void at_operation_end(at_operation *operation) {
 /* -- Scopes -- */
 
 static void enter(at_operation_scope *scope, at_operation *operation) {
-    scope->operation = operation;
-    ati_scope_enter(&scope->scope, operation ? ati_operation_context(operation) : NULL);
+    ati_context *context = operation ? ati_operation_context(operation) : NULL;
     const ati_frame *frame = ati_frame_current();
-    scope->error = frame->in_flight ? frame->error : NULL;
+    scope->operation = operation;
+    ati_scope_enter(&scope->scope, context, scope->is_owner);
+    scope->error = scope->is_owner && frame->in_flight ? at_error_retain(frame->error) : NULL;
     scope->runs = true;
     scope->is_first = true;
 }
@@ -306,6 +317,7 @@ void at_operation_scope_end(at_operation_scope *scope) {
         bool has_failed = frame->in_flight && frame->error != scope->error;
         finish(operation, has_failed ? frame->error : NULL);
     }
+    at_error_release(scope->error);
     ati_context_release(ati_scope_end(&scope->scope, "at_operation_scope_end"));
 }
 
@@ -358,10 +370,10 @@ void at_operation_add_fields(at_operation *operation, const at_field *fields, si
     if (!operation)
         return;
     ATI_CALLER_CHECK(fields || count == 0, "at_operation_add_fields", "`fields` is NULL");
-    const ati_redaction *redaction = ati_logger_redaction(at_operation_logger(operation));
     acquire(operation);
-    if (!operation->has_ended)
-        ati_metadata_add(&operation->metadata, fields, count, redaction);
+    if (!operation->has_ended) /* else its logger may have gone */
+        ati_metadata_add(&operation->metadata, fields, count,
+                         ati_logger_redaction(at_operation_logger(operation)));
     ati_try_lock_release(&operation->lock);
 }
 

@@ -2,82 +2,17 @@
  *
  * Operations (rules O1, O2, J5): what they log, how they end, who runs in them. */
 #include "support/fault.h"
-#include "support/fixture.h"
+#include "support/operations.h"
 #include "support/test.h"
 
 #include <asynctools/asynctools.h>
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 FAULT_INSTALL;
 
-static at_logger *logger;
-
-/* What the logger keeps for good is made before memory is counted. */
-static void begin(void) {
-    cr_assert_eq(at_logger_create(&logger, &(at_logger_options){.name = "test",
-                                                                .level = AT_LOG_TRACE,
-                                                                .memory_bytes = 1 << 20}),
-                 AT_OK);
-    at_logger_set_default(logger);
-    at_log_info(logger, "first");
-    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK);
-    at_logger_memory_clear(logger);
-    begin_with_clock();
-}
-
-static void end(void) {
-    end_pool();
-    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK); /* frees its rings */
-    end_with_pool();
-    at_logger_destroy(logger);
-}
-
-TestSuite(operation, .init = begin, .fini = end, .timeout = 60);
-
-static void pass(at_duration duration) {
-    at_clock *clock = at_clock_current();
-    at_virtual_clock_hold(clock);
-    at_virtual_clock_advance(clock, duration);
-    at_virtual_clock_release(clock);
-}
-
-/* The line of `event`, which must be there once; borrowed from `*lines`, which is owned. */
-static json_t *line_of(const char *event, json_t **lines) {
-    char *text;
-    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK);
-    cr_assert_eq(at_logger_memory_lines(logger, &text), AT_OK);
-    *lines = json_array();
-    json_t *found = NULL;
-    for (const char *line = text; *line; line = strchr(line, '\n') + 1) {
-        size_t length = strcspn(line, "\n");
-        json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
-        cr_assert(object, "%.*s", (int)length, line);
-        json_array_append_new(*lines, object);
-        if (strcmp(json_string_value(json_object_get(object, "event")), event) == 0) {
-            cr_assert(!found, "%s twice", event);
-            found = object;
-        }
-    }
-    at_logger_memory_release(text);
-    cr_assert(found, "no %s", event);
-    return found;
-}
-
-static const char *text_of(json_t *line, const char *key) {
-    const char *text = json_string_value(json_object_get(line, key));
-    return text ? text : "(none)";
-}
-
-static void expect_end(const char *event, const char *level, const char *outcome) {
-    json_t *lines;
-    json_t *line = line_of(event, &lines);
-    cr_expect_str_eq(text_of(line, "level"), level);
-    cr_expect_str_eq(text_of(line, "outcome"), outcome);
-    json_decref(lines);
-}
+TestSuite(operation, .init = begin_operations, .fini = end_operations, .timeout = 60);
 
 /* Rule O1: beginning and end, with how long it took and what was added. */
 Test(operation, a_block_logs_its_beginning_and_its_end) {
@@ -550,19 +485,6 @@ Test(operation, trackers_and_dumps_are_redacted) {
     at_tracker_events_release(events);
     at_tracker_release(tracker);
     at_logger_destroy(other);
-}
-
-static void count_events(const char *event, int wanted) {
-    char *lines;
-    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK);
-    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
-    char member[64];
-    snprintf(member, sizeof member, "\"event\":\"%s\"", event);
-    int found = 0;
-    for (const char *at = lines; (at = strstr(at, member)); at++)
-        found++;
-    at_logger_memory_release(lines);
-    cr_expect_eq(found, wanted, "%s: %d", event, found);
 }
 
 static void *debug_in_task(void *event) {
