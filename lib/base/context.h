@@ -136,6 +136,9 @@ bool ati_context_share(ati_context *context, bool is_detached, ati_context **sha
 void ati_context_retain(ati_context *context);  /* NULL is allowed */
 void ati_context_release(ati_context *context); /* NULL is allowed; iterative over the parents */
 
+/* In the child of a process fork: no other thread is in the middle of anything here. */
+void ati_context_after_fork(ati_context *context);
+
 /* The context of the running task or thread, borrowed, or NULL. */
 static inline ati_context *ati_context_current(void) {
     return ati_frame_current()->context;

@@ -69,6 +69,21 @@ at_operation *ati_operation_of(const ati_context *context) {
     return (at_operation *)operation->bytes;
 }
 
+void ati_operation_after_fork(ati_context *context) {
+    for (; context; context = context->parent) {
+        ati_context_after_fork(context);
+        if (context->deinit != deinit_operation)
+            continue;
+        at_operation *operation = (at_operation *)context->bytes;
+        if (atomic_load_explicit(&operation->lock.held, memory_order_relaxed) == 0)
+            continue;
+        operation->metadata.dropped += operation->metadata.count;
+        operation->metadata.count = 0;
+        operation->metadata.size = 0;
+        atomic_store_explicit(&operation->lock.held, 0, memory_order_relaxed);
+    }
+}
+
 /* The parts that it has of `fields`, its own and those around it. */
 static ati_context *make_with_fields(ati_context_parts *parts, const ati_operation_fields *fields) {
     const ati_cut_keys cut = ati_members_cut_keys(&fields->members);
