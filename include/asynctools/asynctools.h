@@ -21,6 +21,7 @@
 #include <asynctools/keyed_executor.h>
 #include <asynctools/limits.h>
 #include <asynctools/log.h>
+#include <asynctools/log_callback.h>
 #include <asynctools/log_config.h>
 #include <asynctools/loop_executor.h>
 #include <asynctools/memory.h>

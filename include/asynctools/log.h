@@ -48,17 +48,20 @@ typedef struct at_logger_options {
     at_duration rotate_interval; /* the same at the first line after each full interval since
                                     1970 in UTC, AT_HOURS(24) for each day; at least a second;
                                     default: not by time */
-    int64_t rotate_count;   /* old files that are kept, at most 99,999; AT_UNLIMITED: all; AT_NONE:
-                               none; default: 5 */
-    bool use_stderr;        /* lines go to stderr: readable on a terminal, else JSON; default: only
-                               if there is no other sink */
-    int64_t memory_bytes;   /* so many bytes of the last lines are kept in memory, at most 1 GiB;
-                               default: none */
-    int64_t ring_bytes;     /* of each thread's ring, a power of two, 32 KiB to 16 MiB; default:
-                               256 KiB */
-    int64_t max_ring_bytes; /* of all rings, at most 1 GiB; further threads share one ring;
-                               AT_NONE: all do; default: 64 MiB */
-    const char *levels;     /* copied: see at_logger_set_levels; default: none */
+    int64_t rotate_count; /* old files that are kept, at most 99,999; AT_UNLIMITED: all; AT_NONE:
+                             none; default: 5 */
+    int descriptor;  /* borrowed until the logger is destroyed: lines are written to it; a pipe or
+                        socket that does not block loses lines when it is full for long, one that
+                        blocks holds up the logger's other sinks; default: none, also for 0 */
+    bool use_stderr; /* lines go to stderr: readable on a terminal, else JSON; default: only
+                        if there is no other sink */
+    int64_t memory_bytes;      /* so many bytes of the last lines are kept in memory, at most 1 GiB;
+                                  default: none */
+    int64_t ring_bytes;        /* of each thread's ring, a power of two, 32 KiB to 16 MiB; default:
+                                  64 KiB */
+    int64_t max_ring_bytes;    /* of all rings, at most 1 GiB; further threads share one ring;
+                                  AT_NONE: all do; default: 64 MiB */
+    const char *levels;        /* copied: see at_logger_set_levels; default: none */
     const char *redacted_keys; /* copied: "password,token"; the values of fields with these keys are
                                   written as "[REDACTED]". A key counts whole, or what stands behind
                                   its last dot, also within trees, whatever the case of ASCII
@@ -111,7 +114,8 @@ AT_API void at_logger_destroy(at_logger *logger);
 /** Waits until every line whose call happened before this one has been written to all sinks.
  *  Threads:   any.
  *  Blocks:    until the lines are written, or `deadline`.
- *  Errors:    AT_ERROR_TIMED_OUT; AT_ERROR_IO when a sink refuses lines: they are kept as far as
+ *  Errors:    AT_ERROR_TIMED_OUT; AT_ERROR_DEADLOCK inside the function of a callback sink;
+ *             AT_ERROR_IO when a sink refuses lines: they are kept as far as
  *             there is room, and tried again. */
 AT_API AT_NODISCARD at_status at_logger_flush(at_logger *logger, at_deadline deadline);
 
@@ -159,7 +163,8 @@ AT_API at_logger *at_logger_default(void);
 AT_API void at_logger_set_default(at_logger *logger);
 
 /* What became of all lines. Each line that was logged is in `written`, in `dropped` or in
- * `sampled`; what the logger says about itself (log.dropped, log.write_failed) is in none. */
+ * `sampled`, one that an operation keeps from when that writes it on; what the logger says about
+ * itself (log.dropped, log.write_failed) is in none. */
 typedef struct at_logger_statistics {
     uint64_t written;             /* lines given to the sinks */
     uint64_t bytes;               /* of those lines */

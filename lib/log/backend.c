@@ -92,10 +92,19 @@ static void announce(ati_log_core *core, uint32_t state) {
         ati_heavy_barrier();
 }
 
+/* The barrier to wait for. A later one has to wait until this one is reached: what a sink has taken
+ * meanwhile is before the later one only. */
+static uint64_t hold_flush(ati_log_core *core) {
+    core->flush_seen = wanted_flush(core);
+    if (core->flush_held == reached_flush(core))
+        core->flush_held = core->flush_seen;
+    return core->flush_held;
+}
+
 /* Naps until `deadline`, or sleeps. */
 static void rest(ati_log_core *core, uint32_t state, at_deadline deadline) {
     announce(core, state);
-    bool needed = wanted_flush(core) != reached_flush(core) || is_stopping(core) ||
+    bool needed = wanted_flush(core) != core->flush_seen || is_stopping(core) ||
                   is_reopen_wanted(core) ||
                   (state == ATI_BACKEND_ASLEEP && !ati_log_merge_idle(core));
     while (!needed && atomic_load_explicit(&core->backend_state, memory_order_relaxed) == state)
@@ -114,7 +123,7 @@ static kept_state settle_sinks(ati_log_core *core, bool now) {
     kept_state result = KEPT_NOTHING;
     ati_lock_acquire(&core->write_lock);
     ati_log_reopen_if_wanted(core);
-    for (uint32_t i = 0; i < core->sink_count; i++) {
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++) {
         ati_log_sink *sink = core->sinks[i];
         sink->kind->settle(sink, now);
         if (sink->kept > 0 && sink->error_number != 0)
@@ -217,7 +226,7 @@ void *ati_log_backend_run(void *argument) {
     times.next_report = times.last_merge + AT_MILLISECONDS(report_every_ms);
     for (;;) {
         bool stopping = is_stopping(core);
-        uint64_t flush = wanted_flush(core);
+        uint64_t flush = hold_flush(core);
         bool flushing = flush != reached_flush(core);
         unsigned fill;
         uint64_t taken = ati_log_merge(core, &fill);
@@ -233,6 +242,7 @@ void *ati_log_backend_run(void *argument) {
             reach_flush(core, flush, kept == KEPT_REFUSED);
         if (stopping)
             return NULL;
-        rest_if_idle(core, &times, fill, kept);
+        if (flush == core->flush_seen || flush != reached_flush(core))
+            rest_if_idle(core, &times, fill, kept);
     }
 }

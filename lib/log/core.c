@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "log/logger.h"
 #include "log/quiet_pipe.h"
 
 #include <signal.h>
@@ -20,9 +21,24 @@ enum {
 /* -- Create -- */
 
 static bool add_sink(ati_log_core *core, ati_log_sink *sink) {
-    if (sink)
-        core->sinks[core->sink_count++] = sink;
-    return sink != NULL;
+    if (!sink)
+        return false;
+    uint32_t count = ati_log_sink_count(core);
+    core->sinks[count] = sink;
+    /* ORDER log_core.sink_count: release. Publishes the sink.
+     * Pairs with: acquire in ati_log_sink_count(). If relaxed: an unwritten pointer is followed. */
+    atomic_store_explicit(&core->sink_count, count + 1, memory_order_release);
+    return true;
+}
+
+bool ati_log_add_sink(at_logger *logger, ati_log_sink *sink) {
+    ati_log_core *core = logger->core;
+    ati_lock_acquire(&core->write_lock);
+    ati_lock_acquire(&ati_log_registry_lock); /* no fork sees half of it */
+    bool fits = ati_log_sink_count(core) < ATI_LOG_SINKS_MAX && add_sink(core, sink);
+    ati_lock_release(&ati_log_registry_lock);
+    ati_lock_release(&core->write_lock);
+    return fits;
 }
 
 static ati_log_sink *create_file(const at_logger_options *options) {
@@ -42,12 +58,14 @@ static at_status create_sinks(ati_log_core *core, const at_logger_options *optio
     bool done = true;
     if (options->path)
         done = add_sink(core, create_file(options));
+    if (done && options->descriptor != 0)
+        done = add_sink(core, ati_log_sink_descriptor_create(options->descriptor));
     if (done && options->memory_bytes > 0) {
         done = add_sink(core, ati_log_sink_memory_create((size_t)options->memory_bytes));
         if (done)
-            core->memory = core->sinks[core->sink_count - 1];
+            core->memory = core->sinks[ati_log_sink_count(core) - 1];
     }
-    if (done && (options->use_stderr || core->sink_count == 0))
+    if (done && (options->use_stderr || ati_log_sink_count(core) == 0))
         done = add_sink(core, ati_log_sink_stderr_create());
     return done ? AT_OK : at_error_status(at_error_last());
 }
@@ -85,7 +103,7 @@ at_status ati_log_core_redact(ati_log_core *core, const char *call, const char *
         core->redactions = wanted;
     }
     /* ORDER log_core.redaction: release. Publishes the names.
-     * Pairs with: acquire in redaction_of(). If relaxed: a caller reads an unwritten list, and
+     * Pairs with: acquire in ati_logger_redaction(). If relaxed: a caller reads an unwritten list, and
      * writes a secret. */
     atomic_store_explicit(&core->redaction, wanted, memory_order_release);
     ati_lock_release(&ati_log_registry_lock);
@@ -153,7 +171,7 @@ at_status ati_log_core_create(ati_log_core **core, const at_logger_options *opti
 void ati_log_core_destroy(ati_log_core *core) {
     if (!core)
         return;
-    for (uint32_t i = 0; i < core->sink_count; i++)
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++)
         core->sinks[i]->kind->destroy(core->sinks[i]);
     ati_log_rules_destroy(core->rules);
     ati_release(core->sources, (core->ring_limit + 1) * sizeof *core->sources);
@@ -251,7 +269,7 @@ void ati_log_core_stop(ati_log_core *core) {
     bool forked = atomic_load_explicit(&core->mode, memory_order_relaxed) == ATI_LOG_FORKED;
     if (!forked)
         stop_backend(core);
-    for (uint32_t i = 0; i < core->sink_count; i++)
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++)
         finish_sink(core, core->sinks[i]);
     leave_rings(core, forked);
 }

@@ -74,8 +74,8 @@ typedef struct ati_log_core {
     size_t ring_size;
     uint64_t ring_limit; /* how many rings there may be */
     ati_log_sink *sinks[ATI_LOG_SINKS_MAX];
-    uint32_t sink_count;
-    ati_log_sink *memory; /* one of them, or NULL */
+    _Atomic uint32_t sink_count; /* grows under write_lock and the registry's lock */
+    ati_log_sink *memory;        /* one of them, or NULL */
     pthread_t thread;
     _Atomic(const ati_redaction *) redaction; /* or NULL; it stays as long as the core does */
     ati_redaction *redactions;                /* all there ever were; under the registry's lock */
@@ -87,6 +87,8 @@ typedef struct ati_log_core {
     _Atomic uint64_t flush_reached; /* the last one that is reached; the backend writes it */
     _Atomic uint64_t flush_failed;  /* the last one that a sink's refusal ended; the backend too */
     _Atomic uint32_t flush_changed; /* futex: counts changes of flush_reached */
+    uint64_t flush_seen;            /* flush_wanted when the backend looked last; its own */
+    uint64_t flush_held; /* the barrier that it is waiting for, or the last one; its own */
     _Atomic bool stopping;
     _Atomic bool reopen_wanted; /* files are to be opened anew */
 
@@ -114,6 +116,7 @@ typedef struct ati_log_core {
     uint64_t reported_sampled[AT_LOG_OFF];
     bool reported_failure[ATI_LOG_SINKS_MAX];
     uint64_t reported_errors[ATI_LOG_SINKS_MAX];
+    uint64_t reported_lost[ATI_LOG_SINKS_MAX];
     bool reported_move_failure[ATI_LOG_SINKS_MAX];
 
     /* Under the registry's lock. */
@@ -149,6 +152,12 @@ at_status ati_log_core_redact(ati_log_core *core, const char *call, const char *
 /* Makes `rule` the one by which lines are left out, from now on and in all threads. AT_OK, or the
  * error slot is filled: for `call`, about the option that is wrong. */
 at_status ati_log_core_sample(ati_log_core *core, const char *call, const ati_sampling_rule *rule);
+
+static inline uint32_t ati_log_sink_count(const ati_log_core *core) {
+    /* ORDER log_core.sink_count: acquire. Sees the sink.
+     * Pairs with: release in add_sink(). If relaxed: an unwritten pointer is followed. */
+    return atomic_load_explicit(&((ati_log_core *)core)->sink_count, memory_order_acquire);
+}
 
 /* -- process.c: the life of the process -- */
 

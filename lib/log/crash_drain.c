@@ -41,7 +41,7 @@ static at_deadline within(at_deadline deadline, int64_t ms) {
 
 static void give_to_sinks(const ati_log_core *core, const char *lines, size_t size,
                           at_deadline deadline) {
-    for (uint32_t i = 0; i < core->sink_count; i++)
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++)
         if (core->sinks[i]->kind->crash)
             core->sinks[i]->kind->crash(core->sinks[i], lines, size, deadline);
 }

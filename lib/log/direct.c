@@ -17,7 +17,7 @@ enum {
 
 void ati_log_give_to_sinks(ati_log_core *core, const ati_log_sink *but, const char *lines,
                            size_t size) {
-    for (uint32_t i = 0; i < core->sink_count; i++)
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++)
         if (core->sinks[i] != but)
             core->sinks[i]->kind->write(core->sinks[i], lines, size);
 }
@@ -27,7 +27,7 @@ void ati_log_reopen_if_wanted(ati_log_core *core) {
      * Pairs with: seq_cst in at_logger_reopen(). If relaxed: the same files are opened again. */
     if (!atomic_exchange_explicit(&core->reopen_wanted, false, memory_order_seq_cst))
         return;
-    for (uint32_t i = 0; i < core->sink_count; i++)
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++)
         if (core->sinks[i]->kind->reopen)
             core->sinks[i]->kind->reopen(core->sinks[i]);
 }

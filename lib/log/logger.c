@@ -237,6 +237,8 @@ void at_logger_destroy(at_logger *logger) {
 
 at_status at_logger_flush(at_logger *logger, at_deadline deadline) {
     ATI_CALLER_CHECK(logger != NULL, "at_logger_flush", "`logger` is NULL; give a logger");
+    if (ati_log_thread_current.never_waits)
+        return ati_fail(AT_ERROR_DEADLOCK, "at_logger_flush: called by a sink of a logger");
     at_deadline real = deadline;
     if (deadline != AT_FOREVER && at_clock_current() != at_clock_real()) {
         int64_t left = deadline - at_clock_now(at_clock_current());
@@ -286,7 +288,7 @@ void at_logger_get_statistics(at_logger *logger, at_logger_statistics *statistic
     memset(statistics, 0, sizeof *statistics);
     statistics->written = ati_counter_read(&logger->core->written);
     statistics->bytes = ati_counter_read(&logger->core->bytes);
-    for (uint32_t i = 0; i < logger->core->sink_count; i++) {
+    for (uint32_t i = 0; i < ati_log_sink_count(logger->core); i++) {
         statistics->lost += ati_counter_read(&logger->core->sinks[i]->lost);
         statistics->write_errors += ati_counter_read(&logger->core->sinks[i]->errors);
         statistics->rotations += ati_counter_read(&logger->core->sinks[i]->rotations);

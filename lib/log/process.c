@@ -136,7 +136,7 @@ static __attribute__((destructor)) void drain_at_exit(void) {
 /* process_fork: the registry and the memory sinks are held, so that the child finds them whole. The
  * rings and what sinks kept are the parent's: it writes them. */
 static void fork_sinks(ati_log_core *core, ati_fork_phase phase) {
-    for (uint32_t i = 0; i < core->sink_count; i++)
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++)
         core->sinks[i]->kind->fork(core->sinks[i], phase);
 }
 

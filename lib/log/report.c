@@ -91,10 +91,28 @@ static void report_sink(ati_log_core *core, uint32_t number) {
         .fields = fields,
         .field_count = failing ? 4 : 3,
     };
-    if (failing && core->sink_count == 1)
+    if (failing && ati_log_sink_count(core) == 1)
         ati_log_write_stderr(NULL, NULL, &core->backend_line, &line);
     else
         say(core, failing ? sink : NULL, &line);
+}
+
+/* A sink without errors is too slow: the others say so, or stderr if there is no other. */
+static void report_lost(ati_log_core *core, uint32_t number) {
+    ati_log_sink *sink = core->sinks[number];
+    uint64_t lost = ati_counter_read(&sink->lost);
+    uint64_t fresh = lost - core->reported_lost[number];
+    core->reported_lost[number] = lost;
+    if (fresh == 0 || ati_counter_read(&sink->errors) > 0)
+        return;
+    const at_field fields[] = {at_kv_string("sink", sink->kind->name),
+                               at_kv_unsigned("lost", fresh)};
+    const at_log_line line = {
+        .level = AT_LOG_WARN, .event = "log.lines_lost", .fields = fields, .field_count = 2};
+    if (ati_log_sink_count(core) == 1)
+        ati_log_write_stderr(NULL, &core->backend_line, &line);
+    else
+        say(core, sink, &line);
 }
 
 /* A file cannot be rotated or opened anew: the old one goes on, and has the line too. */
@@ -123,8 +141,9 @@ void ati_log_report(ati_log_core *core) {
     ati_log_verbose_settle(ati_monotonic_ns());
     report_drops(core);
     report_sampled(core);
-    for (uint32_t i = 0; i < core->sink_count; i++) {
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++) {
         report_sink(core, i);
+        report_lost(core, i);
         report_move(core, i);
     }
 }

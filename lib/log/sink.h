@@ -7,6 +7,7 @@
 #include "base/atomic.h"
 
 #include <asynctools/clock.h>
+#include <asynctools/log.h>
 #include <asynctools/status.h>
 
 #include <stdbool.h>
@@ -60,9 +61,11 @@ typedef struct ati_log_file_options {
     int64_t rotate_count;        /* old files to keep; AT_UNLIMITED: all */
 } ati_log_file_options;
 
-/* Writes lines to a file or to stderr. NULL with the error slot filled: it cannot. */
+/* Writes lines to a file, to stderr or to a descriptor that stays the caller's. NULL with the error
+ * slot filled: it cannot. */
 ati_log_sink *ati_log_sink_file_create(const ati_log_file_options *options);
 ati_log_sink *ati_log_sink_stderr_create(void);
+ati_log_sink *ati_log_sink_descriptor_create(int descriptor);
 
 /* Keeps the last `size` bytes of lines in memory. */
 ati_log_sink *ati_log_sink_memory_create(size_t size);
@@ -70,6 +73,13 @@ ati_log_sink *ati_log_sink_memory_create(size_t size);
 /* A copy of the lines in memory, to be released by ati_release_text; NULL: out of memory. */
 char *ati_log_sink_memory_lines(ati_log_sink *sink);
 void ati_log_sink_memory_clear(ati_log_sink *sink);
+
+/* Gives a logger a sink more, which it then owns. False: it has as many as it can have. */
+bool ati_log_add_sink(at_logger *logger, ati_log_sink *sink);
+
+/* Whether log calls of this thread may wait; gives what was before. For a sink that calls code of
+ * the program: what that logs must not wait for the sink. */
+bool ati_log_never_wait(bool never);
 
 /* How many lines these bytes have. */
 size_t ati_log_count_lines(const char *lines, size_t size);

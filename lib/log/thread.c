@@ -15,6 +15,12 @@ _Thread_local ati_log_thread ati_log_thread_current;
 
 static pthread_key_t thread_end_key;
 
+bool ati_log_never_wait(bool never) {
+    bool before = ati_log_thread_current.never_waits;
+    ati_log_thread_current.never_waits = never;
+    return before;
+}
+
 bool ati_log_ring_init(ati_log_ring *ring, size_t size) {
     memset(ring, 0, sizeof *ring);
     ring->bytes = ati_allocate_aligned(size, ATI_CACHE_LINE);

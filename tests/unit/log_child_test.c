@@ -305,7 +305,8 @@ Test(log_child, shares_what_its_root_has) {
     cr_assert_eq(json_array_size(lines), 10);
     for (size_t i = 0; i < 10; i++) {
         const json_t *number = json_object_get(json_array_get(lines, i), "number");
-        cr_expect_eq(json_integer_value(number), i, "the lines of a thread are in order");
+        cr_expect_eq(json_integer_value(number), (json_int_t)i,
+                     "the lines of a thread are in order");
         cr_expect_str_eq(text(lines, i, "logger"), i % 2 ? "r" : "r.child");
     }
     json_decref(lines);

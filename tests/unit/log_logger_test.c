@@ -70,6 +70,8 @@ Test(log_logger, bad_options_are_refused_by_name) {
         {{.level = (at_log_level)-1}, "level"},
         {{.level = (at_log_level)8}, "level"},
         {{.path = ""}, "path"},
+        {{.descriptor = -1}, "descriptor"},
+        {{.descriptor = 12345}, "descriptor"},
         {{.path = "/dev/null", .rotate_bytes = 8191}, "rotate_bytes"},
         {{.path = "/dev/null", .rotate_bytes = -1}, "rotate_bytes"},
         {{.rotate_bytes = 8192}, "rotate_bytes"},

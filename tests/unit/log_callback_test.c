@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The callback sink (rules J2, J4): lines in order, on the pool, copied, bounded; it may log and be
+ * slow; logger and pool may end in either order. */
+#include "support/test.h"
+
+#include <asynctools/log_callback.h>
+#include <asynctools/promise.h>
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+typedef struct reader {
+    at_logger *logger;
+    _Atomic int lines;   /* whole, with the next number */
+    _Atomic int bad;     /* others */
+    _Atomic int outside; /* calls outside of the pool */
+    _Atomic int dropped; /* times that it was released */
+    _Atomic int echoes;
+    _Atomic int flush_status;
+    pthread_mutex_t gate; /* held: the calls are stuck */
+} reader;
+
+static at_pool *pool;
+static at_logger *logger;
+static reader it = {.gate = PTHREAD_MUTEX_INITIALIZER};
+
+static void read_line(void *context, const char *line, size_t length) {
+    reader *mine = context;
+    pthread_mutex_lock(&mine->gate);
+    pthread_mutex_unlock(&mine->gate);
+    json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+    json_t *n = json_object_get(object, "n");
+    if (object && line[length - 1] == '\n' && n && json_integer_value(n) == mine->lines)
+        mine->lines++;
+    else
+        mine->bad++;
+    if (at_pool_current() != pool)
+        mine->outside++;
+    json_decref(object);
+}
+
+static void drop_reader(void *context) {
+    ((reader *)context)->dropped++;
+}
+
+static void start(at_log_callback_fn call, int64_t queue_bytes) {
+    cr_assert_eq(at_pool_create(&pool, &(at_pool_options){.thread_count = 2}), AT_OK);
+    cr_assert_eq(at_logger_create(
+                     &logger, &(at_logger_options){.memory_bytes = 1 << 20, .ring_bytes = 1 << 20}),
+                 AT_OK);
+    it.logger = logger;
+    cr_assert_eq(at_logger_add_callback(
+                     logger, pool, call, &it,
+                     &(at_log_callback_options){.queue_bytes = queue_bytes, .drop = drop_reader}),
+                 AT_OK);
+}
+
+static void log_lines(int first, int last) {
+    for (int n = first; n < last; n++)
+        at_log_info(logger, "line", at_kv("n", n));
+}
+
+static at_status flush(void) {
+    return at_logger_flush(logger, at_after(AT_SECONDS(60)));
+}
+
+static uint64_t lost(void) {
+    at_logger_statistics statistics;
+    at_logger_get_statistics(logger, &statistics);
+    return statistics.lost;
+}
+
+Test(log_callback, lines_come_in_order_and_flush_waits_for_them) {
+    start(read_line, 0);
+    for (int i = 0; i < 1000; i += 100) {
+        log_lines(i, i + 100);
+        cr_expect_eq(flush(), AT_OK);
+        cr_expect_eq(it.lines, i + 100);
+    }
+    cr_expect_eq(it.bad, 0);
+    cr_expect_eq(it.outside, 0);
+    at_logger_destroy(logger);
+    cr_expect_eq(it.dropped, 1);
+    at_pool_destroy(pool);
+}
+
+Test(log_callback, a_slow_one_holds_nothing_up_and_its_losses_are_counted) {
+    start(read_line, 8192);
+    pthread_mutex_lock(&it.gate);
+    log_lines(0, 400);
+    cr_expect_eq(at_logger_flush(logger, at_after(AT_MILLISECONDS(20))), AT_ERROR_TIMED_OUT);
+    char *lines; /* the other sink has them all */
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    cr_expect_not_null(strstr(lines, "\"n\":399"));
+    at_logger_memory_release(lines);
+    pthread_mutex_unlock(&it.gate);
+    cr_expect_eq(flush(), AT_OK);
+    cr_expect_gt(lost(), 0);
+    cr_expect_eq((uint64_t)(it.lines + it.bad), 400 - lost()); /* bad: behind those that are lost */
+    at_logger_destroy(logger);
+    cr_expect_eq(it.dropped, 1);
+    at_pool_destroy(pool);
+}
+
+/* It logs a line for each line, for ever: a flush ends all the same. */
+static void echo(void *context, const char *line, size_t length) {
+    reader *mine = context;
+    (void)line;
+    (void)length;
+    mine->echoes++;
+    mine->flush_status = at_logger_flush(mine->logger, AT_FOREVER);
+    at_log_warn(mine->logger, "echo");
+}
+
+Test(log_callback, it_may_log) {
+    start(echo, 0);
+    log_lines(0, 10);
+    for (int i = 0; i < 3; i++)
+        cr_expect_eq(flush(), AT_OK);
+    cr_expect_geq(it.echoes, 10);
+    cr_expect_eq(it.flush_status, AT_ERROR_DEADLOCK);
+    at_pool_destroy(pool); /* which ends it */
+    at_logger_destroy(logger);
+    cr_expect_eq(it.dropped, 1);
+}
+
+Test(log_callback, the_pool_may_end_first) {
+    start(read_line, 0);
+    log_lines(0, 10);
+    cr_expect_eq(flush(), AT_OK);
+    at_pool_destroy(pool);
+    log_lines(10, 30);
+    cr_expect_eq(flush(), AT_OK);
+    cr_expect_eq(lost(), 20);
+    cr_expect_eq(it.lines, 10);
+    at_logger_destroy(logger);
+    cr_expect_eq(it.dropped, 1);
+}
+
+Test(log_callback, the_logger_may_end_with_lines_to_deliver) {
+    start(read_line, 0);
+    log_lines(0, 1000);
+    at_logger_destroy(logger); /* waits for the calls */
+    cr_expect_eq(it.lines, 1000);
+    cr_expect_eq(it.dropped, 1);
+    at_pool_destroy(pool);
+}
+
+Test(log_callback, a_call_that_is_stuck_outlives_the_logger) {
+    start(read_line, 0);
+    pthread_mutex_lock(&it.gate);
+    log_lines(0, 10);
+    cr_expect_eq(at_logger_flush(logger, at_after(AT_MILLISECONDS(20))), AT_ERROR_TIMED_OUT);
+    at_logger_destroy(logger);
+    cr_expect_eq(it.dropped, 0);
+    pthread_mutex_unlock(&it.gate);
+    at_pool_destroy(pool); /* waits for the call */
+    cr_expect_eq(it.lines, 1);
+    cr_expect_eq(it.dropped, 1);
+}
+
+Test(log_callback, bad_options_are_refused_by_name) {
+    start(read_line, 0);
+    cr_expect_eq(at_logger_add_callback(logger, pool, read_line, &it,
+                                        &(at_log_callback_options){.queue_bytes = 8191}),
+                 AT_ERROR_INVALID);
+    cr_expect_not_null(strstr(at_error_text(at_error_last()), "queue_bytes"));
+    at_status status = AT_OK;
+    for (int i = 0; i < 8 && status == AT_OK; i++)
+        status = at_logger_add_callback(logger, pool, read_line, &it, NULL);
+    cr_expect_eq(status, AT_ERROR_FULL);
+    at_logger_destroy(logger);
+    at_pool_destroy(pool);
+    cr_expect_eq(it.dropped, 1);
+}
