@@ -58,7 +58,7 @@ typedef struct at_logger_options {
     int64_t memory_bytes;      /* so many bytes of the last lines are kept in memory, at most 1 GiB;
                                   default: none */
     int64_t ring_bytes;        /* of each thread's ring, a power of two, 32 KiB to 16 MiB; default:
-                                  64 KiB */
+                                  256 KiB */
     int64_t max_ring_bytes;    /* of all rings, at most 1 GiB; further threads share one ring;
                                   AT_NONE: all do; default: 64 MiB */
     const char *levels;        /* copied: see at_logger_set_levels; default: none */
