@@ -210,8 +210,8 @@ typedef struct at_log_line {
 
 /** Writes a line if its level is one that the logger writes or the current operation asks for;
  *  at_log_enabled, before it, spares what the line is made of. Without a logger the line goes to
- *  stderr at once, whatever its level. May be called by a signal handler only when the handler
- * cannot have interrupted the library; a call that interrupts a log call is dropped and counted.
+ *  stderr at once, whatever its level. A signal handler may call it only when it cannot have
+ *  interrupted the library; a call that interrupts a log call is dropped and counted.
  *  Threads:   any.
  *  Blocks:    never for long: into a full ring, lines up to info are dropped and counted, warn and
  *             error wait 10 ms at most before they are; fatal waits until it is written, 5 seconds
