@@ -146,10 +146,10 @@ AT_API at_operation_scope at_operation_scope_of(const char *name,
 AT_API void at_operation_scope_begin(at_operation_scope *scope, const char *name,
                                      const at_operation_options *options);
 
-/** Has the code that follows run under an operation that was begun elsewhere;
- * at_operation_scope_end ends the scope and not the operation. Threads:   any; a scope is its
- * thread's or task's own.      Blocks: never. Ownership: borrows `operation` until the scope ends;
- * NULL is allowed. */
+/** Has the code that follows run under an operation that was begun elsewhere; the end of the scope
+ *  is not that of the operation.
+ *  Threads:   any; a scope is its thread's or task's own.      Blocks: never.
+ *  Ownership: `scope` is the caller's; borrows `operation` until it ends; NULL is allowed. */
 AT_API void at_operation_scope_enter(at_operation_scope *scope, at_operation *operation);
 
 /** Ends a scope, and the operation that it began.
@@ -190,9 +190,7 @@ AT_API uint64_t at_operation_id(const at_operation *operation);
  *  Threads:   any.      Blocks: never. */
 AT_API at_trace_id at_operation_trace_id(const at_operation *operation);
 
-/** Writes the header `traceparent` for a request that is made in the operation; without an
- * operation
- *  "".
+/** Writes the header `traceparent` for a request that is made in the operation; "" for NULL.
  *  Threads:   any.      Blocks: never. */
 AT_API void at_operation_traceparent(const at_operation *operation,
                                      char header[AT_TRACEPARENT_SIZE]);
@@ -230,10 +228,11 @@ AT_API void at_operation_add_fields(at_operation *operation, const at_field *fie
 AT_API at_status at_operation_set_outcome(at_operation *operation, at_operation_outcome outcome,
                                           const at_error *error);
 
-/** Has `run(argument)` called when the operation ends, whatever the way; the last deferred is
- * called first. It runs under the operation, shielded from its cancellation for 5 seconds. Threads:
- * any.      Blocks: never. Ownership: takes `argument` on AT_OK only. Errors:    AT_ERROR_CLOSED
- * when it has ended; AT_ERROR_NO_MEMORY, also if the operation is NULL. */
+/** Has `run(argument)` called when the operation ends, whatever the way; the last one comes first.
+ *  It runs under the operation, shielded from its cancellation for 5 seconds.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: takes `argument` on AT_OK only.
+ *  Errors:    AT_ERROR_CLOSED when it has ended; AT_ERROR_NO_MEMORY, also for NULL. */
 AT_API AT_NODISCARD at_status at_defer(at_operation *operation, void (*run)(void *argument),
                                        void *argument);
 
