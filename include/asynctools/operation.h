@@ -37,8 +37,9 @@ typedef struct at_operation at_operation;
 
 /* All zero: a part of the operation around it, if there is one, without a deadline of its own. */
 typedef struct at_operation_options {
-    at_logger *logger;        /* of its own lines, borrowed until it ends; default: the one of the
-                                 operation around it, else the default logger */
+    at_logger *logger;        /* of its own lines, borrowed until it and those that were begun in it
+                                 have ended; default: the one of the operation around it, else the
+                                 default logger */
     at_duration timeout;      /* from now on the current clock; default 0: none */
     at_deadline deadline;     /* default 0: none; the earliest of this, `timeout` and those around
                                  counts */
@@ -50,7 +51,8 @@ typedef struct at_operation_options {
     at_log_level log_level;   /* the lowest level of lines in it, whatever their loggers say;
                                  default: what holds around it, else the loggers' own */
     at_log_level kept_level;  /* lines from this level on that would not be written are kept, and
-                                 are written if it fails or is slow; default: none */
+                                 are written if it fails or is slow, or goes well
+                                 inside one that keeps lines and fails; default: none */
     int64_t kept_bytes;       /* so many bytes of the last of them, 8 KiB to 16 MiB; default:
                                  64 KiB */
     const at_field *fields;   /* copied: each line in it has these; see AT_FIELDS */
@@ -72,7 +74,7 @@ typedef struct at_operation_options {
 typedef struct at_operation_scope {
     at_scope scope;
     at_operation *operation;
-    const void *error; /* that was in flight when it began */
+    at_error *error; /* that was in flight when it began */
     bool is_owner;
     bool runs;
     bool is_first;

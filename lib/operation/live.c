@@ -7,7 +7,6 @@
 #include "log/number.h"
 #include "operation/operation.h"
 
-#include <pthread.h>
 #include <unistd.h>
 
 /* The operations that have begun and not ended, for at_dump.
@@ -135,8 +134,6 @@ static void write_live(ati_registry_entry *entry, ati_json *json) {
     ati_json_end_object(json);
 }
 
-static ati_registry_entry entry = {.section = "operations", .write = write_live};
-
 /* -- process_fork: what other threads have begun goes on in the parent only -- */
 
 static void hold(void) {
@@ -151,25 +148,43 @@ static void let_go(void) {
     ati_lock_release(&threads_lock);
 }
 
+/* Of the operations of a part those stay that the thread which forked has begun. */
+static void keep_those_of(int32_t thread, live_list *list) {
+    at_operation *next;
+    for (at_operation *each = list->first; each; each = next) {
+        next = each->next_live;
+        if (each->thread == thread) {
+            ati_operation_after_fork(ati_operation_context(each));
+        } else {
+            take_from(list, each);
+            each->live_place = ATI_LIVE_NOWHERE;
+        }
+    }
+}
+
 static void forget_others(void) {
     int32_t parent = own.id;
     own.id = 0;
-    for (int i = 0; i < part_count; i++) {
-        at_operation *next;
-        for (at_operation *each = parts[i].list.first; each; each = next) {
-            next = each->next_live;
-            if (each->thread != parent) {
-                take_from(&parts[i].list, each);
-                each->live_place = ATI_LIVE_NOWHERE;
-            }
-        }
-    }
+    for (int i = 0; i < part_count; i++)
+        keep_those_of(parent, &parts[i].list);
+    for (at_operation *each = own.list.first; each; each = each->next_live)
+        ati_operation_after_fork(ati_operation_context(each));
+    ati_operation_after_fork(ati_context_current());
     first_thread = own.is_listed ? &own : NULL;
     own.next = NULL;
     own.previous = NULL;
     ati_owner_lock_init(&own.lock); /* a visitor is not in this process */
     let_go();
 }
+
+static const ati_registry_fork fork_hooks = {
+    .before = hold,
+    .after_in_parent = let_go,
+    .after_in_child = forget_others,
+};
+
+static ati_registry_entry entry = {
+    .section = "operations", .write = write_live, .fork = &fork_hooks};
 
 /* -- Threads -- */
 
@@ -202,10 +217,8 @@ static void prepare_thread(void) {
         own.is_listed = true;
     }
     ati_lock_release(&threads_lock);
-    if (is_first) {
-        pthread_atfork(hold, let_go, forget_others);
+    if (is_first)
         ati_registry_add(&entry);
-    }
 }
 
 int32_t ati_live_thread_id(void) {
