@@ -263,8 +263,9 @@ inline void at_operation_error(at_operation *operation, const at_error *error,
 }
 #else
 #define AT_OPERATION_ADD_(operation, ...)                                                          \
-    at_operation_add_fields((operation), ((const at_field[]){{0}, __VA_ARGS__}) + 1,               \
-                            sizeof((const at_field[]){{0}, __VA_ARGS__}) / sizeof(at_field) - 1)
+    at_operation_add_fields(                                                                       \
+        (operation), ((const at_field[]){AT_FIELD_UNUSED_, __VA_ARGS__}) + 1,                      \
+        sizeof((const at_field[]){AT_FIELD_UNUSED_, __VA_ARGS__}) / sizeof(at_field) - 1)
 #define at_operation_add(operation, ...) AT_OPERATION_ADD_(operation, __VA_ARGS__)
 #define at_operation_success(...) AT_OPERATION_SUCCESS_(__VA_ARGS__, )
 #define AT_OPERATION_SUCCESS_(operation, ...)                                                      \
