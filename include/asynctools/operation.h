@@ -92,19 +92,14 @@ typedef struct at_operation_scope {
  */
 #define AT_OPERATION(variable, ...)                                                                \
     for (at_operation_scope at_scope_of_##variable                                                 \
-         __attribute__((cleanup(at_operation_scope_end))) = at_operation_scope_of(                 \
-             AT_LOG_EVENT_(__VA_ARGS__, ),                                                         \
+         __attribute__((cleanup(at_operation_scope_end))),                                         \
+         *at_begun_of_##variable = at_operation_scope_begin(                                       \
+             &at_scope_of_##variable, AT_LOG_EVENT_(__VA_ARGS__, ),                                \
              &(const at_operation_options){.reserved = {0}, AT_LOG_FIELDS_(__VA_ARGS__, )});       \
-         at_scope_of_##variable.runs;)                                                             \
+         at_begun_of_##variable->runs;)                                                            \
         for (at_operation * variable __attribute__((unused)) =                                     \
                  (at_scope_of_##variable.runs = false, at_scope_of_##variable.operation);          \
              at_scope_of_##variable.is_first; at_scope_of_##variable.is_first = false)
-
-/** Begins the operation of a block; for AT_OPERATION.
- *  Threads:   any.      Blocks: never.
- *  Ownership: returns the scope, which at_operation_scope_end ends. */
-AT_API at_operation_scope at_operation_scope_of(const char *name,
-                                                const at_operation_options *options);
 
 /* A block that is an event of `tracker_`: an operation that logs nothing of its own, whose end the
  * tracker records.
@@ -141,10 +136,11 @@ AT_API at_operation_scope at_operation_scope_of(const char *name,
 /** Begins an operation, and has the code that follows run under it. Scopes end in the reverse
  *  order.
  *  Threads:   any; a scope is its thread's or task's own.      Blocks: never.
- *  Ownership: `scope` is the caller's; copies `name` and `options` (NULL: the defaults).
+ *  Ownership: `scope` is the caller's and is given back; copies `name` and `options` (NULL: the
+ *             defaults).
  *  Ordering:  NAME.started comes before all other lines of the operation. */
-AT_API void at_operation_scope_begin(at_operation_scope *scope, const char *name,
-                                     const at_operation_options *options);
+AT_API at_operation_scope *at_operation_scope_begin(at_operation_scope *scope, const char *name,
+                                                    const at_operation_options *options);
 
 /** Has the code that follows run under an operation that was begun elsewhere;
  * at_operation_scope_end ends the scope and not the operation. Threads:   any; a scope is its

@@ -279,17 +279,12 @@ static void enter(at_operation_scope *scope, at_operation *operation) {
     scope->is_first = true;
 }
 
-void at_operation_scope_begin(at_operation_scope *scope, const char *name,
-                              const at_operation_options *options) {
+at_operation_scope *at_operation_scope_begin(at_operation_scope *scope, const char *name,
+                                             const at_operation_options *options) {
     ATI_CALLER_CHECK(scope, "at_operation_scope_begin", "`scope` is NULL");
     ati_context *outer = ati_scope_begin(&scope->scope);
     scope->is_owner = true;
     enter(scope, begin(outer, name, options, true));
-}
-
-at_operation_scope at_operation_scope_of(const char *name, const at_operation_options *options) {
-    at_operation_scope scope;
-    at_operation_scope_begin(&scope, name, options);
     return scope;
 }
 
