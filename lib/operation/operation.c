@@ -22,9 +22,15 @@ enum {
 
 /* The section of another is short, and there is hardly ever another: the lock with the cheapest
  * release will do. */
-static void acquire(at_operation *operation) {
-    while (!ati_try_lock_acquire(&operation->lock))
-        ati_try_lock_settle(&operation->lock);
+static __attribute__((noinline)) void acquire_in_turn(ati_try_lock *lock) {
+    do
+        ati_try_lock_settle(lock);
+    while (!ati_try_lock_acquire(lock));
+}
+
+static inline void acquire(at_operation *operation) {
+    if (__builtin_expect(!ati_try_lock_acquire(&operation->lock), 0))
+        acquire_in_turn(&operation->lock);
 }
 
 /* -- Options -- */
