@@ -261,7 +261,7 @@ inline void at_log_write_fields_(at_logger *logger, at_log_level level, const ch
     do {                                                                                           \
         at_logger *at_log_logger_ = (logger_);                                                     \
         if (at_log_enabled(at_log_logger_, level_)) {                                              \
-            const at_field at_log_fields_[] = {{0}, AT_LOG_FIELDS_(__VA_ARGS__, )};                \
+            const at_field at_log_fields_[] = {AT_FIELD_UNUSED_, AT_LOG_FIELDS_(__VA_ARGS__, )};   \
             const at_log_line at_log_line_ = {                                                     \
                 .level = level_,                                                                   \
                 .event = AT_LOG_EVENT_(__VA_ARGS__, ),                                             \

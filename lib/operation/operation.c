@@ -22,9 +22,15 @@ enum {
 
 /* The section of another is short, and there is hardly ever another: the lock with the cheapest
  * release will do. */
-static void acquire(at_operation *operation) {
-    while (!ati_try_lock_acquire(&operation->lock))
-        ati_try_lock_settle(&operation->lock);
+static __attribute__((noinline)) void acquire_in_turn(ati_try_lock *lock) {
+    do
+        ati_try_lock_settle(lock);
+    while (!ati_try_lock_acquire(lock));
+}
+
+static inline void acquire(at_operation *operation) {
+    if (__builtin_expect(!ati_try_lock_acquire(&operation->lock), 0))
+        acquire_in_turn(&operation->lock);
 }
 
 /* -- Options -- */
@@ -301,17 +307,12 @@ static void enter(at_operation_scope *scope, at_operation *operation) {
     scope->is_first = true;
 }
 
-void at_operation_scope_begin(at_operation_scope *scope, const char *name,
-                              const at_operation_options *options) {
+at_operation_scope *at_operation_scope_begin(at_operation_scope *scope, const char *name,
+                                             const at_operation_options *options) {
     ATI_CALLER_CHECK(scope, "at_operation_scope_begin", "`scope` is NULL");
     ati_context *outer = ati_scope_begin(&scope->scope);
     scope->is_owner = true;
     enter(scope, begin(outer, name, options, true));
-}
-
-at_operation_scope at_operation_scope_of(const char *name, const at_operation_options *options) {
-    at_operation_scope scope;
-    at_operation_scope_begin(&scope, name, options);
     return scope;
 }
 
