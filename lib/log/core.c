@@ -103,8 +103,8 @@ at_status ati_log_core_redact(ati_log_core *core, const char *call, const char *
         core->redactions = wanted;
     }
     /* ORDER log_core.redaction: release. Publishes the names.
-     * Pairs with: acquire in ati_logger_redaction(). If relaxed: a caller reads an unwritten list, and
-     * writes a secret. */
+     * Pairs with: acquire in ati_logger_redaction(). If relaxed: a caller reads an unwritten list,
+     * and writes a secret. */
     atomic_store_explicit(&core->redaction, wanted, memory_order_release);
     ati_lock_release(&ati_log_registry_lock);
     ati_redaction_destroy(unwanted);

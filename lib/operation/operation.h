@@ -29,10 +29,10 @@ struct at_operation {
     at_clock *clock;
     int64_t started_at; /* of `clock` */
     at_duration slow;   /* AT_FOREVER: never */
-    int8_t start_level;
-    int8_t end_level;
-    int8_t verbose_level; /* that it asks for by ati_log_verbose_add */
-    bool keeps_lines;     /* those in its context are its own */
+    uint8_t start_level;
+    uint8_t end_level;
+    uint8_t verbose_level; /* that it asks for by ati_log_verbose_add */
+    bool keeps_lines;      /* those in its context are its own */
     uint8_t trace_flags;
     uint8_t late_said; /* ati_late bits: no line of these is to come; see operation_watch.c */
     uint8_t late_due;  /* those that its watcher is to say */

@@ -201,6 +201,27 @@ Test(log_config, redaction_changes_at_run_time) {
     at_logger_destroy(logger);
 }
 
+Test(log_config, sampling_changes_at_run_time) {
+    at_logger *logger;
+    cr_assert_eq(
+        create(&logger,
+               "{\"sample_first\": 1, \"sample_interval\": \"1 h\",\n\"memory_bytes\": 65536}"),
+        AT_OK);
+    for (int i = 0; i < 10; i++)
+        at_log_info(logger, "often");
+    cr_assert_eq(configure(logger, "{\"level\": \"info\"}"), AT_OK);
+    for (int i = 0; i < 10; i++)
+        at_log_info(logger, "often");
+    at_logger_statistics statistics;
+    cr_assert_eq(at_logger_flush(logger, AT_FOREVER), AT_OK);
+    at_logger_get_statistics(logger, &statistics);
+    cr_assert_eq(statistics.written, 11);
+    at_logger_destroy(logger);
+    expect_refusal("{\"sample_first\": \"many\"}", ":1: `sample_first`: expected a number");
+    expect_refusal("{\"descriptor\": -1}", ":1: `descriptor`: expected the number");
+    expect_refusal("{\"descriptor\": 4294967297}", ":1: `descriptor`: expected the number");
+}
+
 Test(log_config, a_file_that_is_refused_changes_nothing) {
     at_logger *logger;
     cr_assert_eq(create(&logger, "{\"level\": \"debug\"}"), AT_OK);
