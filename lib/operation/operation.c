@@ -202,8 +202,8 @@ static at_operation *begin(ati_context *parent, const char *name,
     if ((options->log_level | options->kept_level) != AT_LOG_DEFAULT)
         ask_for_lines(operation, options);
     operation->started_at = at_clock_now(operation->clock);
-    ati_live_add(operation, is_scope);
     ati_operation_log_start(operation);
+    ati_live_add(operation, is_scope); /* who watches may log from here on */
     return operation;
 }
 
@@ -267,7 +267,8 @@ static void finish(at_operation *operation, const at_error *in_flight) {
     ati_deferred *deferred = take_deferred(operation);
     if (deferred)
         run_deferred(operation, deferred);
-    /* From here on nobody changes it. */
+    ati_live_remove(operation);
+    /* From here on nobody changes it, and nobody else logs for it. */
     ati_operation_result result = {
         .outcome = operation->outcome,
         .error = operation->error,
@@ -282,7 +283,6 @@ static void finish(at_operation *operation, const at_error *in_flight) {
     ati_operation_log_end(operation, &result);
     if (operation->tracker)
         ati_operation_track(operation, &result);
-    ati_live_remove(operation);
 }
 
 void at_operation_end(at_operation *operation) {
