@@ -22,7 +22,7 @@ typedef struct unit {
 } unit;
 
 static const unit byte_units[] = {
-    {"B", 1}, {"KiB", 1024}, {"MiB", 1024 * 1024}, {"GiB", 1024 * 1024 * 1024}, {NULL, 0}};
+    {"B", 1}, {"KiB", 1024}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0}};
 
 static const unit time_units[] = {{"us", AT_MICROSECONDS(1)},
                                   {"ms", AT_MILLISECONDS(1)},

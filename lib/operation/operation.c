@@ -148,10 +148,10 @@ static at_log_level lower_of(at_log_level a, at_log_level b) {
 static void ask_for_lines(at_operation *operation, const at_operation_options *options) {
     ati_context *context = ati_operation_context(operation);
     if (options->log_level != AT_LOG_DEFAULT)
-        context->log_level = (int8_t)options->log_level;
+        context->log_level = (uint8_t)options->log_level;
     if (options->kept_level != AT_LOG_DEFAULT) {
         size_t bytes = options->kept_bytes != 0 ? (size_t)options->kept_bytes : kept_default;
-        context->kept_level = (int8_t)options->kept_level;
+        context->kept_level = (uint8_t)options->kept_level;
         context->kept_lines = ati_log_kept_create(bytes);
         operation->keeps_lines = true;
     }
@@ -180,8 +180,8 @@ static at_operation *begin(ati_context *parent, const char *name,
     operation->clock = at_clock_current();
     operation->tracker = at_tracker_retain(options->tracker);
     operation->slow = options->slow != 0 ? options->slow : AT_FOREVER;
-    operation->start_level = (int8_t)level_or(options->start_level, AT_LOG_DEBUG);
-    operation->end_level = (int8_t)level_or(options->end_level, AT_LOG_INFO);
+    operation->start_level = (uint8_t)level_or(options->start_level, AT_LOG_DEBUG);
+    operation->end_level = (uint8_t)level_or(options->end_level, AT_LOG_INFO);
     operation->trace_flags = outer ? outer->trace_flags : 1;
     operation->thread = ati_live_thread_id();
     if (options->traceparent)

@@ -28,10 +28,10 @@ struct at_operation {
     at_clock *clock;
     int64_t started_at; /* of `clock` */
     at_duration slow;   /* AT_FOREVER: never */
-    int8_t start_level;
-    int8_t end_level;
-    int8_t verbose_level; /* that it asks for by ati_log_verbose_add */
-    bool keeps_lines;     /* those in its context are its own */
+    uint8_t start_level;
+    uint8_t end_level;
+    uint8_t verbose_level; /* that it asks for by ati_log_verbose_add */
+    bool keeps_lines;      /* those in its context are its own */
     uint8_t trace_flags;
     int32_t thread; /* that began it */
 
