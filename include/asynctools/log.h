@@ -50,11 +50,13 @@ typedef struct at_logger_options {
                                     default: not by time */
     int64_t rotate_count; /* old files that are kept, at most 99,999; AT_UNLIMITED: all; AT_NONE:
                              none; default: 5 */
-    int descriptor;  /* borrowed until the logger is destroyed: lines are written to it; a pipe or
-                        socket that does not block loses lines when it is full for long, one that
-                        blocks holds up the logger's other sinks; default: none, also for 0 */
-    bool use_stderr; /* lines go to stderr: readable on a terminal, else JSON; default: only
-                        if there is no other sink */
+    int descriptor;   /* borrowed until the logger is destroyed: lines are written to it; a pipe or
+                         socket that does not block loses lines when it is full for long, one that
+                         blocks holds up the logger's other sinks; default: none, also for 0 */
+    bool use_stderr;  /* lines go to stderr: readable on a terminal, else JSON; default: only
+                         if there is no other sink */
+    bool use_journal; /* each line is an entry in the journal of systemd; one that is not there
+                         fails like a full disk; default: no */
     int64_t memory_bytes;      /* so many bytes of the last lines are kept in memory, at most 1 GiB;
                                   default: none */
     int64_t ring_bytes;        /* of each thread's ring, a power of two, 32 KiB to 16 MiB; default:
