@@ -27,11 +27,12 @@ AT_DECLARATIONS_BEGIN
 AT_API AT_NODISCARD at_status at_logger_create_from_file(at_logger **logger, const char *path);
 
 /** Sets what can change while a logger works to what the file says, or to its default: `level`,
- *  `levels` and `redacted_keys`. The other keys may be there, are checked and change nothing, so
- * that it may be the file that the logger was created from. A server calls it when it gets SIGHUP.
- * Threads:   any. Blocks: never for long (it reads a file). Errors:    AT_ERROR_INVALID for what is
- * in the file; AT_ERROR_NOT_FOUND, AT_ERROR_PERMISSION, AT_ERROR_IO or AT_ERROR_NO_MEMORY for the
- * file itself. On failure nothing changes. */
+ *  `levels`, `redacted_keys` and `sample_*`. The other keys may be there, are checked and change
+ *  nothing: it may be the file that the logger was created from. For a server that gets SIGHUP.
+ *  Threads:   any.      Blocks: never for long (it reads a file).
+ *  Errors:    AT_ERROR_INVALID for what is in the file; AT_ERROR_NOT_FOUND, AT_ERROR_PERMISSION,
+ *             AT_ERROR_IO or AT_ERROR_NO_MEMORY for the file itself. On failure nothing changes;
+ *             without memory, sampling may have. */
 AT_API AT_NODISCARD at_status at_logger_configure(at_logger *logger, const char *path);
 
 AT_DECLARATIONS_END

@@ -43,8 +43,8 @@ typedef struct ati_context {
                                    under the parent's lock */
     bool has_foreign_deadline;  /* that of a token, of which this is no child */
     bool is_own;            /* of one task, to cancel it alone; what it starts is not under it */
-    int8_t log_level;       /* at_log_level that decides for lines in it; 0: that of the loggers */
-    int8_t kept_level;      /* lines from this one on are kept in kept_lines; 0: none */
+    uint8_t log_level;      /* at_log_level that decides for lines in it; 0: that of the loggers */
+    uint8_t kept_level;     /* lines from this one on are kept in kept_lines; 0: none */
     uint64_t id;            /* never 0 */
     uint64_t trace_id[2];   /* inherited from the parent, else new */
     uint64_t parent_id;     /* of the operation around it, here or in another process; 0: none */

@@ -33,12 +33,17 @@ static const struct member {
     {"rotate_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, rotate_bytes)},
     {"rotate_interval", ATI_CONFIG_DURATION, offsetof(at_logger_options, rotate_interval)},
     {"rotate_count", ATI_CONFIG_COUNT, offsetof(at_logger_options, rotate_count)},
+    {"descriptor", ATI_CONFIG_DESCRIPTOR, offsetof(at_logger_options, descriptor)},
     {"use_stderr", ATI_CONFIG_FLAG, offsetof(at_logger_options, use_stderr)},
+    {"use_journal", ATI_CONFIG_FLAG, offsetof(at_logger_options, use_journal)},
     {"memory_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, memory_bytes)},
     {"ring_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, ring_bytes)},
     {"max_ring_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, max_ring_bytes)},
     {"levels", ATI_CONFIG_LEVELS, offsetof(at_logger_options, levels)},
     {"redacted_keys", ATI_CONFIG_LIST, offsetof(at_logger_options, redacted_keys)},
+    {"sample_first", ATI_CONFIG_COUNT, offsetof(at_logger_options, sample_first)},
+    {"sample_every", ATI_CONFIG_COUNT, offsetof(at_logger_options, sample_every)},
+    {"sample_interval", ATI_CONFIG_DURATION, offsetof(at_logger_options, sample_interval)},
 };
 
 enum { member_count = sizeof members / sizeof *members };
@@ -214,9 +219,13 @@ static at_status check(const config *it) {
 
 /* Rules come behind the level: what is set last counts for the logger's own name. */
 static at_status configure(const config *it, at_logger *logger) {
+    const ati_sampling_rule rule = {it->options.sample_first, it->options.sample_every,
+                                    it->options.sample_interval};
     ati_log_rules *rules = NULL;
     at_status status =
         ati_log_rules_create(&rules, it->options.levels, "at_logger_configure: `levels`");
+    if (status == AT_OK)
+        status = ati_log_core_sample(logger->core, "at_logger_configure", &rule);
     if (status == AT_OK)
         status =
             ati_log_core_redact(logger->core, "at_logger_configure", it->options.redacted_keys);

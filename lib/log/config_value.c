@@ -5,6 +5,7 @@
 #include <asynctools/limits.h>
 #include <asynctools/log.h>
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -21,7 +22,7 @@ typedef struct unit {
 } unit;
 
 static const unit byte_units[] = {
-    {"B", 1}, {"KiB", 1024}, {"MiB", 1024 * 1024}, {"GiB", 1024 * 1024 * 1024}, {NULL, 0}};
+    {"B", 1}, {"KiB", 1024}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0}};
 
 static const unit time_units[] = {{"us", AT_MICROSECONDS(1)},
                                   {"ms", AT_MILLISECONDS(1)},
@@ -105,6 +106,14 @@ static const char *read_count(const json_t *value, int64_t *member) {
     return NULL;
 }
 
+static const char *read_descriptor(const json_t *value, int *member) {
+    json_int_t number = json_integer_value(value);
+    if (!json_is_integer(value) || number < 0 || number > INT_MAX)
+        return "expected the number of a descriptor";
+    *member = (int)number;
+    return NULL;
+}
+
 static const char *read_bytes(const json_t *value, int64_t *member) {
     const char *text = json_string_value(value);
     if ((text && read_with_unit(text, byte_units, member)) || !read_count(value, member))
@@ -148,6 +157,8 @@ const char *ati_config_read(ati_config_kind kind, const json_t *value, void *mem
     case ATI_CONFIG_FLAG:
         *(bool *)member = json_is_true(value);
         return json_is_boolean(value) ? NULL : "expected true or false";
+    case ATI_CONFIG_DESCRIPTOR:
+        return read_descriptor(value, member);
     case ATI_CONFIG_COUNT:
         return read_count(value, member);
     case ATI_CONFIG_BYTES:

@@ -7,14 +7,15 @@
 #include <stddef.h>
 
 typedef enum ati_config_kind {
-    ATI_CONFIG_TEXT,     /* const char *, borrowed of the value */
-    ATI_CONFIG_LIST,     /* const char *, the same: "password,token" */
-    ATI_CONFIG_LEVEL,    /* at_log_level */
-    ATI_CONFIG_LEVELS,   /* const char *, borrowed: "info,http=debug" */
-    ATI_CONFIG_FLAG,     /* bool */
-    ATI_CONFIG_COUNT,    /* int64_t */
-    ATI_CONFIG_BYTES,    /* int64_t */
-    ATI_CONFIG_DURATION, /* at_duration */
+    ATI_CONFIG_TEXT,       /* const char *, borrowed of the value */
+    ATI_CONFIG_LIST,       /* const char *, the same: "password,token" */
+    ATI_CONFIG_LEVEL,      /* at_log_level */
+    ATI_CONFIG_LEVELS,     /* const char *, borrowed: "info,http=debug" */
+    ATI_CONFIG_FLAG,       /* bool */
+    ATI_CONFIG_DESCRIPTOR, /* int */
+    ATI_CONFIG_COUNT,      /* int64_t */
+    ATI_CONFIG_BYTES,      /* int64_t */
+    ATI_CONFIG_DURATION,   /* at_duration */
 } ati_config_kind;
 
 /* Writes a value to a member of that kind. NULL; or what it should have been. */

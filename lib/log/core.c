@@ -60,6 +60,8 @@ static at_status create_sinks(ati_log_core *core, const at_logger_options *optio
         done = add_sink(core, create_file(options));
     if (done && options->descriptor != 0)
         done = add_sink(core, ati_log_sink_descriptor_create(options->descriptor));
+    if (done && options->use_journal)
+        done = add_sink(core, ati_log_sink_journal_create(options->name));
     if (done && options->memory_bytes > 0) {
         done = add_sink(core, ati_log_sink_memory_create((size_t)options->memory_bytes));
         if (done)
@@ -103,8 +105,8 @@ at_status ati_log_core_redact(ati_log_core *core, const char *call, const char *
         core->redactions = wanted;
     }
     /* ORDER log_core.redaction: release. Publishes the names.
-     * Pairs with: acquire in ati_logger_redaction(). If relaxed: a caller reads an unwritten list, and
-     * writes a secret. */
+     * Pairs with: acquire in ati_logger_redaction(). If relaxed: a caller reads an unwritten list,
+     * and writes a secret. */
     atomic_store_explicit(&core->redaction, wanted, memory_order_release);
     ati_lock_release(&ati_log_registry_lock);
     ati_redaction_destroy(unwanted);

@@ -80,6 +80,7 @@ bool ati_old_files_prune(const char *path, int64_t count) {
     if (!entries)
         return false;
     int error = 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is this thread's own */
     for (const struct dirent *entry; (entry = readdir(entries));)
         if (number_of(entry->d_name, name, strlen(name)) > count &&
             unlinkat(dirfd(entries), entry->d_name, 0) != 0 && errno != ENOENT)

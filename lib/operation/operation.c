@@ -22,9 +22,15 @@ enum {
 
 /* The section of another is short, and there is hardly ever another: the lock with the cheapest
  * release will do. */
-static void acquire(at_operation *operation) {
-    while (!ati_try_lock_acquire(&operation->lock))
-        ati_try_lock_settle(&operation->lock);
+static __attribute__((noinline)) void acquire_in_turn(ati_try_lock *lock) {
+    do
+        ati_try_lock_settle(lock);
+    while (!ati_try_lock_acquire(lock));
+}
+
+static inline void acquire(at_operation *operation) {
+    if (__builtin_expect(!ati_try_lock_acquire(&operation->lock), 0))
+        acquire_in_turn(&operation->lock);
 }
 
 /* -- Options -- */
@@ -151,12 +157,12 @@ static at_log_level lower_of(at_log_level a, at_log_level b) {
 static void ask_for_lines(at_operation *operation, const at_operation_options *options) {
     ati_context *context = ati_operation_context(operation);
     if (options->log_level != AT_LOG_DEFAULT)
-        context->log_level = (int8_t)options->log_level;
+        context->log_level = (uint8_t)options->log_level;
     if (options->kept_level != AT_LOG_DEFAULT) {
         size_t bytes = options->kept_bytes != 0 ? (size_t)options->kept_bytes : kept_default;
         ati_log_kept *kept = ati_log_kept_create(bytes);
         if (kept) {
-            context->kept_level = (int8_t)options->kept_level;
+            context->kept_level = (uint8_t)options->kept_level;
             context->kept_lines = kept;
             operation->keeps_lines = true;
         }
@@ -187,8 +193,8 @@ static at_operation *begin(ati_context *parent, const char *name,
     operation->clock = at_clock_current();
     operation->tracker = at_tracker_retain(options->tracker);
     operation->slow = options->slow != 0 ? options->slow : AT_FOREVER;
-    operation->start_level = (int8_t)level_or(options->start_level, AT_LOG_DEBUG);
-    operation->end_level = (int8_t)level_or(options->end_level, AT_LOG_INFO);
+    operation->start_level = (uint8_t)level_or(options->start_level, AT_LOG_DEBUG);
+    operation->end_level = (uint8_t)level_or(options->end_level, AT_LOG_INFO);
     operation->trace_flags = outer ? outer->trace_flags : 1;
     operation->thread = ati_live_thread_id();
     if (options->traceparent)
@@ -196,8 +202,8 @@ static at_operation *begin(ati_context *parent, const char *name,
     if ((options->log_level | options->kept_level) != AT_LOG_DEFAULT)
         ask_for_lines(operation, options);
     operation->started_at = at_clock_now(operation->clock);
-    ati_live_add(operation, is_scope);
     ati_operation_log_start(operation);
+    ati_live_add(operation, is_scope); /* who watches may log from here on */
     return operation;
 }
 
@@ -261,7 +267,8 @@ static void finish(at_operation *operation, const at_error *in_flight) {
     ati_deferred *deferred = take_deferred(operation);
     if (deferred)
         run_deferred(operation, deferred);
-    /* From here on nobody changes it. */
+    ati_live_remove(operation);
+    /* From here on nobody changes it, and nobody else logs for it. */
     ati_operation_result result = {
         .outcome = operation->outcome,
         .error = operation->error,
@@ -276,7 +283,6 @@ static void finish(at_operation *operation, const at_error *in_flight) {
     ati_operation_log_end(operation, &result);
     if (operation->tracker)
         ati_operation_track(operation, &result);
-    ati_live_remove(operation);
 }
 
 void at_operation_end(at_operation *operation) {
@@ -301,17 +307,12 @@ static void enter(at_operation_scope *scope, at_operation *operation) {
     scope->is_first = true;
 }
 
-void at_operation_scope_begin(at_operation_scope *scope, const char *name,
-                              const at_operation_options *options) {
+at_operation_scope *at_operation_scope_begin(at_operation_scope *scope, const char *name,
+                                             const at_operation_options *options) {
     ATI_CALLER_CHECK(scope, "at_operation_scope_begin", "`scope` is NULL");
     ati_context *outer = ati_scope_begin(&scope->scope);
     scope->is_owner = true;
     enter(scope, begin(outer, name, options, true));
-}
-
-at_operation_scope at_operation_scope_of(const char *name, const at_operation_options *options) {
-    at_operation_scope scope;
-    at_operation_scope_begin(&scope, name, options);
     return scope;
 }
 

@@ -102,6 +102,7 @@ Test(log_config, values_of_the_wrong_kind_are_named) {
     expect_refusal("{\"name\": 7}", ":1: `name`: expected a text");
     expect_refusal("{\"name\": null}", ":1: `name`: expected a text");
     expect_refusal("{\"use_stderr\": 1}", ":1: `use_stderr`: expected true or false");
+    expect_refusal("{\"use_journal\": \"yes\"}", ":1: `use_journal`: expected true or false");
     expect_refusal("{\"memory_bytes\":\n -1}", ":1: `memory_bytes`: expected a number of bytes");
     expect_refusal("{\"memory_bytes\": 1.5}", ":1: `memory_bytes`: expected");
     expect_refusal("{\"memory_bytes\": \"64 kib\"}", ":1: `memory_bytes`: expected");
@@ -199,6 +200,27 @@ Test(log_config, redaction_changes_at_run_time) {
     cr_assert(strstr(lines, "\"a\":1,\"b\":\"[REDACTED]\"") && strstr(lines, "\"a\":3,\"b\":4"));
     at_logger_memory_release(lines);
     at_logger_destroy(logger);
+}
+
+Test(log_config, sampling_changes_at_run_time) {
+    at_logger *logger;
+    cr_assert_eq(
+        create(&logger,
+               "{\"sample_first\": 1, \"sample_interval\": \"1 h\",\n\"memory_bytes\": 65536}"),
+        AT_OK);
+    for (int i = 0; i < 10; i++)
+        at_log_info(logger, "often");
+    cr_assert_eq(configure(logger, "{\"level\": \"info\"}"), AT_OK);
+    for (int i = 0; i < 10; i++)
+        at_log_info(logger, "often");
+    at_logger_statistics statistics;
+    cr_assert_eq(at_logger_flush(logger, AT_FOREVER), AT_OK);
+    at_logger_get_statistics(logger, &statistics);
+    cr_assert_eq(statistics.written, 11);
+    at_logger_destroy(logger);
+    expect_refusal("{\"sample_first\": \"many\"}", ":1: `sample_first`: expected a number");
+    expect_refusal("{\"descriptor\": -1}", ":1: `descriptor`: expected the number");
+    expect_refusal("{\"descriptor\": 4294967297}", ":1: `descriptor`: expected the number");
 }
 
 Test(log_config, a_file_that_is_refused_changes_nothing) {

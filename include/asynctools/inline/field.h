@@ -12,7 +12,7 @@
 
 /* The length of a literal, found when the program is compiled; 0 for other texts. */
 #define AT_FIELD_LENGTH_OF_(text)                                                                  \
-    (__builtin_constant_p(__builtin_strlen(text)) ? (uint32_t)__builtin_strlen(text) : 0)
+    ((text) && __builtin_constant_p(__builtin_strlen(text)) ? (uint32_t)__builtin_strlen(text) : 0)
 
 static inline at_field at_field_of_(const char *key, at_field_type type) {
     at_field field;
