@@ -7,8 +7,10 @@
 #include "log/number.h"
 #include "operation/operation.h"
 #include "operation/operation_watch.h"
+#include "pool/view.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* The operations that have begun and not ended, for at_dump and for those who watch.
@@ -148,6 +150,22 @@ void ati_live_visit(void (*visit_one)(at_operation *operation, void *context), v
 
 /* -- at_dump -- */
 
+typedef struct wanted {
+    uint64_t id;
+    char *name;
+} wanted;
+
+static void copy_name(at_operation *operation, void *context) {
+    const wanted *it = context;
+    if (at_operation_id(operation) == it->id)
+        (void)snprintf(it->name, ATI_VIEW_OPERATION, "%s", at_operation_name(operation));
+}
+
+static void find_name(uint64_t id, char name[ATI_VIEW_OPERATION]) {
+    wanted it = {.id = id, .name = name};
+    ati_live_visit(copy_name, &it);
+}
+
 static void write_hex(ati_json *json, const char *key, uint64_t high, const uint64_t *low) {
     char text[33];
     char *end = ati_number_hex(text, high);
@@ -275,6 +293,7 @@ static void prepare_thread(void) {
     if (is_first) {
         pthread_atfork(hold, let_go, forget_others);
         ati_registry_add(&entry);
+        ati_view_install_operations(find_name);
     }
 }
 
