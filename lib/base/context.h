@@ -123,6 +123,11 @@ static inline bool ati_context_is_shielded(const ati_context *context) {
  * nothing was changed. */
 bool ati_context_end_shield(ati_context *context);
 
+/* The id that log lines under `context` (NULL is allowed) have; 0: none. */
+static inline uint64_t ati_context_operation_id(const ati_context *context) {
+    return context && context->operation ? context->operation->id : 0;
+}
+
 /* Whether it has more references than these, of the caller: if not, nobody else will get one. */
 static inline bool ati_context_has_others(const ati_context *context, uint32_t references) {
     return atomic_load_explicit(&((ati_context *)context)->references, memory_order_relaxed) >

@@ -104,6 +104,8 @@ void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context,
         ati_worker_ask_to_look(current);
     if (current->quiet != ATI_QUIET_NO)
         ati_worker_end_quiet(current);
+    run->outer_operation_id = atomic_load_explicit(&current->operation_id, memory_order_relaxed);
+    ati_worker_show_operation(current, ati_context_operation_id(context));
     run->outer_owner = current->forks.owner;
     run->outer_line = at_inline_worker_current;
     run->fork_count = ati_forks_count(&current->forks);
@@ -131,6 +133,7 @@ static inline void go_on_below(ati_worker *worker, const ati_task_run *run) {
         atomic_store_explicit(&worker->site, frame->outer->site, memory_order_relaxed);
     if (frame->name && *frame->name)
         ati_view_hide_named(worker, frame);
+    ati_worker_show_operation(worker, run->outer_operation_id);
     at_inline_worker_current = run->outer_line;
     /* Where it has stayed there may be private calls, and thieves that read it. */
     if (worker->forks.owner != run->outer_owner)
