@@ -27,6 +27,7 @@
 #include <asynctools/memory.h>
 #include <asynctools/operation.h>
 #include <asynctools/operation_outcome.h>
+#include <asynctools/operation_watch.h>
 #include <asynctools/outcome.h>
 #include <asynctools/parallel.h>
 #include <asynctools/pool.h>

@@ -195,6 +195,15 @@ void ati_context_release(ati_context *context) {
     }
 }
 
+void ati_context_after_fork(ati_context *context) {
+    atomic_store_explicit(&context->lock.state, 0, memory_order_relaxed);
+    ati_context *newer = NULL; /* the way back may have been half made */
+    for (ati_context *child = context->children; child; child = child->older_sibling) {
+        child->newer_sibling = newer;
+        newer = child;
+    }
+}
+
 /* -- Rings -- */
 
 void ati_cancel_link_add(ati_cancel_link **last, ati_cancel_link *link) {

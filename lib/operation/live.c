@@ -6,24 +6,29 @@
 #include "base/thread_end.h"
 #include "log/number.h"
 #include "operation/operation.h"
+#include "operation/operation_watch.h"
 
-#include <pthread.h>
 #include <unistd.h>
 
-/* The operations that have begun and not ended, for at_dump.
+/* The operations that have begun and not ended, for at_dump and for those who watch.
  *
  * What is begun by a scope is ended by the same thread: it is in that thread's own list, whose lock
  * costs the thread next to nothing. What is handed on, and what a thread without a list begins, is
  * in one of some parts that all threads share.
  *
- * A list is known to others while its thread lives. A thread that ends has no scope open. */
+ * A list is known to others while its thread lives. A thread that ends has no scope open.
+ *
+ * Who visits a list puts a mark into it and lets others have the lock after some steps. Visitors
+ * hold threads_lock throughout, so each is alone and meets no mark but its own. */
 
-enum { part_count = 16 };
+enum {
+    part_count = 16,
+    visit_steps = 64, /* operations that are visited under a lock in one go */
+};
 
 /* Operations in a ring-less list, the newest first. */
 typedef struct live_list {
-    at_operation *first;
-    uint64_t count;
+    ati_live_link *first;
 } live_list;
 
 static struct live_part {
@@ -53,22 +58,91 @@ static _Atomic uint64_t missed;
 
 /* -- Lists -- */
 
+static at_operation *operation_of(ati_live_link *link) {
+    return (at_operation *)((char *)link - offsetof(at_operation, live));
+}
+
 static void add_to(live_list *list, at_operation *operation) {
-    operation->next_live = list->first;
+    ati_live_link *link = &operation->live;
+    link->next = list->first;
     if (list->first)
-        list->first->previous_live = operation;
-    list->first = operation;
-    list->count++;
+        list->first->previous = link;
+    list->first = link;
+}
+
+static void take_link(live_list *list, const ati_live_link *link) {
+    if (link->next)
+        link->next->previous = link->previous;
+    if (link->previous)
+        link->previous->next = link->next;
+    else
+        list->first = link->next;
 }
 
 static void take_from(live_list *list, at_operation *operation) {
-    if (operation->next_live)
-        operation->next_live->previous_live = operation->previous_live;
-    if (operation->previous_live)
-        operation->previous_live->next_live = operation->next_live;
+    take_link(list, &operation->live);
+}
+
+/* -- Visits -- */
+
+typedef struct visit {
+    void (*visit)(at_operation *operation, void *context);
+    void *context;
+    ati_live_link mark; /* in front of what is to be visited next, between two goes */
+} visit;
+
+static void put_mark(visit *it, live_list *list, ati_live_link *next) {
+    it->mark = (ati_live_link){.next = next, .previous = next->previous};
+    next->previous = &it->mark;
+    if (it->mark.previous)
+        it->mark.previous->next = &it->mark;
     else
-        list->first = operation->next_live;
-    list->count--;
+        list->first = &it->mark;
+}
+
+/* One go, under the lock of the list: from its beginning, or from the mark. False: it is through.
+ */
+static bool visit_some(visit *it, live_list *list, bool is_first) {
+    ati_live_link *link = is_first ? list->first : it->mark.next;
+    if (!is_first)
+        take_link(list, &it->mark);
+    for (int i = 0; link && i < visit_steps; i++) {
+        it->visit(operation_of(link), it->context);
+        link = link->next;
+    }
+    if (link)
+        put_mark(it, list, link);
+    return link;
+}
+
+static void visit_thread(visit *it, live_thread *thread) {
+    bool is_first = true, some_left;
+    do {
+        ati_owner_lock_visit(&thread->lock);
+        some_left = visit_some(it, &thread->list, is_first);
+        ati_owner_lock_leave(&thread->lock);
+        is_first = false;
+    } while (some_left);
+}
+
+static void visit_part(visit *it, struct live_part *part) {
+    bool is_first = true, some_left;
+    do {
+        ati_lock_acquire(&part->lock);
+        some_left = visit_some(it, &part->list, is_first);
+        ati_lock_release(&part->lock);
+        is_first = false;
+    } while (some_left);
+}
+
+void ati_live_visit(void (*visit_one)(at_operation *operation, void *context), void *context) {
+    visit it = {.visit = visit_one, .context = context};
+    ati_lock_acquire(&threads_lock);
+    for (live_thread *thread = first_thread; thread; thread = thread->next)
+        visit_thread(&it, thread);
+    for (int i = 0; i < part_count; i++)
+        visit_part(&it, &parts[i]);
+    ati_lock_release(&threads_lock);
 }
 
 /* -- at_dump -- */
@@ -82,7 +156,15 @@ static void write_hex(ati_json *json, const char *key, uint64_t high, const uint
     ati_json_text(json, key, text);
 }
 
-static void write_operation(ati_json *json, at_operation *operation) {
+typedef struct live_dump {
+    ati_json *json;
+    uint64_t count;
+} live_dump;
+
+static void write_operation(at_operation *operation, void *context_of_visit) {
+    live_dump *dump = context_of_visit;
+    ati_json *json = dump->json;
+    dump->count++;
     const ati_context *context = ati_operation_context(operation);
     int64_t now = at_clock_now(operation->clock);
     ati_json_begin_object(json, NULL);
@@ -106,36 +188,17 @@ static void write_operation(ati_json *json, at_operation *operation) {
     ati_json_end_object(json);
 }
 
-static uint64_t write_list(ati_json *json, const live_list *list) {
-    for (at_operation *each = list->first; each; each = each->next_live)
-        write_operation(json, each);
-    return list->count;
-}
-
 static void write_live(ati_registry_entry *entry, ati_json *json) {
     (void)entry;
-    uint64_t count = 0;
+    live_dump dump = {.json = json};
     ati_json_begin_object(json, NULL);
     ati_json_begin_array(json, "live");
-    ati_lock_acquire(&threads_lock);
-    for (live_thread *thread = first_thread; thread; thread = thread->next) {
-        ati_owner_lock_visit(&thread->lock);
-        count += write_list(json, &thread->list);
-        ati_owner_lock_leave(&thread->lock);
-    }
-    for (int i = 0; i < part_count; i++) {
-        ati_lock_acquire(&parts[i].lock);
-        count += write_list(json, &parts[i].list);
-        ati_lock_release(&parts[i].lock);
-    }
-    ati_lock_release(&threads_lock);
+    ati_live_visit(write_operation, &dump);
     ati_json_end_array(json);
-    ati_json_unsigned(json, "live_count", count);
+    ati_json_unsigned(json, "live_count", dump.count);
     ati_json_unsigned(json, "without_memory", atomic_load_explicit(&missed, memory_order_relaxed));
     ati_json_end_object(json);
 }
-
-static ati_registry_entry entry = {.section = "operations", .write = write_live};
 
 /* -- process_fork: what other threads have begun goes on in the parent only -- */
 
@@ -151,25 +214,47 @@ static void let_go(void) {
     ati_lock_release(&threads_lock);
 }
 
+/* Of the operations of a part those stay that the thread which forked has begun. */
+static void keep_those_of(int32_t thread, live_list *list) {
+    ati_live_link *next;
+    for (ati_live_link *link = list->first; link; link = next) {
+        at_operation *each = operation_of(link);
+        next = link->next;
+        ati_operation_forget_watch(each);
+        if (each->thread == thread) {
+            ati_operation_after_fork(ati_operation_context(each));
+        } else {
+            take_from(list, each);
+            each->live_place = ATI_LIVE_NOWHERE;
+        }
+    }
+}
+
 static void forget_others(void) {
     int32_t parent = own.id;
     own.id = 0;
-    for (int i = 0; i < part_count; i++) {
-        at_operation *next;
-        for (at_operation *each = parts[i].list.first; each; each = next) {
-            next = each->next_live;
-            if (each->thread != parent) {
-                take_from(&parts[i].list, each);
-                each->live_place = ATI_LIVE_NOWHERE;
-            }
-        }
+    for (int i = 0; i < part_count; i++)
+        keep_those_of(parent, &parts[i].list);
+    for (ati_live_link *link = own.list.first; link; link = link->next) {
+        ati_operation_forget_watch(operation_of(link));
+        ati_operation_after_fork(ati_operation_context(operation_of(link)));
     }
+    ati_operation_after_fork(ati_context_current());
     first_thread = own.is_listed ? &own : NULL;
     own.next = NULL;
     own.previous = NULL;
     ati_owner_lock_init(&own.lock); /* a visitor is not in this process */
     let_go();
 }
+
+static const ati_registry_fork fork_hooks = {
+    .before = hold,
+    .after_in_parent = let_go,
+    .after_in_child = forget_others,
+};
+
+static ati_registry_entry entry = {
+    .section = "operations", .write = write_live, .fork = &fork_hooks};
 
 /* -- Threads -- */
 
@@ -202,10 +287,8 @@ static void prepare_thread(void) {
         own.is_listed = true;
     }
     ati_lock_release(&threads_lock);
-    if (is_first) {
-        pthread_atfork(hold, let_go, forget_others);
+    if (is_first)
         ati_registry_add(&entry);
-    }
 }
 
 int32_t ati_live_thread_id(void) {
@@ -240,12 +323,13 @@ void ati_live_remove(at_operation *operation) {
         ati_owner_lock_acquire(&own.lock);
         take_from(&own.list, operation);
         ati_owner_lock_release(&own.lock);
-        return;
+    } else {
+        struct live_part *part = &parts[operation->live_place];
+        ati_lock_acquire(&part->lock);
+        take_from(&part->list, operation);
+        ati_lock_release(&part->lock);
     }
-    struct live_part *part = &parts[operation->live_place];
-    ati_lock_acquire(&part->lock);
-    take_from(&part->list, operation);
-    ati_lock_release(&part->lock);
+    ati_operation_leave_watch(operation);
 }
 
 void ati_live_miss(void) {

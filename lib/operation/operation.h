@@ -6,6 +6,7 @@
  * there as long as anything runs under it. */
 #include "base/context.h"
 #include "base/lock.h"
+#include "operation/live.h"
 #include "operation/metadata.h"
 
 #include <asynctools/operation.h>
@@ -33,12 +34,16 @@ struct at_operation {
     uint8_t verbose_level; /* that it asks for by ati_log_verbose_add */
     bool keeps_lines;      /* those in its context are its own */
     uint8_t trace_flags;
-    int32_t thread; /* that began it */
+    uint8_t late_said; /* ati_late bits: no line of these is to come; see operation_watch.c */
+    uint8_t late_due;  /* those that its watcher is to say */
+    int32_t thread;    /* that began it */
 
     /* See live.c. */
-    struct at_operation *next_live;
-    struct at_operation *previous_live;
+    ati_live_link live;
     uint32_t live_place;
+
+    _Atomic uint32_t watched; /* see operation_watch.c */
+    struct at_operation *next_late;
 
     ati_try_lock lock; /* guards what follows; the allocator may be called inside */
     bool has_ended;
@@ -57,6 +62,10 @@ static inline ati_context *ati_operation_context(const at_operation *operation) 
  * the like stands for. */
 at_operation *ati_operation_of(const ati_context *context);
 
+/* In the child of a process fork, for one that goes on there, and what it is a part of: if another
+ * thread was in the middle of adding metadata, that is lost. */
+void ati_operation_after_fork(ati_context *context);
+
 /* -- report.c: what it says of itself -- */
 
 void ati_operation_log_start(at_operation *operation);
@@ -69,6 +78,18 @@ typedef struct ati_operation_result {
 } ati_operation_result;
 
 void ati_operation_log_end(at_operation *operation, const ati_operation_result *result);
+
+/* What can be said of one that goes on for too long. */
+typedef enum ati_late {
+    ATI_LATE_SLOW = 1,    /* it has run for longer than `slow` */
+    ATI_LATE_OVERDUE = 2, /* its deadline has passed */
+} ati_late;
+
+/* Which of these hold at `now` of its clock. */
+uint32_t ati_operation_late(const at_operation *operation, int64_t now);
+
+/* Says it, each in a line, to `logger` (NULL: its own). */
+void ati_operation_log_late(const at_operation *operation, uint32_t late, at_logger *logger);
 
 /* Tells its tracker. */
 void ati_operation_track(at_operation *operation, const ati_operation_result *result);

@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-/* What an operation says of itself: its beginning and its end in the log, its end to a tracker. */
+/* What an operation says of itself: its beginning and its end in the log, also that it goes on for
+ * too long, its end to a tracker. */
 
 enum {
     event_room = 256,                     /* of NAME.completed; a longer name is cut */
@@ -33,8 +34,8 @@ static void add_parent(field_list *list, const ati_context *context) {
     add(list, at_kv_text("parent_operation_id", list->parent_id, 16));
 }
 
-static void write(const at_operation *operation, at_log_level level, const char *suffix,
-                  const field_list *list) {
+static void write_to(at_logger *logger, const at_operation *operation, at_log_level level,
+                     const char *suffix, const field_list *list) {
     char event[event_room];
     const char *name = at_operation_name(operation);
     size_t length = strnlen(name, event_room - 16);
@@ -42,8 +43,12 @@ static void write(const at_operation *operation, at_log_level level, const char 
     strcpy(event + length, suffix);
     const at_log_line line = {
         .level = level, .event = event, .fields = list->fields, .field_count = list->count};
-    ati_log_write_in(at_operation_logger(operation), ati_operation_context(operation), &line,
-                     (ati_member_text){0});
+    ati_log_write_in(logger, ati_operation_context(operation), &line, (ati_member_text){0});
+}
+
+static void write(const at_operation *operation, at_log_level level, const char *suffix,
+                  const field_list *list) {
+    write_to(at_operation_logger(operation), operation, level, suffix, list);
 }
 
 void ati_operation_log_start(at_operation *operation) {
@@ -102,14 +107,64 @@ void ati_operation_log_end(at_operation *operation, const ati_operation_result *
     write(operation, level, is_done ? ".completed" : ".failed", &list);
 }
 
+uint32_t ati_operation_late(const at_operation *operation, int64_t now) {
+    uint32_t late = 0;
+    if (now - operation->started_at >= operation->slow)
+        late |= ATI_LATE_SLOW;
+    if (now > ati_operation_context(operation)->deadline)
+        late |= ATI_LATE_OVERDUE;
+    return late;
+}
+
+/* -- It goes on for too long -- */
+
+static void log_slow(const at_operation *operation, at_logger *logger, int64_t now) {
+    field_list list;
+    list.count = 0;
+    add(&list, at_kv_double("age_ms", milliseconds(now - operation->started_at)));
+    add(&list, at_kv_double("slow_ms", milliseconds(operation->slow)));
+    add(&list, at_kv_integer("begun_by", operation->thread));
+    add_parent(&list, ati_operation_context(operation));
+    write_to(logger, operation, AT_LOG_WARN, ".slow", &list);
+}
+
+static void log_overdue(const at_operation *operation, at_logger *logger, int64_t now) {
+    const ati_context *context = ati_operation_context(operation);
+    field_list list;
+    list.count = 0;
+    add(&list, at_kv_double("age_ms", milliseconds(now - operation->started_at)));
+    add(&list, at_kv_double("overdue_ms", milliseconds(now - context->deadline)));
+    add(&list, at_kv_bool("cancelled", ati_context_reason(context) != AT_CANCEL_NONE));
+    add(&list, at_kv_integer("begun_by", operation->thread));
+    add_parent(&list, context);
+    write_to(logger, operation, AT_LOG_WARN, ".overdue", &list);
+}
+
+void ati_operation_log_late(const at_operation *operation, uint32_t late, at_logger *logger) {
+    if (!logger)
+        logger = at_operation_logger(operation);
+    if (!at_log_enabled(logger, AT_LOG_WARN))
+        return;
+    int64_t now = at_clock_now(operation->clock);
+    if (late & ATI_LATE_SLOW)
+        log_slow(operation, logger, now);
+    if (late & ATI_LATE_OVERDUE)
+        log_overdue(operation, logger, now);
+}
+
 void ati_operation_track(at_operation *operation, const ati_operation_result *result) {
     const ati_context *context = ati_operation_context(operation);
     at_field fields[ATI_METADATA_FIELDS];
-    char members[ATI_METADATA_BYTES];
-    size_t length = 0;
+    char bytes[ATI_METADATA_BYTES];
+    ati_members members;
+    members.at = bytes;
     size_t count = ati_metadata_get(&operation->metadata, fields);
-    if (count > 0)
-        length = ati_members_encode(members, sizeof members, fields, count, NULL);
+    if (count > 0) {
+        ati_members_init(&members, bytes, sizeof bytes,
+                         ati_logger_redaction(at_operation_logger(operation)));
+        ati_members_keep_room(&members, fields, count);
+        ati_members_add(&members, fields, count);
+    }
     const ati_tracked tracked = {
         .name = context->name,
         .outcome = result->outcome,
@@ -120,8 +175,8 @@ void ati_operation_track(at_operation *operation, const ati_operation_result *re
         .parent_id = context->parent_id,
         .thread = ati_live_thread_id(),
         .status = result->error ? at_error_status(result->error) : AT_OK,
-        .members = members,
-        .members_length = length,
+        .members = bytes,
+        .members_length = (size_t)(members.at - bytes),
     };
     ati_tracker_record(operation->tracker, &tracked);
 }
