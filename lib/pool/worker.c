@@ -210,7 +210,7 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     if (error)
         ati_report_dropped_error(error);
     if (context)
-        ati_context_release(context);
+        ati_context_stock_put(context, 1);
 }
 
 void ati_worker_run(ati_worker *worker, const ati_work *work) {
@@ -264,8 +264,10 @@ void *ati_worker_main(void *argument) {
     if (options->on_thread_start)
         options->on_thread_start(options->context);
     ati_worker_current = worker; /* what the hooks call is called by a plain thread */
+    ati_context_stock_set_worker(true);
     at_inline_worker_current = &worker->forks.line;
     ati_worker_loop_on_stacks(worker);
+    ati_context_stock_set_worker(false);
     at_inline_worker_current = NULL;
     ati_worker_current = NULL;
     if (options->on_thread_stop)
