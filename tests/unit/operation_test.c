@@ -290,7 +290,7 @@ Test(operation, metadata_has_a_bound) {
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = '\0';
     AT_OPERATION(operation, "large") {
-        char key[8];
+        char key[16];
         for (int i = 0; i < 30; i++) {
             snprintf(key, sizeof key, "k%d", i);
             at_operation_add(operation, at_kv(key, i));
