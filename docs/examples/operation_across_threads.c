@@ -46,7 +46,8 @@ int main(void) {
         "http_request",
         &(at_operation_options){
             .logger = logger, .traceparent = received, .fields = fields, .field_count = 1});
-    at_operation_add_fields(operation, fields, 1);
+    const at_field attempt = at_kv("attempt", 1);
+    at_operation_add_fields(operation, &attempt, 1);
 
     /* What a request that we make ourselves says. */
     char header[AT_TRACEPARENT_SIZE];

@@ -41,6 +41,7 @@ typedef struct at_scope {
     void *frame;
     void *link;
     bool runs;
+    bool is_own;
 } at_scope;
 
 /** Begins a scope, which ends by at_scope_end in the same function, the last one begun first.

@@ -44,6 +44,11 @@ typedef struct at_field {
 
 #define AT_FIELD_TERMINATED SIZE_MAX
 
+/* The first field of an array of what a macro was given, because C has no empty arrays. With each
+ * member named: else compilers clear the whole array before they fill it. */
+#define AT_FIELD_UNUSED_                                                                           \
+    { NULL, {0}, 0, AT_FIELD_NULL, 0 }
+
 #include <asynctools/inline/field.h>
 
 /* In C, at_kv(key, value) makes a field of any number, of `bool` variables, of texts, of errors and

@@ -50,15 +50,17 @@ typedef struct at_logger_options {
                                     default: not by time */
     int64_t rotate_count; /* old files that are kept, at most 99,999; AT_UNLIMITED: all; AT_NONE:
                              none; default: 5 */
-    int descriptor;  /* borrowed until the logger is destroyed: lines are written to it; a pipe or
-                        socket that does not block loses lines when it is full for long, one that
-                        blocks holds up the logger's other sinks; default: none, also for 0 */
-    bool use_stderr; /* lines go to stderr: readable on a terminal, else JSON; default: only
-                        if there is no other sink */
+    int descriptor;   /* borrowed until the logger is destroyed: lines are written to it; a pipe or
+                         socket that does not block loses lines when it is full for long, one that
+                         blocks holds up the logger's other sinks; default: none, also for 0 */
+    bool use_stderr;  /* lines go to stderr: readable on a terminal, else JSON; default: only
+                         if there is no other sink */
+    bool use_journal; /* each line is an entry in the journal of systemd; one that is not there
+                         fails like a full disk; default: no */
     int64_t memory_bytes;      /* so many bytes of the last lines are kept in memory, at most 1 GiB;
                                   default: none */
     int64_t ring_bytes;        /* of each thread's ring, a power of two, 32 KiB to 16 MiB; default:
-                                  64 KiB */
+                                  256 KiB */
     int64_t max_ring_bytes;    /* of all rings, at most 1 GiB; further threads share one ring;
                                   AT_NONE: all do; default: 64 MiB */
     const char *levels;        /* copied: see at_logger_set_levels; default: none */
@@ -210,8 +212,8 @@ typedef struct at_log_line {
 
 /** Writes a line if its level is one that the logger writes or the current operation asks for;
  *  at_log_enabled, before it, spares what the line is made of. Without a logger the line goes to
- *  stderr at once, whatever its level. May be called by a signal handler only when the handler
- * cannot have interrupted the library; a call that interrupts a log call is dropped and counted.
+ *  stderr at once, whatever its level. A signal handler may call it only when it cannot have
+ *  interrupted the library; a call that interrupts a log call is dropped and counted.
  *  Threads:   any.
  *  Blocks:    never for long: into a full ring, lines up to info are dropped and counted, warn and
  *             error wait 10 ms at most before they are; fatal waits until it is written, 5 seconds
@@ -261,7 +263,7 @@ inline void at_log_write_fields_(at_logger *logger, at_log_level level, const ch
     do {                                                                                           \
         at_logger *at_log_logger_ = (logger_);                                                     \
         if (at_log_enabled(at_log_logger_, level_)) {                                              \
-            const at_field at_log_fields_[] = {{0}, AT_LOG_FIELDS_(__VA_ARGS__, )};                \
+            const at_field at_log_fields_[] = {AT_FIELD_UNUSED_, AT_LOG_FIELDS_(__VA_ARGS__, )};   \
             const at_log_line at_log_line_ = {                                                     \
                 .level = level_,                                                                   \
                 .event = AT_LOG_EVENT_(__VA_ARGS__, ),                                             \

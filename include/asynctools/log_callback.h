@@ -25,15 +25,17 @@ typedef struct at_log_callback_options {
     uint64_t reserved[4];
 } at_log_callback_options;
 
-/** Has every line of `logger` and of those that share its sinks given to `call`, one at a time and
- * in order, by tasks of `pool`; the logger's thread copies them and goes on. Lines for which the
- * queue has no room, or that the pool refuses, are given up and counted as `lost`. A flush waits
- * for the calls; inside one it gives AT_ERROR_DEADLOCK. When the logger is destroyed, that waits 2
- * seconds at most for the calls, and `call` gets nothing more. When the pool goes first, lines are
- * given up. Threads:   any.      Blocks: never for long (while the logger's thread writes).
+/** Has every line of `logger` and of those that share its sinks given to `call`, one at a time
+ *  and in order, by tasks of `pool`; the logger's thread copies them and goes on. Lines for
+ *  which the queue has no room, or that the pool refuses, are given up and counted as `lost`. A
+ *  flush waits for the calls; inside one it gives AT_ERROR_DEADLOCK. When the logger is
+ *  destroyed, that waits 2 seconds at most for the calls, and `call` gets nothing more. When the
+ *  pool goes first, lines are given up.
+ *  Threads:   any.      Blocks: never for long (while the logger's thread writes).
  *  Ownership: takes `context` on AT_OK. Copies `options`. What it needs of the pool it keeps
- * itself. Errors:    AT_ERROR_INVALID (names the member), AT_ERROR_NO_MEMORY, AT_ERROR_FULL: the
- * logger has eight sinks. On error the caller keeps `context`. */
+ *             itself.
+ *  Errors:    AT_ERROR_INVALID (names the member), AT_ERROR_NO_MEMORY, AT_ERROR_FULL: the logger
+ *             has eight sinks. On error the caller keeps `context`. */
 AT_API AT_NODISCARD at_status at_logger_add_callback(at_logger *logger, at_pool *pool,
                                                      at_log_callback_fn call, void *context,
                                                      const at_log_callback_options *options);

@@ -37,8 +37,9 @@ typedef struct at_operation at_operation;
 
 /* All zero: a part of the operation around it, if there is one, without a deadline of its own. */
 typedef struct at_operation_options {
-    at_logger *logger;        /* of its own lines, borrowed until it ends; default: the one of the
-                                 operation around it, else the default logger */
+    at_logger *logger;        /* of its own lines, borrowed until it and those that were begun in it
+                                 have ended; default: the one of the operation around it, else the
+                                 default logger */
     at_duration timeout;      /* from now on the current clock; default 0: none */
     at_deadline deadline;     /* default 0: none; the earliest of this, `timeout` and those around
                                  counts */
@@ -50,7 +51,8 @@ typedef struct at_operation_options {
     at_log_level log_level;   /* the lowest level of lines in it, whatever their loggers say;
                                  default: what holds around it, else the loggers' own */
     at_log_level kept_level;  /* lines from this level on that would not be written are kept, and
-                                 are written if it fails or is slow; default: none */
+                                 are written if it fails or is slow, or goes well
+                                 inside one that keeps lines and fails; default: none */
     int64_t kept_bytes;       /* so many bytes of the last of them, 8 KiB to 16 MiB; default:
                                  64 KiB */
     const at_field *fields;   /* copied: each line in it has these; see AT_FIELDS */
@@ -72,13 +74,17 @@ typedef struct at_operation_options {
 typedef struct at_operation_scope {
     at_scope scope;
     at_operation *operation;
-    const void *error; /* that was in flight when it began */
+    at_error *error; /* that was in flight when it began */
     bool is_owner;
     bool runs;
     bool is_first;
 } at_operation_scope;
 
 #if !defined(__cplusplus)
+/* Whether there is anything behind the name, which compilers find out: where there is not, no
+ * options need be cleared. A name with a comma costs what options cost. */
+#define AT_OPERATION_HAS_OPTIONS_(text) (__builtin_strchr((text), ',') != NULL)
+
 /* A block that is an operation: AT_OPERATION(variable, "name", options...). It ends on return,
  * break and goto too; a break or continue directly inside ends the block, not a loop around it. A
  * block that is left by `return at_fail(...)` or AT_TRY has failed, with that error.
@@ -92,19 +98,16 @@ typedef struct at_operation_scope {
  */
 #define AT_OPERATION(variable, ...)                                                                \
     for (at_operation_scope at_scope_of_##variable                                                 \
-         __attribute__((cleanup(at_operation_scope_end))) = at_operation_scope_of(                 \
-             AT_LOG_EVENT_(__VA_ARGS__, ),                                                         \
-             &(const at_operation_options){.reserved = {0}, AT_LOG_FIELDS_(__VA_ARGS__, )});       \
-         at_scope_of_##variable.runs;)                                                             \
+         __attribute__((cleanup(at_operation_scope_end))),                                         \
+         *at_begun_of_##variable = at_operation_scope_begin(                                       \
+             &at_scope_of_##variable, AT_LOG_EVENT_(__VA_ARGS__, ),                                \
+             AT_OPERATION_HAS_OPTIONS_(#__VA_ARGS__)                                               \
+                 ? &(const at_operation_options){.reserved = {0}, AT_LOG_FIELDS_(__VA_ARGS__, )}   \
+                 : NULL);                                                                          \
+         at_begun_of_##variable->runs;)                                                            \
         for (at_operation * variable __attribute__((unused)) =                                     \
                  (at_scope_of_##variable.runs = false, at_scope_of_##variable.operation);          \
              at_scope_of_##variable.is_first; at_scope_of_##variable.is_first = false)
-
-/** Begins the operation of a block; for AT_OPERATION.
- *  Threads:   any.      Blocks: never.
- *  Ownership: returns the scope, which at_operation_scope_end ends. */
-AT_API at_operation_scope at_operation_scope_of(const char *name,
-                                                const at_operation_options *options);
 
 /* A block that is an event of `tracker_`: an operation that logs nothing of its own, whose end the
  * tracker records.
@@ -141,15 +144,16 @@ AT_API at_operation_scope at_operation_scope_of(const char *name,
 /** Begins an operation, and has the code that follows run under it. Scopes end in the reverse
  *  order.
  *  Threads:   any; a scope is its thread's or task's own.      Blocks: never.
- *  Ownership: `scope` is the caller's; copies `name` and `options` (NULL: the defaults).
+ *  Ownership: `scope` is the caller's and is given back; copies `name` and `options` (NULL: the
+ *             defaults).
  *  Ordering:  NAME.started comes before all other lines of the operation. */
-AT_API void at_operation_scope_begin(at_operation_scope *scope, const char *name,
-                                     const at_operation_options *options);
+AT_API at_operation_scope *at_operation_scope_begin(at_operation_scope *scope, const char *name,
+                                                    const at_operation_options *options);
 
-/** Has the code that follows run under an operation that was begun elsewhere;
- * at_operation_scope_end ends the scope and not the operation. Threads:   any; a scope is its
- * thread's or task's own.      Blocks: never. Ownership: borrows `operation` until the scope ends;
- * NULL is allowed. */
+/** Has the code that follows run under an operation that was begun elsewhere; the end of the scope
+ *  is not that of the operation.
+ *  Threads:   any; a scope is its thread's or task's own.      Blocks: never.
+ *  Ownership: `scope` is the caller's; borrows `operation` until it ends; NULL is allowed. */
 AT_API void at_operation_scope_enter(at_operation_scope *scope, at_operation *operation);
 
 /** Ends a scope, and the operation that it began.
@@ -190,9 +194,7 @@ AT_API uint64_t at_operation_id(const at_operation *operation);
  *  Threads:   any.      Blocks: never. */
 AT_API at_trace_id at_operation_trace_id(const at_operation *operation);
 
-/** Writes the header `traceparent` for a request that is made in the operation; without an
- * operation
- *  "".
+/** Writes the header `traceparent` for a request that is made in the operation; "" for NULL.
  *  Threads:   any.      Blocks: never. */
 AT_API void at_operation_traceparent(const at_operation *operation,
                                      char header[AT_TRACEPARENT_SIZE]);
@@ -230,10 +232,11 @@ AT_API void at_operation_add_fields(at_operation *operation, const at_field *fie
 AT_API at_status at_operation_set_outcome(at_operation *operation, at_operation_outcome outcome,
                                           const at_error *error);
 
-/** Has `run(argument)` called when the operation ends, whatever the way; the last deferred is
- * called first. It runs under the operation, shielded from its cancellation for 5 seconds. Threads:
- * any.      Blocks: never. Ownership: takes `argument` on AT_OK only. Errors:    AT_ERROR_CLOSED
- * when it has ended; AT_ERROR_NO_MEMORY, also if the operation is NULL. */
+/** Has `run(argument)` called when the operation ends, whatever the way; the last one comes first.
+ *  It runs under the operation, shielded from its cancellation for 5 seconds.
+ *  Threads:   any.      Blocks: never.
+ *  Ownership: takes `argument` on AT_OK only.
+ *  Errors:    AT_ERROR_CLOSED when it has ended; AT_ERROR_NO_MEMORY, also for NULL. */
 AT_API AT_NODISCARD at_status at_defer(at_operation *operation, void (*run)(void *argument),
                                        void *argument);
 
@@ -263,8 +266,9 @@ inline void at_operation_error(at_operation *operation, const at_error *error,
 }
 #else
 #define AT_OPERATION_ADD_(operation, ...)                                                          \
-    at_operation_add_fields((operation), ((const at_field[]){{0}, __VA_ARGS__}) + 1,               \
-                            sizeof((const at_field[]){{0}, __VA_ARGS__}) / sizeof(at_field) - 1)
+    at_operation_add_fields(                                                                       \
+        (operation), ((const at_field[]){AT_FIELD_UNUSED_, __VA_ARGS__}) + 1,                      \
+        sizeof((const at_field[]){AT_FIELD_UNUSED_, __VA_ARGS__}) / sizeof(at_field) - 1)
 #define at_operation_add(operation, ...) AT_OPERATION_ADD_(operation, __VA_ARGS__)
 #define at_operation_success(...) AT_OPERATION_SUCCESS_(__VA_ARGS__, )
 #define AT_OPERATION_SUCCESS_(operation, ...)                                                      \

@@ -56,22 +56,21 @@ static void leave_tree(ati_context *child) {
     ati_lock_release(&parent->lock);
 }
 
-static uint64_t new_id(void) {
-    uint64_t id;
-    do
-        id = ati_random_next();
-    while (id == 0);
-    return id;
+static uint64_t not_zero(uint64_t id) {
+    return id != 0 ? id : 1;
 }
 
 /* Who it is, and what it has of the one around it. */
 static void set_identity(ati_context *context, uint32_t bits) {
     const ati_context *parent = context->parent;
-    context->id = new_id();
     if (!parent) {
-        context->trace_id[0] = ati_random_next();
-        context->trace_id[1] = new_id(); /* all zero is not a trace id */
+        uint64_t numbers[3];
+        ati_random_fill(numbers, 3);
+        context->id = not_zero(numbers[0]);
+        context->trace_id[0] = numbers[1];
+        context->trace_id[1] = not_zero(numbers[2]); /* all zero is not a trace id */
     } else {
+        context->id = not_zero(ati_random_next());
         memcpy(context->trace_id, parent->trace_id, sizeof context->trace_id);
         context->log_level = parent->log_level;
         context->kept_level = parent->kept_level;
@@ -192,6 +191,15 @@ void ati_context_release(ati_context *context) {
             context->deinit(context);
         ati_release(context, context->size);
         context = parent;
+    }
+}
+
+void ati_context_after_fork(ati_context *context) {
+    atomic_store_explicit(&context->lock.state, 0, memory_order_relaxed);
+    ati_context *newer = NULL; /* the way back may have been half made */
+    for (ati_context *child = context->children; child; child = child->older_sibling) {
+        child->newer_sibling = newer;
+        newer = child;
     }
 }
 

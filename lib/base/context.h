@@ -51,6 +51,7 @@ typedef struct ati_context {
     const char *name;       /* in `bytes` */
     const char *log_fields; /* encoded JSON members, each with a leading comma, in `bytes` */
     size_t log_fields_length;
+    const struct ati_cut_keys *log_cut; /* of log_fields; NULL: nothing was */
     /* Whose name, id and fields log lines have: itself, or one above it; NULL: none. */
     const struct ati_context *operation;
     struct ati_log_kept *kept_lines;             /* of the operation, or NULL */
@@ -139,6 +140,9 @@ bool ati_context_share(ati_context *context, bool is_detached, ati_context **sha
 
 void ati_context_retain(ati_context *context);  /* NULL is allowed */
 void ati_context_release(ati_context *context); /* NULL is allowed; iterative over the parents */
+
+/* In the child of a process fork: no other thread is in the middle of anything here. */
+void ati_context_after_fork(ati_context *context);
 
 /* The context of the running task or thread, borrowed, or NULL. */
 static inline ati_context *ati_context_current(void) {

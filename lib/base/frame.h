@@ -5,8 +5,8 @@
 /* What belongs to the running task, or to a plain thread outside tasks: the error slot, and what
  * its function said about the value it is about to return. Tasks nest on one stack (a wait runs an
  * unstarted target in place), so frames form a chain. Only the owning thread writes it. Others read
- * context, identity, site, name and outer, and only while the task cannot leave its stack: it is suspended
- * and its worker's suspended_lock is held, or it has forked a call that is not joined. */
+ * context, identity, site, name and outer, and only while the task cannot leave its stack: it is
+ * suspended and its worker's suspended_lock is held, or it has forked a call that is not joined. */
 #include <asynctools/error.h>
 #include <asynctools/task.h>
 

@@ -26,9 +26,30 @@ static void release(void) {
     ati_lock_release(&lock);
 }
 
+static void before_fork(void) {
+    acquire();
+    for (const ati_registry_entry *entry = first; entry; entry = entry->next)
+        if (entry->fork)
+            entry->fork->before();
+}
+
+static void after_fork_in_parent(void) {
+    for (const ati_registry_entry *entry = first; entry; entry = entry->next)
+        if (entry->fork)
+            entry->fork->after_in_parent();
+    release();
+}
+
+static void after_fork_in_child(void) {
+    for (const ati_registry_entry *entry = first; entry; entry = entry->next)
+        if (entry->fork)
+            entry->fork->after_in_child();
+    release();
+}
+
 static void install(void) {
     /* Without memory for them a child may find the lock held; nothing better can be done here. */
-    (void)pthread_atfork(acquire, release, release);
+    (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 void ati_registry_add(ati_registry_entry *entry) {

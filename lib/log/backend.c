@@ -147,14 +147,27 @@ static void reach_flush(ati_log_core *core, uint64_t flush, bool failed) {
     ati_futex_wake(&core->flush_changed, INT_MAX);
 }
 
-at_status ati_log_flush(ati_log_core *core, at_deadline deadline) {
-    if (atomic_load_explicit(&core->mode, memory_order_relaxed) == ATI_LOG_FORKED) {
+/* Without a backend: the lines are with the sinks already. */
+static at_status flush_alone(ati_log_core *core, at_deadline deadline) {
+    for (;;) {
         ati_quiet_pipe quiet;
         ati_quiet_pipe_begin(&quiet);
         kept_state kept = settle_sinks(core, true);
         ati_quiet_pipe_end(&quiet);
-        return kept == KEPT_NOTHING ? AT_OK : AT_ERROR_IO;
+        if (kept != KEPT_WAITING)
+            return kept == KEPT_NOTHING ? AT_OK : AT_ERROR_IO;
+        int64_t now = ati_monotonic_ns();
+        if (now >= deadline)
+            return AT_ERROR_TIMED_OUT;
+        int64_t next = now + AT_MILLISECONDS(nap_ms);
+        uint32_t seen = atomic_load_explicit(&core->flush_changed, memory_order_relaxed);
+        (void)ati_futex_wait(&core->flush_changed, seen, next < deadline ? next : deadline);
     }
+}
+
+at_status ati_log_flush(ati_log_core *core, at_deadline deadline) {
+    if (atomic_load_explicit(&core->mode, memory_order_relaxed) == ATI_LOG_FORKED)
+        return flush_alone(core, deadline);
     /* ORDER log_core.flush_wanted: seq_cst. The caller's lines come before it; and it comes before
      * the look whether the backend sleeps.
      * Pairs with: seq_cst in wanted_flush(). If relaxed: the barrier overtakes a line. If release:

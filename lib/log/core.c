@@ -60,6 +60,8 @@ static at_status create_sinks(ati_log_core *core, const at_logger_options *optio
         done = add_sink(core, create_file(options));
     if (done && options->descriptor != 0)
         done = add_sink(core, ati_log_sink_descriptor_create(options->descriptor));
+    if (done && options->use_journal)
+        done = add_sink(core, ati_log_sink_journal_create(options->name));
     if (done && options->memory_bytes > 0) {
         done = add_sink(core, ati_log_sink_memory_create((size_t)options->memory_bytes));
         if (done)

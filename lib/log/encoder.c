@@ -94,6 +94,8 @@ size_t ati_line_encode(char *buffer, const ati_line_head *head, const at_log_lin
     if (head->operation && head->operation->log_fields_length > 0)
         ati_members_add_encoded(&body, (ati_member_text){head->operation->log_fields,
                                                          head->operation->log_fields_length});
+    if (head->operation && head->operation->log_cut)
+        ati_members_note_cut_keys(&body, head->operation->log_cut);
     if (head->logger_fields.length > 0)
         ati_members_add_encoded(&body, head->logger_fields);
     if (head->logger_cut)

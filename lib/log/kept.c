@@ -159,6 +159,38 @@ void ati_log_kept_add(ati_log_kept *kept, uint64_t core_serial, at_log_level lev
     free_chunks(gone);
 }
 
+/* -- Taking out -- */
+
+/* Empties it; gives what it had. */
+static chunk *take_all(ati_log_kept *kept, uint64_t *lost_count) {
+    ati_lock_acquire(kept->lock);
+    chunk *first = kept->first;
+    *lost_count = kept->lost_count;
+    kept->first = NULL;
+    kept->last = NULL;
+    kept->size = 0;
+    kept->lost_count = 0;
+    ati_lock_release(kept->lock);
+    return first;
+}
+
+void ati_log_kept_hand_on(ati_log_kept *kept, ati_log_kept *to, at_log_level lowest) {
+    uint64_t lost_count;
+    chunk *first = take_all(kept, &lost_count);
+    for (const chunk *each = first; each; each = each->next)
+        for (size_t offset = 0; offset < each->used;) {
+            const kept_line *line = (const kept_line *)(each->bytes + offset);
+            offset += size_of(line->length);
+            if (line->level >= (int32_t)lowest)
+                ati_log_kept_add(to, line->core_serial, (at_log_level)line->level, line->bytes,
+                                 line->length);
+        }
+    free_chunks(first);
+    ati_lock_acquire(to->lock);
+    to->lost_count += lost_count;
+    ati_lock_release(to->lock);
+}
+
 /* -- Writing -- */
 
 /* A thread that writes lines, and the core that it writes to for now. */
@@ -221,14 +253,8 @@ void ati_log_kept_write(ati_log_kept *kept) {
     ati_log_thread *thread = &ati_log_thread_current;
     if (!ati_log_thread_enter(thread))
         return;
-    ati_lock_acquire(kept->lock);
-    chunk *first = kept->first;
-    uint64_t lost_count = kept->lost_count;
-    kept->first = NULL;
-    kept->last = NULL;
-    kept->size = 0;
-    kept->lost_count = 0;
-    ati_lock_release(kept->lock);
+    uint64_t lost_count;
+    chunk *first = take_all(kept, &lost_count);
     int saved_errno = errno;
     writing state = {.thread = thread};
     if (!thread->never_waits)

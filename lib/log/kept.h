@@ -30,6 +30,10 @@ void ati_log_kept_add(ati_log_kept *kept, uint64_t core_serial, at_log_level lev
  * counted. Any thread; lines that others add meanwhile stay. */
 void ati_log_kept_write(ati_log_kept *kept);
 
+/* Moves the lines from level `lowest` on to another buffer, behind those that it has. Any thread.
+ */
+void ati_log_kept_hand_on(ati_log_kept *kept, ati_log_kept *to, at_log_level lowest);
+
 /* Around process_fork: no thread is inside any buffer. */
 void ati_log_kept_before_fork(void);
 void ati_log_kept_after_fork(void);

@@ -72,6 +72,8 @@ static size_t write_some(ati_line_writer *writer, ati_log_sink *sink, const char
 /* Takes the torn end of a file back, if it is ours for sure: nobody has written behind it. */
 static bool take_back(ati_line_writer *writer, size_t torn_size) {
     struct stat status;
+    if (writer->is_shared)
+        return false;
     off_t position = lseek(writer->descriptor, 0, SEEK_CUR);
     if (position < (off_t)torn_size || fstat(writer->descriptor, &status) != 0 ||
         !S_ISREG(status.st_mode) || status.st_size != position)
@@ -147,6 +149,7 @@ void ati_line_writer_fork(ati_line_writer *writer, ati_log_sink *sink, ati_fork_
     sink->kept = 0;
     sink->error_number = 0;
     writer->torn = false;
+    writer->is_shared = true;
 }
 
 void ati_line_writer_finish(ati_line_writer *writer, ati_log_sink *sink) {

@@ -22,6 +22,7 @@ struct ati_line_writer {
     int descriptor;
     ati_line_put_fn put;
     bool torn;            /* what is kept begins in the middle of a line */
+    bool is_shared;       /* with the parent of this process: the end of the file may be its own */
     at_deadline next_try; /* CLOCK_MONOTONIC: after an error, not before this */
     size_t room;
     char *kept; /* `room` bytes, of which sink->kept are used */

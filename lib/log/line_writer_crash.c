@@ -98,7 +98,7 @@ static void mend_end(int descriptor, at_deadline deadline) {
 void ati_line_writer_crash(ati_line_writer *writer, const ati_log_sink *sink, const char *lines,
                            size_t size, at_deadline deadline) {
     if (!lines) {
-        if (!writer->torn) /* else the rest of the line is what was kept */
+        if (!writer->torn && !writer->is_shared) /* else the rest of the line was kept */
             mend_end(writer->descriptor, deadline);
         lines = writer->kept;
         size = sink->kept < writer->room ? sink->kept : writer->room;

@@ -35,7 +35,7 @@ typedef struct ati_log_sink_kind {
     /* Around process_fork. In the child, what was kept is the parent's. */
     void (*fork)(ati_log_sink *sink, ati_fork_phase phase);
     void (*destroy)(ati_log_sink *sink);
-    /* In a process that is about to end by a signal: writes whole lines with write(2) only, and
+    /* In a process that is about to end by a signal: writes whole lines by system calls only, and
      * before them, for NULL, what it kept. Allocates nothing and waits until `deadline` at most.
      * NULL: a sink without a descriptor. */
     void (*crash)(ati_log_sink *sink, const char *lines, size_t size, at_deadline deadline);
@@ -66,6 +66,9 @@ typedef struct ati_log_file_options {
 ati_log_sink *ati_log_sink_file_create(const ati_log_file_options *options);
 ati_log_sink *ati_log_sink_stderr_create(void);
 ati_log_sink *ati_log_sink_descriptor_create(int descriptor);
+
+/* Sends lines to the journal of the system, as those of the program `name`; NULL: of this one. */
+ati_log_sink *ati_log_sink_journal_create(const char *name);
 
 /* Keeps the last `size` bytes of lines in memory. */
 ati_log_sink *ati_log_sink_memory_create(size_t size);

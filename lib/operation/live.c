@@ -9,7 +9,6 @@
 #include "operation/operation_watch.h"
 #include "pool/view.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -219,8 +218,6 @@ static void write_live(ati_registry_entry *entry, ati_json *json) {
     ati_json_end_object(json);
 }
 
-static ati_registry_entry entry = {.section = "operations", .write = write_live};
-
 /* -- process_fork: what other threads have begun goes on in the parent only -- */
 
 static void hold(void) {
@@ -235,29 +232,47 @@ static void let_go(void) {
     ati_lock_release(&threads_lock);
 }
 
+/* Of the operations of a part those stay that the thread which forked has begun. */
+static void keep_those_of(int32_t thread, live_list *list) {
+    ati_live_link *next;
+    for (ati_live_link *link = list->first; link; link = next) {
+        at_operation *each = operation_of(link);
+        next = link->next;
+        ati_operation_forget_watch(each);
+        if (each->thread == thread) {
+            ati_operation_after_fork(ati_operation_context(each));
+        } else {
+            take_from(list, each);
+            each->live_place = ATI_LIVE_NOWHERE;
+        }
+    }
+}
+
 static void forget_others(void) {
     int32_t parent = own.id;
     own.id = 0;
-    for (int i = 0; i < part_count; i++) {
-        ati_live_link *next;
-        for (ati_live_link *link = parts[i].list.first; link; link = next) {
-            at_operation *each = operation_of(link);
-            next = link->next;
-            ati_operation_forget_watch(each);
-            if (each->thread != parent) {
-                take_from(&parts[i].list, each);
-                each->live_place = ATI_LIVE_NOWHERE;
-            }
-        }
-    }
-    for (ati_live_link *link = own.list.first; link; link = link->next)
+    for (int i = 0; i < part_count; i++)
+        keep_those_of(parent, &parts[i].list);
+    for (ati_live_link *link = own.list.first; link; link = link->next) {
         ati_operation_forget_watch(operation_of(link));
+        ati_operation_after_fork(ati_operation_context(operation_of(link)));
+    }
+    ati_operation_after_fork(ati_context_current());
     first_thread = own.is_listed ? &own : NULL;
     own.next = NULL;
     own.previous = NULL;
     ati_owner_lock_init(&own.lock); /* a visitor is not in this process */
     let_go();
 }
+
+static const ati_registry_fork fork_hooks = {
+    .before = hold,
+    .after_in_parent = let_go,
+    .after_in_child = forget_others,
+};
+
+static ati_registry_entry entry = {
+    .section = "operations", .write = write_live, .fork = &fork_hooks};
 
 /* -- Threads -- */
 
@@ -291,7 +306,6 @@ static void prepare_thread(void) {
     }
     ati_lock_release(&threads_lock);
     if (is_first) {
-        pthread_atfork(hold, let_go, forget_others);
         ati_registry_add(&entry);
         ati_view_install_operations(find_name);
     }

@@ -133,9 +133,15 @@ static kept_value value_of(const at_field *field) {
     }
 }
 
+static size_t length_of_key(const at_field *field, const char *key) {
+    if (field->key_length == 0)
+        return strnlen(key, key_max);
+    return field->key_length < key_max ? field->key_length : key_max;
+}
+
 static void add(ati_metadata *metadata, const at_field *field) {
     const char *key = field->key ? field->key : "";
-    size_t key_length = strnlen(key, key_max);
+    size_t key_length = length_of_key(field, key);
     if (metadata->count > 0)
         take_out_key(metadata, key, key_length);
     kept_value value = value_of(field);

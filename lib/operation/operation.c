@@ -7,6 +7,7 @@
 #include "log/kept.h"
 #include "log/logger.h"
 #include "log/verbose.h"
+#include "operation/fields.h"
 #include "operation/live.h"
 #include "operation/tracker.h"
 #include "pool/scope.h"
@@ -14,7 +15,6 @@
 #include <string.h>
 
 enum {
-    fields_room = 4096, /* of the encoded fields that each line of an operation has */
     kept_default = 64 * 1024,
     kept_least = 8 * 1024,
     kept_most = 16 * 1024 * 1024,
@@ -22,9 +22,15 @@ enum {
 
 /* The section of another is short, and there is hardly ever another: the lock with the cheapest
  * release will do. */
-static void acquire(at_operation *operation) {
-    while (!ati_try_lock_acquire(&operation->lock))
-        ati_try_lock_settle(&operation->lock);
+static __attribute__((noinline)) void acquire_in_turn(ati_try_lock *lock) {
+    do
+        ati_try_lock_settle(lock);
+    while (!ati_try_lock_acquire(lock));
+}
+
+static inline void acquire(at_operation *operation) {
+    if (__builtin_expect(!ati_try_lock_acquire(&operation->lock), 0))
+        acquire_in_turn(&operation->lock);
 }
 
 /* -- Options -- */
@@ -69,38 +75,38 @@ at_operation *ati_operation_of(const ati_context *context) {
     return (at_operation *)operation->bytes;
 }
 
-static bool has_member(const char *members, size_t length, const ati_encoded_member *wanted) {
-    const char *from = members;
-    ati_encoded_member member;
-    while (ati_keys_next_member(&from, members + length, &member))
-        if (member.key_length == wanted->key_length &&
-            memcmp(member.key, wanted->key, wanted->key_length) == 0)
-            return true;
-    return false;
+void ati_operation_after_fork(ati_context *context) {
+    for (; context; context = context->parent) {
+        ati_context_after_fork(context);
+        if (context->deinit != deinit_operation)
+            continue;
+        at_operation *operation = (at_operation *)context->bytes;
+        if (atomic_load_explicit(&operation->lock.held, memory_order_relaxed) == 0)
+            continue;
+        operation->metadata.dropped += operation->metadata.count;
+        operation->metadata.count = 0;
+        operation->metadata.size = 0;
+        atomic_store_explicit(&operation->lock.held, 0, memory_order_relaxed);
+    }
 }
 
-/* The fields that its lines have: its own, then those of the operation around it that it does not
- * have itself. */
-static size_t encode_fields(char buffer[fields_room], const ati_context *outer,
-                            const at_operation_options *options) {
-    size_t own =
-        ati_members_encode(buffer, fields_room, options->fields, options->field_count, NULL);
-    if (!outer)
-        return own;
-    size_t length = own;
-    const char *from = outer->log_fields;
-    const char *end = from + outer->log_fields_length;
-    ati_encoded_member member;
-    while (ati_keys_next_member(&from, end, &member))
-        if (length + member.length <= fields_room && !has_member(buffer, own, &member)) {
-            memcpy(buffer + length, member.start, member.length);
-            length += member.length;
-        }
-    return length;
+/* The parts that it has of `fields`, its own and those around it. */
+static ati_context *make_with_fields(ati_context_parts *parts, const ati_operation_fields *fields) {
+    const ati_cut_keys cut = ati_members_cut_keys(&fields->members);
+    parts->log_fields = fields->bytes;
+    parts->log_fields_length = (size_t)(fields->members.at - fields->bytes);
+    parts->extra += ati_cut_keys_size(&cut);
+    ati_context *context = ati_context_make(parts);
+    if (context && cut.count > 0) {
+        char *copy = context->bytes + sizeof(at_operation);
+        ati_cut_keys_copy(copy, &cut);
+        context->log_cut = (const ati_cut_keys *)copy;
+    }
+    return context;
 }
 
 static ati_context *make_context(ati_context *parent, const char *name,
-                                 const at_operation_options *options) {
+                                 const at_operation_options *options, const at_logger *logger) {
     const ati_context *outer = parent ? parent->operation : NULL;
     ati_context_parts parts = {
         .parent = parent,
@@ -109,14 +115,16 @@ static ati_context *make_context(ati_context *parent, const char *name,
         .bits = ATI_CONTEXT_OPERATION,
         .extra = sizeof(at_operation),
     };
-    if (options->field_count == 0) {
-        parts.log_fields = outer ? outer->log_fields : NULL;
-        parts.log_fields_length = outer ? outer->log_fields_length : 0;
-        return ati_context_make(&parts);
+    if (options->field_count > 0 || (outer && outer->log_cut)) {
+        ati_operation_fields fields;
+        ati_operation_fields_encode(&fields, options->fields, options->field_count, outer,
+                                    ati_logger_redaction(logger ? logger : at_logger_default()));
+        return make_with_fields(&parts, &fields);
     }
-    char fields[fields_room];
-    parts.log_fields = fields;
-    parts.log_fields_length = encode_fields(fields, outer, options);
+    if (outer) {
+        parts.log_fields = outer->log_fields;
+        parts.log_fields_length = outer->log_fields_length;
+    }
     return ati_context_make(&parts);
 }
 
@@ -144,16 +152,20 @@ static at_log_level lower_of(at_log_level a, at_log_level b) {
     return a == AT_LOG_DEFAULT || (b != AT_LOG_DEFAULT && b < a) ? b : a;
 }
 
-/* Has lines written, or kept, that the loggers would not write. Without memory none are kept. */
+/* Has lines written, or kept, that the loggers would not write. Without memory those are kept that
+ * the operation around it keeps. */
 static void ask_for_lines(at_operation *operation, const at_operation_options *options) {
     ati_context *context = ati_operation_context(operation);
     if (options->log_level != AT_LOG_DEFAULT)
         context->log_level = (uint8_t)options->log_level;
     if (options->kept_level != AT_LOG_DEFAULT) {
         size_t bytes = options->kept_bytes != 0 ? (size_t)options->kept_bytes : kept_default;
-        context->kept_level = (uint8_t)options->kept_level;
-        context->kept_lines = ati_log_kept_create(bytes);
-        operation->keeps_lines = true;
+        ati_log_kept *kept = ati_log_kept_create(bytes);
+        if (kept) {
+            context->kept_level = (uint8_t)options->kept_level;
+            context->kept_lines = kept;
+            operation->keeps_lines = true;
+        }
     }
     operation->verbose_level = lower_of(options->log_level, options->kept_level);
     ati_log_verbose_add(operation->verbose_level);
@@ -167,16 +179,17 @@ static at_operation *begin(ati_context *parent, const char *name,
     if (!options)
         options = &no_options;
     check_options(options);
-    ati_context *context = make_context(parent, name, options);
+    const at_operation *outer = ati_operation_of(parent);
+    at_logger *logger = options->logger ? options->logger : outer ? outer->logger : NULL;
+    ati_context *context = make_context(parent, name, options, logger);
     if (!context) {
         ati_live_miss();
         return NULL;
     }
-    const at_operation *outer = ati_operation_of(parent);
     at_operation *operation = (at_operation *)context->bytes;
     memset(operation, 0, offsetof(at_operation, metadata.own));
     context->deinit = deinit_operation;
-    operation->logger = options->logger ? options->logger : outer ? outer->logger : NULL;
+    operation->logger = logger;
     operation->clock = at_clock_current();
     operation->tracker = at_tracker_retain(options->tracker);
     operation->slow = options->slow != 0 ? options->slow : AT_FOREVER;
@@ -228,11 +241,25 @@ static void run_deferred(at_operation *operation, ati_deferred *first) {
     ati_frame_put_slot_back(slot);
 }
 
-/* Whether it failed, or took too long: then what led to it is of interest. */
-static bool is_worth_reading(const at_operation *operation, const ati_operation_result *result) {
+/* Writes the lines that it kept if it failed or took too long: then what led to it is of interest.
+ * Else the operation around it may yet fail. */
+static void settle_kept_lines(at_operation *operation, const ati_operation_result *result) {
+    const ati_context *context = ati_operation_context(operation);
+    const ati_context *outer = context->parent;
     bool is_well = result->outcome == AT_OPERATION_OK || result->outcome == AT_OPERATION_CANCELLED;
-    return ati_operation_context(operation)->kept_lines &&
-           (!is_well || result->duration >= operation->slow);
+    if (!is_well || result->duration >= operation->slow)
+        ati_log_kept_write(context->kept_lines);
+    else if (outer && outer->kept_lines)
+        ati_log_kept_hand_on(context->kept_lines, outer->kept_lines,
+                             (at_log_level)outer->kept_level);
+}
+
+/* How an error ended it. What was cancelled because its time is over has timed out, whoever of
+ * those that worked in it says so. */
+static at_operation_outcome outcome_by(const at_operation *operation, const at_error *error) {
+    at_operation_outcome outcome = at_operation_outcome_of(error);
+    bool is_late = ati_context_reason(ati_operation_context(operation)) == AT_CANCEL_DEADLINE;
+    return outcome == AT_OPERATION_CANCELLED && is_late ? AT_OPERATION_TIMEOUT : outcome;
 }
 
 /* Ends it; by this error, if nobody has said how, or well if that is NULL. */
@@ -248,11 +275,11 @@ static void finish(at_operation *operation, const at_error *in_flight) {
         .duration = at_clock_now(operation->clock) - operation->started_at,
     };
     if (!operation->has_outcome && in_flight) {
-        result.outcome = at_operation_outcome_of(in_flight);
+        result.outcome = outcome_by(operation, in_flight);
         result.error = in_flight;
     }
-    if (operation->keeps_lines && is_worth_reading(operation, &result))
-        ati_log_kept_write(ati_operation_context(operation)->kept_lines);
+    if (operation->keeps_lines)
+        settle_kept_lines(operation, &result);
     ati_operation_log_end(operation, &result);
     if (operation->tracker)
         ati_operation_track(operation, &result);
@@ -271,25 +298,21 @@ void at_operation_end(at_operation *operation) {
 /* -- Scopes -- */
 
 static void enter(at_operation_scope *scope, at_operation *operation) {
-    scope->operation = operation;
-    ati_scope_enter(&scope->scope, operation ? ati_operation_context(operation) : NULL);
+    ati_context *context = operation ? ati_operation_context(operation) : NULL;
     const ati_frame *frame = ati_frame_current();
-    scope->error = frame->in_flight ? frame->error : NULL;
+    scope->operation = operation;
+    ati_scope_enter(&scope->scope, context, scope->is_owner);
+    scope->error = scope->is_owner && frame->in_flight ? at_error_retain(frame->error) : NULL;
     scope->runs = true;
     scope->is_first = true;
 }
 
-void at_operation_scope_begin(at_operation_scope *scope, const char *name,
-                              const at_operation_options *options) {
+at_operation_scope *at_operation_scope_begin(at_operation_scope *scope, const char *name,
+                                             const at_operation_options *options) {
     ATI_CALLER_CHECK(scope, "at_operation_scope_begin", "`scope` is NULL");
     ati_context *outer = ati_scope_begin(&scope->scope);
     scope->is_owner = true;
     enter(scope, begin(outer, name, options, true));
-}
-
-at_operation_scope at_operation_scope_of(const char *name, const at_operation_options *options) {
-    at_operation_scope scope;
-    at_operation_scope_begin(&scope, name, options);
     return scope;
 }
 
@@ -310,6 +333,7 @@ void at_operation_scope_end(at_operation_scope *scope) {
         bool has_failed = frame->in_flight && frame->error != scope->error;
         finish(operation, has_failed ? frame->error : NULL);
     }
+    at_error_release(scope->error);
     ati_context_release(ati_scope_end(&scope->scope, "at_operation_scope_end"));
 }
 
@@ -362,10 +386,10 @@ void at_operation_add_fields(at_operation *operation, const at_field *fields, si
     if (!operation)
         return;
     ATI_CALLER_CHECK(fields || count == 0, "at_operation_add_fields", "`fields` is NULL");
-    const ati_redaction *redaction = ati_logger_redaction(at_operation_logger(operation));
     acquire(operation);
-    if (!operation->has_ended)
-        ati_metadata_add(&operation->metadata, fields, count, redaction);
+    if (!operation->has_ended) /* else its logger may have gone */
+        ati_metadata_add(&operation->metadata, fields, count,
+                         ati_logger_redaction(at_operation_logger(operation)));
     ati_try_lock_release(&operation->lock);
 }
 

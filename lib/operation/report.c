@@ -155,11 +155,16 @@ void ati_operation_log_late(const at_operation *operation, uint32_t late, at_log
 void ati_operation_track(at_operation *operation, const ati_operation_result *result) {
     const ati_context *context = ati_operation_context(operation);
     at_field fields[ATI_METADATA_FIELDS];
-    char members[ATI_METADATA_BYTES];
-    size_t length = 0;
+    char bytes[ATI_METADATA_BYTES];
+    ati_members members;
+    members.at = bytes;
     size_t count = ati_metadata_get(&operation->metadata, fields);
-    if (count > 0)
-        length = ati_members_encode(members, sizeof members, fields, count, NULL);
+    if (count > 0) {
+        ati_members_init(&members, bytes, sizeof bytes,
+                         ati_logger_redaction(at_operation_logger(operation)));
+        ati_members_keep_room(&members, fields, count);
+        ati_members_add(&members, fields, count);
+    }
     const ati_tracked tracked = {
         .name = context->name,
         .outcome = result->outcome,
@@ -170,8 +175,8 @@ void ati_operation_track(at_operation *operation, const ati_operation_result *re
         .parent_id = context->parent_id,
         .thread = ati_live_thread_id(),
         .status = result->error ? at_error_status(result->error) : AT_OK,
-        .members = members,
-        .members_length = length,
+        .members = bytes,
+        .members_length = (size_t)(members.at - bytes),
     };
     ati_tracker_record(operation->tracker, &tracked);
 }

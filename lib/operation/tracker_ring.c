@@ -28,7 +28,9 @@
  * 3. What is in a snapshot, and what happened before it, is in that snapshot. The snapshot counts
  *    `epoch` up from e, then passes the heavy barrier, then reads the heads, and leaves out what is
  *    of a later epoch than e. Event X has happened before Y, and Y's writer has read e: it has
- *    passed the light barrier before that, so the heavy one came later, and X's head is seen.
+ *    passed the light barrier before that, so the heavy one came later, and X's head is seen. Where
+ *    the barriers do not work, Y's writer reads e by a read-modify-write, which publishes X to the
+ *    one that counts up.
  * 4. A snapshot is what its walk has merged, by order, until it met an event that was overwritten:
  *    all events that are newer than the oldest one are there.
  *
@@ -149,6 +151,18 @@ static inline _Atomic uint64_t *slot_of(const ati_tracker_rings *rings,
     return &((ati_tracker_ring *)ring)->words[slot * rings->slot_words];
 }
 
+/* The light half of the barrier, and what comes behind it. */
+static uint64_t read_epoch(ati_tracker_rings *rings) {
+    if (rings->is_unequal) {
+        ati_light_barrier();
+        return atomic_load_explicit(&rings->epoch, memory_order_relaxed);
+    }
+    /* ORDER tracker.epoch: release. Publishes the events that happened before this one.
+     * Pairs with: acquire in begin_epoch(). If relaxed: a snapshot has an event without one that
+     * happened before it. */
+    return atomic_fetch_add_explicit(&rings->epoch, 0, memory_order_release);
+}
+
 void ati_tracker_rings_write(ati_tracker_rings *rings, uint32_t *home, ati_ring_event *event,
                              const char *members) {
     ati_tracker_ring *ring = claim(rings, home);
@@ -156,14 +170,7 @@ void ati_tracker_rings_write(ati_tracker_rings *rings, uint32_t *home, ati_ring_
         ati_counter_add_shared(&rings->lost, 1);
         return;
     }
-    if (rings->is_unequal)
-        ati_light_barrier();
-    else
-        /* ORDER tracker.epoch: seq_cst. The light half of the barrier, where there is none.
-         * Pairs with: pass_heavy_barrier(). If weaker: a snapshot has an event without one that
-         * happened before it. */
-        atomic_thread_fence(memory_order_seq_cst);
-    event->epoch = atomic_load_explicit(&rings->epoch, memory_order_relaxed);
+    event->epoch = read_epoch(rings);
     event->order = ati_ticks();
     uint64_t number = atomic_load_explicit(&ring->head, memory_order_relaxed) + 1;
     _Atomic uint64_t *slot = slot_of(rings, ring, number);
@@ -178,14 +185,16 @@ void ati_tracker_rings_write(ati_tracker_rings *rings, uint32_t *home, ati_ring_
 
 /* -- Reading -- */
 
-static void pass_heavy_barrier(const ati_tracker_rings *rings) {
+/* Counts the epochs up, and gives that which has ended; then the heavy half of the barrier. */
+static uint64_t begin_epoch(ati_tracker_rings *rings) {
+    /* ORDER tracker.epoch: acquire. Sees what happened before the events of the epoch, where there
+     * is no heavy half.
+     * Pairs with: release in read_epoch(). If relaxed: a snapshot has an event without one that
+     * happened before it. */
+    uint64_t epoch = atomic_fetch_add_explicit(&rings->epoch, 1, memory_order_acquire);
     if (rings->is_unequal)
         ati_heavy_barrier();
-    else
-        /* ORDER tracker.epoch: seq_cst. The epoch is counted up before the heads are read.
-         * Pairs with: ati_tracker_rings_write(). If weaker: a snapshot has an event without one
-         * that happened before it. */
-        atomic_thread_fence(memory_order_seq_cst);
+    return epoch;
 }
 
 void ati_tracker_rings_clear(ati_tracker_rings *rings) {
@@ -266,8 +275,7 @@ void ati_ring_walk_begin(ati_ring_walk *walk, ati_tracker_rings *rings) {
     *walk = (ati_ring_walk){.rings = rings, .left = rings->kept_count};
     for (int i = 0; i < attempts; i++) {
         walk->floor = atomic_load_explicit(&rings->floor, memory_order_relaxed);
-        walk->last_epoch = atomic_fetch_add_explicit(&rings->epoch, 1, memory_order_relaxed);
-        pass_heavy_barrier(rings);
+        walk->last_epoch = begin_epoch(rings);
         if (begin_cursors(walk))
             return;
     }

@@ -98,13 +98,15 @@ ati_context *ati_scope_begin(at_scope *scope) {
     return outer;
 }
 
-void ati_scope_enter(at_scope *scope, ati_context *context) {
+void ati_scope_enter(at_scope *scope, ati_context *context, bool is_own) {
     ati_frame *frame = scope->frame;
     frame->scope_depth++;
     scope->context = context;
+    scope->is_own = is_own;
     if (!context)
         return;
-    ati_context_set_owner(context, frame);
+    if (is_own)
+        ati_context_set_owner(context, frame);
     put_under(context);
 }
 
@@ -119,7 +121,8 @@ ati_context *ati_scope_end(at_scope *scope, const char *call) {
     frame->scope_depth--;
     if (!context)
         return NULL;
-    ati_context_set_owner(context, NULL);
+    if (scope->is_own)
+        ati_context_set_owner(context, NULL);
     put_under(scope->outer);
     return context;
 }
@@ -133,7 +136,7 @@ void at_scope_begin(at_scope *scope, const at_scope_options *options) {
                      "`reserved` is not zero");
     (void)ati_scope_begin(scope);
     create_context(scope, options);
-    ati_scope_enter(scope, scope->context);
+    ati_scope_enter(scope, scope->context, true);
 }
 
 at_status at_scope_end(at_scope *scope) {

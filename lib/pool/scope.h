@@ -12,8 +12,9 @@
 ati_context *ati_scope_begin(at_scope *scope);
 
 /* Puts the running code under `context`, a reference to which the scope takes (NULL: it has none,
- * for want of memory). */
-void ati_scope_enter(at_scope *scope, ati_context *context);
+ * for want of memory). `is_own`: it was made for this scope, whose waits its deadline ends as
+ * timeouts. */
+void ati_scope_enter(at_scope *scope, ati_context *context, bool is_own);
 
 /* Ends it on behalf of `call`; gives the reference back to the caller. */
 ati_context *ati_scope_end(at_scope *scope, const char *call);

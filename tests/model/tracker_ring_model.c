@@ -93,6 +93,12 @@ static void start_two(void) {
     start(2);
 }
 
+/* Where the system has no unequal barriers. */
+static void start_two_equal(void) {
+    start(2);
+    shared->is_unequal = false;
+}
+
 static void check_nothing(void) {
 }
 
@@ -184,6 +190,12 @@ static const model_case cases[] = {
      .check = check_nothing,
      .preemptions = 2,
      .stale_reads = 1},
+    {.name = "after an event of another thread, without barriers",
+     .setup = start_two_equal,
+     .threads = {write_and_hand_over, write_after_other, read_causes},
+     .check = check_nothing,
+     .preemptions = 2,
+     .stale_reads = 1},
     {.name = "mutant: a word before its version",
      .setup = start_one_full,
      .threads = {write_one_more, read_one_writer},
@@ -214,6 +226,22 @@ static const model_case cases[] = {
      BOUNDED,
      .must_fail = true,
      .mutant = {"ati_heavy_barrier", "fence", "", memory_order_seq_cst, memory_order_relaxed}},
+    {.name = "mutant: without barriers, the epoch before the events",
+     .setup = start_two_equal,
+     .threads = {move_on, read_causes},
+     .check = check_nothing,
+     BOUNDED,
+     .must_fail = true,
+     .mutant = {"read_epoch", "fetch_add", "&rings->epoch", memory_order_release,
+                memory_order_relaxed}},
+    {.name = "mutant: without barriers, the heads before the epoch",
+     .setup = start_two_equal,
+     .threads = {move_on, read_causes},
+     .check = check_nothing,
+     BOUNDED,
+     .must_fail = true,
+     .mutant = {"begin_epoch", "fetch_add", "&rings->epoch", memory_order_acquire,
+                memory_order_relaxed}},
 };
 
 int main(int argument_count, char **arguments) {

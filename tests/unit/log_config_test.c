@@ -102,6 +102,7 @@ Test(log_config, values_of_the_wrong_kind_are_named) {
     expect_refusal("{\"name\": 7}", ":1: `name`: expected a text");
     expect_refusal("{\"name\": null}", ":1: `name`: expected a text");
     expect_refusal("{\"use_stderr\": 1}", ":1: `use_stderr`: expected true or false");
+    expect_refusal("{\"use_journal\": \"yes\"}", ":1: `use_journal`: expected true or false");
     expect_refusal("{\"memory_bytes\":\n -1}", ":1: `memory_bytes`: expected a number of bytes");
     expect_refusal("{\"memory_bytes\": 1.5}", ":1: `memory_bytes`: expected");
     expect_refusal("{\"memory_bytes\": \"64 kib\"}", ":1: `memory_bytes`: expected");

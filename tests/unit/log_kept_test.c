@@ -254,3 +254,34 @@ Test(log_kept, more_than_a_ring) {
     json_decref(lines);
     at_logger_destroy(logger);
 }
+
+/* Lines are handed on within the bound of the other, and what was lost stays lost. */
+Test(log_kept, lines_are_handed_on) {
+    at_logger *logger = create("r");
+    ati_context *outer = begin(AT_LOG_DEBUG, 8192);
+    ati_log_kept *inner = ati_log_kept_create(100000);
+    cr_assert_not_null(inner);
+    at_log_debug(logger, "first");
+    char line[600];
+    memset(line, ' ', sizeof line - 1);
+    uint64_t serial = logger->core->serial;
+    for (int i = 0; i < 40; i++) {
+        line[sizeof line - 1] = '\n';
+        memcpy(line, "{\"event\":\"b\"}", 13);
+        ati_log_kept_add(inner, serial, i % 2 ? AT_LOG_DEBUG : AT_LOG_TRACE, line, sizeof line);
+    }
+    ati_log_kept_hand_on(inner, outer->kept_lines, AT_LOG_DEBUG);
+    ati_log_kept_write(inner); /* has none left */
+    cr_expect_str_eq(events_of(logger), "");
+    at_log_debug(logger, "z");
+    end(outer, true);
+    ati_log_kept_destroy(inner);
+    json_t *lines = lines_of(logger);
+    size_t count = json_array_size(lines);
+    cr_expect_str_eq(text(lines, 0, "event"), "log.kept_lines_lost");
+    cr_expect_eq((size_t)number(lines, 0, "lines") + count - 1, 22);
+    cr_expect_str_eq(text(lines, 1, "event"), "b");
+    cr_expect_str_eq(text(lines, count - 1, "event"), "z");
+    json_decref(lines);
+    at_logger_destroy(logger);
+}

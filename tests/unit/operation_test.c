@@ -2,82 +2,17 @@
  *
  * Operations (rules O1, O2, J5): what they log, how they end, who runs in them. */
 #include "support/fault.h"
-#include "support/fixture.h"
+#include "support/operations.h"
 #include "support/test.h"
 
 #include <asynctools/asynctools.h>
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 FAULT_INSTALL;
 
-static at_logger *logger;
-
-/* What the logger keeps for good is made before memory is counted. */
-static void begin(void) {
-    cr_assert_eq(at_logger_create(&logger, &(at_logger_options){.name = "test",
-                                                                .level = AT_LOG_TRACE,
-                                                                .memory_bytes = 1 << 20}),
-                 AT_OK);
-    at_logger_set_default(logger);
-    at_log_info(logger, "first");
-    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK);
-    at_logger_memory_clear(logger);
-    begin_with_clock();
-}
-
-static void end(void) {
-    end_pool();
-    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK); /* frees its rings */
-    end_with_pool();
-    at_logger_destroy(logger);
-}
-
-TestSuite(operation, .init = begin, .fini = end, .timeout = 60);
-
-static void pass(at_duration duration) {
-    at_clock *clock = at_clock_current();
-    at_virtual_clock_hold(clock);
-    at_virtual_clock_advance(clock, duration);
-    at_virtual_clock_release(clock);
-}
-
-/* The line of `event`, which must be there once; borrowed from `*lines`, which is owned. */
-static json_t *line_of(const char *event, json_t **lines) {
-    char *text;
-    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK);
-    cr_assert_eq(at_logger_memory_lines(logger, &text), AT_OK);
-    *lines = json_array();
-    json_t *found = NULL;
-    for (const char *line = text; *line; line = strchr(line, '\n') + 1) {
-        size_t length = strcspn(line, "\n");
-        json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
-        cr_assert(object, "%.*s", (int)length, line);
-        json_array_append_new(*lines, object);
-        if (strcmp(json_string_value(json_object_get(object, "event")), event) == 0) {
-            cr_assert(!found, "%s twice", event);
-            found = object;
-        }
-    }
-    at_logger_memory_release(text);
-    cr_assert(found, "no %s", event);
-    return found;
-}
-
-static const char *text_of(json_t *line, const char *key) {
-    const char *text = json_string_value(json_object_get(line, key));
-    return text ? text : "(none)";
-}
-
-static void expect_end(const char *event, const char *level, const char *outcome) {
-    json_t *lines;
-    json_t *line = line_of(event, &lines);
-    cr_expect_str_eq(text_of(line, "level"), level);
-    cr_expect_str_eq(text_of(line, "outcome"), outcome);
-    json_decref(lines);
-}
+TestSuite(operation, .init = begin_operations, .fini = end_operations, .timeout = 60);
 
 /* Rule O1: beginning and end, with how long it took and what was added. */
 Test(operation, a_block_logs_its_beginning_and_its_end) {
@@ -486,17 +421,70 @@ Test(operation, metadata_has_every_type) {
     json_decref(lines);
 }
 
-static void count_events(const char *event, int wanted) {
-    char *lines;
-    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(30))), AT_OK);
-    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
-    char member[64];
-    snprintf(member, sizeof member, "\"event\":\"%s\"", event);
-    int found = 0;
-    for (const char *at = lines; (at = strstr(at, member)); at++)
-        found++;
-    at_logger_memory_release(lines);
-    cr_expect_eq(found, wanted, "%s: %d", event, found);
+/* The keys of `_cut`, in a row. */
+static const char *cut_of(json_t *line) {
+    static char keys[256];
+    keys[0] = '\0';
+    size_t i;
+    json_t *key;
+    json_array_foreach(json_object_get(line, "_cut"), i, key) {
+        strcat(keys, json_string_value(key));
+        strcat(keys, " ");
+    }
+    return keys;
+}
+
+/* Rule J1: fields of an operation that have no room are named in each line of it. */
+Test(operation, lines_say_what_was_cut_of_its_fields) {
+    static char text[5000];
+    memset(text, 'x', sizeof text - 1);
+    AT_OPERATION(outer, "outer", AT_FIELDS(at_kv("user", "ann"), at_kv("a\"b", text))) {
+        at_log_info(logger, "one");
+        AT_OPERATION(inner, "inner") {
+            at_log_info(logger, "two");
+        }
+        AT_OPERATION(inner, "inner2", AT_FIELDS(at_kv("a\"b", 1), at_kv("large", text))) {
+            at_log_info(logger, "three", at_kv("small", 1));
+        }
+    }
+    json_t *lines;
+    cr_expect_str_eq(cut_of(line_of("one", &lines)), "a\"b ");
+    json_decref(lines);
+    cr_expect_str_eq(cut_of(line_of("two", &lines)), "a\"b ");
+    json_decref(lines);
+    json_t *line = line_of("three", &lines);
+    cr_expect_eq(json_integer_value(json_object_get(line, "a\"b")), 1);
+    cr_expect_str_eq(cut_of(line), "large user ");
+    json_decref(lines);
+    cr_expect_str_eq(cut_of(line_of("outer.completed", &lines)), "a\"b ");
+    json_decref(lines);
+}
+
+/* What the operation's logger hides is hidden in its events and in at_dump too. */
+Test(operation, trackers_and_dumps_are_redacted) {
+    at_tracker *tracker;
+    at_logger *other;
+    cr_assert_eq(at_logger_create(&other, &(at_logger_options){.memory_bytes = 8192,
+                                                               .redacted_keys = "password"}),
+                 AT_OK);
+    cr_assert_eq(at_tracker_create(&tracker, NULL), AT_OK);
+    json_t *tree = json_pack("{s:{s:s}}", "login", "password", "secret");
+    AT_TRACK(event, tracker, "login", .logger = other, AT_FIELDS(at_kv("password", "secret"))) {
+        at_operation_add(event, at_kv("user.Password", "secret"), at_kv("tree", tree));
+        char *dump;
+        cr_assert_eq(at_dump(&dump), AT_OK);
+        cr_expect_null(strstr(dump, "secret"));
+        cr_expect_not_null(strstr(dump, "[REDACTED]"));
+        at_text_release(dump);
+    }
+    json_decref(tree);
+    at_tracker_events *events;
+    cr_assert_eq(at_tracker_get_events(tracker, NULL, &events), AT_OK);
+    cr_expect_null(strstr(events->events[0].members, "secret"));
+    cr_expect_not_null(strstr(events->events[0].members, "user.Password"));
+    at_tracker_events_release(events);
+    at_tracker_release(tracker);
+    at_logger_destroy(other);
 }
 
 static void *debug_in_task(void *event) {
@@ -555,4 +543,37 @@ Test(operation, kept_lines_are_written_if_it_fails) {
         pass(AT_SECONDS(2));
     }
     count_events("detail", 1);
+}
+
+static void *keep_inside(void *status) {
+    AT_OPERATION(outer, "outer", .kept_level = AT_LOG_DEBUG) {
+        at_log_debug(logger, "before");
+        AT_OPERATION(inner, "inner", .kept_level = AT_LOG_TRACE) {
+            at_log_debug(logger, "inside");
+            at_log_trace(logger, "too_fine");
+        }
+        at_log_debug(logger, "behind");
+        if (status)
+            return at_fail((at_status)(intptr_t)status, "on purpose");
+    }
+    return NULL;
+}
+
+/* The lines of a part that went well tell how the whole came to fail. */
+Test(operation, kept_lines_of_an_inner_one_are_handed_on) {
+    cr_assert_eq(at_logger_set_level(logger, AT_LOG_INFO), AT_OK);
+    keep_inside(NULL);
+    count_events("inside", 0);
+    at_logger_memory_clear(logger);
+    keep_inside((void *)(intptr_t)AT_ERROR_IO);
+    at_error_clear();
+    count_events("too_fine", 0);
+    count_events("inner.started", 1);
+    char *lines;
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    const char *before = strstr(lines, "before");
+    const char *inside = strstr(lines, "inside");
+    const char *behind = strstr(lines, "behind");
+    cr_expect(before && before < inside && inside < behind);
+    at_logger_memory_release(lines);
 }

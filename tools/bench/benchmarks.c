@@ -15,6 +15,8 @@ const struct benchmark *const benchmarks[] = {
     &benchmark_log_disk,
     &benchmark_log_call,
     &benchmark_log_off,
+    &benchmark_operation,
+    &benchmark_operation_off,
     &benchmark_fork_fibonacci,
     &benchmark_fork_skynet,
     &benchmark_fork_queens,

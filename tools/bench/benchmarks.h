@@ -15,6 +15,8 @@ extern const struct benchmark benchmark_log;
 extern const struct benchmark benchmark_log_disk;
 extern const struct benchmark benchmark_log_call;
 extern const struct benchmark benchmark_log_off;
+extern const struct benchmark benchmark_operation;
+extern const struct benchmark benchmark_operation_off;
 extern const struct benchmark benchmark_fork_fibonacci;
 extern const struct benchmark benchmark_fork_skynet;
 extern const struct benchmark benchmark_fork_queens;

@@ -27,7 +27,7 @@ struct log_thread {
     pthread_t thread;
     pthread_barrier_t *gate;
     const struct log_run *run;
-    uint64_t lines;
+    uint64_t calls;
     double *times; /* of calls, in ticks */
     size_t time_count;
 };
@@ -47,7 +47,7 @@ static void log_flat_out(struct log_thread *self, uint64_t end) {
             self->run->peer->write(number++);
         time_call(self, number++);
     }
-    self->lines += (uint64_t)number;
+    self->calls += (uint64_t)number;
 }
 
 /* A thread that has lost its CPU catches up. */
@@ -60,13 +60,13 @@ static void log_paced(struct log_thread *self, uint64_t next, uint64_t end) {
             ;
         time_call(self, number++);
     }
-    self->lines += (uint64_t)number;
+    self->calls += (uint64_t)number;
 }
 
 static void *run_log_thread(void *argument) {
     struct log_thread *self = argument;
     self->run->peer->write(0); /* what a thread's first line makes */
-    self->lines = 1;
+    self->calls = 1;
     pthread_barrier_wait(self->gate);
     uint64_t start = now_ns(), end = start + (uint64_t)self->run->milliseconds * 1000000u;
     if (self->run->lines_per_second > 0)
@@ -138,7 +138,7 @@ static void sum_up_calls(struct log_run *run, const struct log_thread *all, doub
 static uint64_t run_threads(struct log_run *run) {
     static struct log_thread all[MAX_THREADS];
     pthread_barrier_t gate;
-    uint64_t expected = 0;
+    uint64_t calls = 0;
     pthread_barrier_init(&gate, NULL, (unsigned)run->threads + 1);
     uint64_t cpu = tasks_cpu_ns();
     start_threads(run, all, &gate);
@@ -146,17 +146,17 @@ static uint64_t run_threads(struct log_run *run) {
     uint64_t start = now_ns(), start_ticks = ticks_now();
     for (int i = 0; i < run->threads; i++) {
         pthread_join(all[i].thread, NULL);
-        expected += all[i].lines;
+        calls += all[i].calls;
     }
     bool well = run->peer->close();
     uint64_t time = now_ns() - start, ticks = ticks_now() - start_ticks;
     pthread_barrier_destroy(&gate);
-    run->ns_a_line = (double)time / (double)expected;
-    run->cpu_ns = (double)(tasks_cpu_ns() - cpu) / (double)expected;
+    run->ns_a_call = (double)time / (double)calls;
+    run->cpu_ns = (double)(tasks_cpu_ns() - cpu) / (double)calls;
     sum_up_calls(run, all, (double)time / (double)ticks);
     for (int i = 0; i < run->threads; i++)
         free(all[i].times);
-    return well ? expected : 0;
+    return well ? calls * (uint64_t)run->peer->lines : 0;
 }
 
 bool log_run(struct log_run *run) {

@@ -17,8 +17,8 @@ struct log_run {
 
     /* What it gives. */
     uint64_t lines;    /* in the file */
-    double ns_a_line;  /* from the first call to the end of the file */
-    double cpu_ns;     /* of the process, a line */
+    double ns_a_call;  /* from the first call to the end of the file */
+    double cpu_ns;     /* of the process, a call */
     double call_ns[3]; /* p50, p99, p99.9 of a call */
     double clock_ns;   /* what reading the clock costs, which is not in them */
 };

@@ -6,7 +6,7 @@
 #include "statistics.h"
 #include "tasks.h"
 
-#include <asynctools/tracker.h>
+#include <asynctools/operation.h>
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,6 +16,7 @@
 
 enum {
     EVENTS = 2000000, /* of each thread */
+    TURNS = 20,       /* in which they are recorded, and left out, alternately */
     WARM_UP_EVENTS = 20000,
     SNAPSHOTS = 2000,
     QUICK_SHARE = 50,
@@ -31,6 +32,7 @@ static const char *const names[NAMES] = {"request.handle", "database_query", "ca
 struct tracker_program {
     bool (*open)(void);
     void (*record)(long number);
+    void (*leave_out)(long number); /* the same without the event, or NULL: nothing is left */
     void (*close)(void);
 };
 
@@ -55,18 +57,31 @@ static void record_event(long number) {
     at_tracker_record(tracker, &event);
 }
 
-static void record_fields(long number) {
-    const at_field fields[] = {at_kv("rows", number), at_kv("table", "customers"),
-                               at_kv("ratio", 0.25)};
-    const at_tracker_measurement event = {
-        .name = names[number % NAMES],
-        .outcome = number % 100 == 0 ? AT_OPERATION_ERROR : AT_OPERATION_OK,
-        .started_at = number + 1,
-        .duration = duration_of(number),
-        .fields = fields,
-        .field_count = 3,
-    };
-    at_tracker_record(tracker, &event);
+/* An operation that says nothing to the log, and what it tells the tracker at its end. */
+static void run_operation(long number) {
+    AT_OPERATION(operation, names[number % NAMES], .start_level = AT_LOG_OFF,
+                 .end_level = AT_LOG_OFF) {
+    }
+}
+
+static void track_operation(long number) {
+    AT_TRACK(event, tracker, names[number % NAMES]) {
+    }
+}
+
+static void run_with_fields(long number) {
+    AT_OPERATION(operation, names[number % NAMES], .start_level = AT_LOG_OFF,
+                 .end_level = AT_LOG_OFF) {
+        at_operation_add(operation, at_kv("rows", number), at_kv("table", "customers"),
+                         at_kv("ratio", 0.25));
+    }
+}
+
+static void track_with_fields(long number) {
+    AT_TRACK(event, tracker, names[number % NAMES]) {
+        at_operation_add(event, at_kv("rows", number), at_kv("table", "customers"),
+                         at_kv("ratio", 0.25));
+    }
 }
 
 static void close_tracker(void) {
@@ -117,19 +132,25 @@ static void record_plain(long number) {
 static void close_plain(void) {
 }
 
-static const struct tracker_program library = {open_tracker, record_event, close_tracker};
-static const struct tracker_program with_fields = {open_tracker, record_fields, close_tracker};
-static const struct tracker_program by_hand = {open_plain, record_plain, close_plain};
+static const struct tracker_program of_operations = {open_tracker, track_operation, run_operation,
+                                                     close_tracker};
+static const struct tracker_program with_fields = {open_tracker, track_with_fields, run_with_fields,
+                                                   close_tracker};
+static const struct tracker_program measurements = {open_tracker, record_event, NULL,
+                                                    close_tracker};
+static const struct tracker_program by_hand = {open_plain, record_plain, NULL, close_plain};
 
 static size_t list_trackers(const struct benchmark_settings *settings, struct subject *subjects) {
     (void)settings;
-    subjects[0] =
-        (struct subject){.name = "asynctools tracker", .role = SUBJECT_LIBRARY, .data = &library};
+    subjects[0] = (struct subject){
+        .name = "asynctools tracker, operations", .role = SUBJECT_LIBRARY, .data = &of_operations};
     subjects[1] = (struct subject){
         .name = "with 3 fields to encode", .role = SUBJECT_BESIDE, .data = &with_fields};
     subjects[2] = (struct subject){
+        .name = "at_tracker_record", .role = SUBJECT_BESIDE, .data = &measurements};
+    subjects[3] = (struct subject){
         .name = "mutex and sums, no percentiles", .role = SUBJECT_BESIDE, .data = &by_hand};
-    return 3;
+    return 4;
 }
 
 /* One thread that records; all start together. */
@@ -137,34 +158,56 @@ struct tracker_thread {
     pthread_t thread;
     pthread_barrier_t *gate;
     const struct tracker_program *program;
-    long count;
-    _Atomic bool *stop; /* or NULL: after `count` events */
+    _Atomic bool *stop; /* it records until then; or NULL: in turns */
+    long count;         /* of events, in all turns */
     double time;        /* of an event */
 };
+
+/* Gives the nanoseconds of one turn, in which all threads do the same. */
+static double run_turn(const struct tracker_thread *self, void (*run)(long number)) {
+    long count = self->count / TURNS;
+    pthread_barrier_wait(self->gate);
+    uint64_t start = now_ns();
+    for (long i = 0; i < count; i++)
+        run(i);
+    return (double)(now_ns() - start) / (double)count;
+}
+
+/* The time with events less the time without. */
+static void run_in_turns(struct tracker_thread *self) {
+    const struct tracker_program *program = self->program;
+    double times = 0;
+    for (int i = 0; i < TURNS; i++) {
+        times += run_turn(self, program->record);
+        if (program->leave_out)
+            times -= run_turn(self, program->leave_out);
+    }
+    self->time = times / TURNS;
+}
 
 static void *run_tracker_thread(void *argument) {
     struct tracker_thread *self = argument;
     for (long i = 0; i < WARM_UP_EVENTS; i++)
         self->program->record(i);
+    if (!self->stop) {
+        run_in_turns(self);
+        return NULL;
+    }
     pthread_barrier_wait(self->gate);
-    uint64_t start = now_ns();
-    long done = 0;
-    while (self->stop ? !atomic_load_explicit(self->stop, memory_order_relaxed)
-                      : done < self->count)
-        self->program->record(done++);
-    self->time = done > 0 ? (double)(now_ns() - start) / (double)done : 0;
+    for (long i = 0; !atomic_load_explicit(self->stop, memory_order_relaxed); i++)
+        self->program->record(i);
     return NULL;
 }
 
-/* Starts them behind `gate`. */
-static void start_threads(struct tracker_thread *all, int threads, struct tracker_thread form) {
-    pthread_barrier_init(form.gate, NULL, (unsigned)threads + 1);
+/* Starts them; `others` wait at the gate with them. */
+static void start_threads(struct tracker_thread *all, int threads, int others,
+                          struct tracker_thread form) {
+    pthread_barrier_init(form.gate, NULL, (unsigned)(threads + others));
     for (int i = 0; i < threads; i++) {
         all[i] = form;
         if (pthread_create(&all[i].thread, NULL, run_tracker_thread, &all[i]) != 0)
             give_up("cannot start a thread");
     }
-    pthread_barrier_wait(form.gate);
 }
 
 static void join_threads(struct tracker_thread *all, int threads, pthread_barrier_t *gate) {
@@ -186,7 +229,7 @@ static bool measure_tracker(const struct subject *subject,
         return false;
     }
     uint64_t cpu = tasks_cpu_ns();
-    start_threads(all, threads,
+    start_threads(all, threads, 0,
                   (struct tracker_thread){.gate = &gate, .program = program, .count = count});
     join_threads(all, threads, &gate);
     program->close();
@@ -203,8 +246,8 @@ static bool measure_tracker(const struct subject *subject,
 
 static size_t list_snapshots(const struct benchmark_settings *settings, struct subject *subjects) {
     (void)settings;
-    subjects[0] =
-        (struct subject){.name = "asynctools tracker", .role = SUBJECT_LIBRARY, .data = &library};
+    subjects[0] = (struct subject){
+        .name = "asynctools tracker", .role = SUBJECT_LIBRARY, .data = &measurements};
     return 1;
 }
 
@@ -241,19 +284,20 @@ static bool measure_snapshot(const struct subject *subject,
     int threads = (int)settings->parameter;
     size_t total = settings->quick ? SNAPSHOTS / QUICK_SHARE : SNAPSHOTS;
     double *times = malloc(total * sizeof(*times));
-    if (threads > MAX_THREADS || !times || !library.open()) {
+    if (threads > MAX_THREADS || !times || !measurements.open()) {
         fprintf(stderr, "at-bench: cannot measure %s\n", subject->name);
         free(times);
         return false;
     }
-    start_threads(all, threads,
-                  (struct tracker_thread){.gate = &gate, .program = &library, .stop = &stop});
+    start_threads(all, threads, 1,
+                  (struct tracker_thread){.gate = &gate, .program = &measurements, .stop = &stop});
+    pthread_barrier_wait(&gate);
     double count = 0;
     for (size_t i = 0; i < total; i++)
         times[i] = take_snapshot(&count);
     atomic_store_explicit(&stop, true, memory_order_relaxed);
     join_threads(all, threads, &gate);
-    library.close();
+    measurements.close();
     sample->values[0] = quantile_of(times, total, 0.5);
     sample->values[1] = quantile_of(times, total, 0.99);
     sample->values[2] = 100 * count / (double)total / KEPT_EVENTS;
@@ -264,7 +308,7 @@ static bool measure_snapshot(const struct subject *subject,
 
 const struct benchmark benchmark_tracker = {
     .name = "tracker",
-    .help = "an event recorded by each of several threads at once, an event and thread",
+    .help = "what an event adds to an operation of each of several threads at once",
     .parameter = "threads",
     .parameters = {.values = {1, 2}, .count = 2},
     .metrics = {{"time", "ns"}},

@@ -13,6 +13,7 @@ extern "C" {
 struct log_peer {
     const char *name;
     bool is_library;
+    int lines; /* that a call of `write` writes */
 
     /* False: it cannot write to that file. */
     bool (*open)(const char *path);
@@ -26,6 +27,7 @@ struct log_peer {
 
 /* The fields of line `number`. */
 #define LOG_EVENT "request.done"
+#define LOG_OPERATION "request"
 #define LOG_PATH "/api/v1/orders"
 static inline long log_bytes(long number) {
     return 18231 + number % 1000;
@@ -47,8 +49,15 @@ extern const struct log_peer log_spdlog;
 extern const struct log_peer log_glib;
 extern const struct log_peer log_plain;
 
-/* All that this program was built with; ends with NULL. */
+/* The same of operations: a call is one with its beginning and its end, a line each with an id, and
+ * three fields and the time it took on the last. */
+extern const struct log_peer operation_library;
+extern const struct log_peer operation_spdlog;
+extern const struct log_peer operation_plain;
+
+/* All that this program was built with; both end with NULL. */
 extern const struct log_peer *const log_peers[];
+extern const struct log_peer *const operation_peers[];
 
 #ifdef __cplusplus
 }

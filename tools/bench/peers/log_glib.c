@@ -97,6 +97,7 @@ static bool close_file(void) {
 
 const struct log_peer log_glib = {
     .name = "GLib structured",
+    .lines = 1,
     .open = open_file,
     .write = write_line,
     .close = close_file,

@@ -35,6 +35,7 @@ static bool close_logger(void) {
 const struct log_peer log_library = {
     .name = "asynctools log",
     .is_library = true,
+    .lines = 1,
     .open = open_logger,
     .write = write_line,
     .close = close_logger,

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "log.h"
 
+#include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <spdlog/async.h>
 #include <spdlog/async_logger.h>
@@ -49,6 +52,31 @@ void skip_lines(long count) {
     }
 }
 
+/* An operation as people write it: a clock, a number for its id and two lines. */
+template <spdlog::level::level_enum level> inline void log_operation(long number) {
+    static std::atomic<std::uint64_t> last_id;
+    std::uint64_t id = last_id.fetch_add(1, std::memory_order_relaxed);
+    auto start = std::chrono::steady_clock::now();
+    SPDLOG_LOGGER_CALL(logger, level,
+                       "\"event\":\"" LOG_OPERATION ".started\",\"operation_id\":\"{:016x}\"", id);
+    std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
+    SPDLOG_LOGGER_CALL(logger, level,
+                       "\"event\":\"" LOG_OPERATION ".completed\",\"operation_id\":\"{:016x}\","
+                       "\"duration_ms\":{},\"request\":{},\"path\":\"{}\",\"bytes\":{}",
+                       id, time.count(), number, LOG_PATH, log_bytes(number));
+}
+
+void write_operation(long number) {
+    log_operation<spdlog::level::warn>(number);
+}
+
+void skip_operations(long count) {
+    for (long i = 0; i < count; i++) {
+        log_operation<spdlog::level::debug>(i);
+        log_keep_call();
+    }
+}
+
 /* The threads end when they have written what is in the queue; the file is closed with its sink. */
 bool close_logger() {
     writers.reset();
@@ -59,6 +87,7 @@ bool close_logger() {
 struct log_peer make() {
     struct log_peer made = {};
     made.name = "spdlog async";
+    made.lines = 1;
     made.open = open_logger;
     made.write = write_line;
     made.close = close_logger;
@@ -66,6 +95,16 @@ struct log_peer make() {
     return made;
 }
 
+struct log_peer make_operation() {
+    struct log_peer made = make();
+    made.name = "clock and two lines of spdlog";
+    made.lines = 2;
+    made.write = write_operation;
+    made.skip = skip_operations;
+    return made;
+}
+
 } // namespace
 
 extern "C" const struct log_peer log_spdlog = make();
+extern "C" const struct log_peer operation_spdlog = make_operation();

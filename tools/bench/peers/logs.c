@@ -13,3 +13,12 @@ const struct log_peer *const log_peers[] = {
 #endif
     &log_plain,   NULL,
 };
+
+const struct log_peer *const operation_peers[] = {
+    &operation_library,
+#ifdef PEER_SPDLOG
+    &operation_spdlog,
+#endif
+    &operation_plain,
+    NULL,
+};

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The journal as a sink (rules J1 to J3), with a socket of our own where it listens: the fields of
+ * each entry, a journal that is not there, starts anew or reads nothing, a forked child and a
+ * crash. */
+#include "plain/log_support.h"
+
+#include <asynctools/asynctools.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { entry_max = 1000, line_max = 8192, deadline_s = 20 };
+
+static const struct sockaddr_un address = {.sun_family = AF_UNIX,
+                                           .sun_path = "/run/systemd/journal/socket"};
+
+/* In a mount space of our own; as nobody's root where we are not root. */
+static bool make_folder(void) {
+    if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
+        return false;
+    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("tmpfs", "/run", "tmpfs", 0, NULL) == 0 && mkdir("/run/systemd", 0755) == 0 &&
+           mkdir("/run/systemd/journal", 0755) == 0;
+}
+
+/* -- The journal -- */
+
+static int journal = -1;
+static pthread_t reader;
+static size_t entry_count;
+static json_t *entries[entry_max]; /* of each, its fields */
+
+static const char *field(const json_t *entry, const char *name) {
+    return json_string_value(json_object_get(entry, name));
+}
+
+/* A field `NAME=value` and a newline, or `NAME`, newline, length, value, newline. Gives its end. */
+static const char *read_field(json_t *entry, const char *at, const char *end) {
+    const char *newline = memchr(at, '\n', (size_t)(end - at));
+    REQUIRE(newline != NULL);
+    const char *equals = memchr(at, '=', (size_t)(newline - at));
+    char name[64];
+    REQUIRE((equals ? equals : newline) - at < (ptrdiff_t)sizeof name);
+    snprintf(name, sizeof name, "%.*s", (int)((equals ? equals : newline) - at), at);
+    REQUIRE(name[0] && name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_")] == '\0');
+    const char *value = equals + 1;
+    size_t length = (size_t)(newline - value);
+    if (!equals) {
+        value = newline + 9;
+        length = 0;
+        for (int i = 8; i > 0; i--)
+            length = length << 8 | (unsigned char)newline[i];
+        REQUIRE(length < (size_t)(end - value) && value[length] == '\n');
+    }
+    REQUIRE(!json_object_get(entry, name));
+    REQUIRE(json_object_set_new(entry, name, json_stringn(value, length)) == 0);
+    return value + length + 1;
+}
+
+static json_t *read_entry(const char *bytes, size_t size) {
+    json_t *entry = json_object();
+    for (const char *at = bytes; at < bytes + size;)
+        at = read_field(entry, at, bytes + size);
+    json_t *line = json_loads(field(entry, "MESSAGE"), JSON_REJECT_DUPLICATES, NULL);
+    REQUIRE(line != NULL);
+    json_decref(line);
+    return entry;
+}
+
+/* Until a datagram without bytes. */
+static void *read_entries(void *unused) {
+    static char bytes[2 * line_max];
+    ssize_t size;
+    while ((size = recv(journal, bytes, sizeof bytes, 0)) > 0) {
+        REQUIRE(entry_count < entry_max && size < (ssize_t)sizeof bytes);
+        entries[entry_count++] = read_entry(bytes, (size_t)size);
+    }
+    REQUIRE(size == 0);
+    return unused;
+}
+
+static void listen_only(void) {
+    journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    unlink(address.sun_path);
+    REQUIRE(bind(journal, (const struct sockaddr *)&address, sizeof address) == 0);
+}
+
+static void start_reader(void) {
+    REQUIRE(pthread_create(&reader, NULL, read_entries, NULL) == 0);
+}
+
+static void start_journal(void) {
+    listen_only();
+    start_reader();
+}
+
+/* What was sent before is in `entries` afterwards. */
+static void stop_journal(void) {
+    int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    REQUIRE(sendto(sender, "", 0, 0, (const struct sockaddr *)&address, sizeof address) == 0);
+    close(sender);
+    pthread_join(reader, NULL);
+    close(journal);
+}
+
+static void forget_entries(void) {
+    while (entry_count > 0)
+        json_decref(entries[--entry_count]);
+}
+
+static size_t count(const char *event) {
+    size_t result = 0;
+    for (size_t i = 0; i < entry_count; i++)
+        result += strcmp(field(entries[i], "AT_EVENT"), event) == 0;
+    return result;
+}
+
+static at_status flush(at_logger *logger) {
+    return at_logger_flush(logger, at_after(AT_SECONDS(deadline_s)));
+}
+
+/* -- Cases -- */
+
+static void expect_field(size_t number, const char *name, const char *wanted) {
+    const char *value = number < entry_count ? field(entries[number], name) : NULL;
+    if (!value || !wanted ? value == wanted : strcmp(value, wanted) == 0)
+        return;
+    fprintf(stderr, "entry %zu: %s is %s, not %s\n", number, name, value ? value : "not there",
+            wanted ? wanted : "left out");
+    exit(1);
+}
+
+static void log_one_of_each(at_logger *logger) {
+    at_logger *child;
+    REQUIRE(at_logger_create_child(&child, logger, &(at_logger_child_options){.name = "http"}) ==
+            AT_OK);
+    at_log_trace(logger, "level.trace");
+    at_log_debug(logger, "level.debug");
+    at_log_info(child, "level.info", at_kv("text", "two\nlines"));
+    at_log_warn(logger, "level \"warn\"\n\x01\x7f\xc2\x85\xc3\xa4\\");
+    at_log_error(logger, "level.error", at_kv("level", "info"), at_kv("trace_id", 1));
+    at_log_fatal(logger, "level.fatal");
+    AT_OPERATION(operation, "order", .start_level = AT_LOG_OFF, .end_level = AT_LOG_OFF) {
+        at_log_info(logger, "inside");
+    }
+    static char text[3000];
+    memset(text, 'x', sizeof text - 1);
+    at_log_info(logger, "long", at_kv("a", text), at_kv("b", text), at_kv("c", text));
+}
+
+static void each_line_is_an_entry(void) {
+    start_journal();
+    at_logger *logger = create_logger(
+        &(at_logger_options){.name = "shop", .level = AT_LOG_TRACE, .use_journal = true});
+    log_one_of_each(logger);
+    at_logger_destroy(logger);
+    stop_journal();
+    REQUIRE(entry_count == 8);
+    static const char *const priorities[] = {"7", "7", "6", "4", "3", "2", "6", "6"};
+    for (size_t i = 0; i < entry_count; i++) {
+        expect_field(i, "SYSLOG_IDENTIFIER", "shop");
+        expect_field(i, "PRIORITY", priorities[i]);
+        expect_field(i, "AT_LOGGER", i == 2 ? "shop.http" : "shop");
+        if (i != 6)
+            expect_field(i, "AT_TRACE_ID", NULL);
+    }
+    expect_field(0, "AT_EVENT", "level.trace");
+    expect_field(3, "AT_EVENT", "level \"warn\"\n\x01\x7f\xc2\x85\xc3\xa4\\");
+    expect_field(6, "AT_OPERATION", "order");
+    REQUIRE(strlen(field(entries[6], "AT_OPERATION_ID")) == 16);
+    REQUIRE(strlen(field(entries[6], "AT_TRACE_ID")) == 32);
+    REQUIRE(strlen(field(entries[7], "MESSAGE")) > 6000);
+    forget_entries();
+}
+
+static at_logger *create_from_file(void) {
+    static const char path[] = "/run/log.json";
+    FILE *file = fopen(path, "w");
+    REQUIRE(file && fputs("{\"use_journal\": true}", file) >= 0 && fclose(file) == 0);
+    at_logger *logger;
+    REQUIRE(at_logger_create_from_file(&logger, path) == AT_OK);
+    return logger;
+}
+
+static void a_journal_that_comes_late(void) {
+    unlink(address.sun_path);
+    at_logger *logger = create_from_file();
+    for (int i = 0; i < 100; i++)
+        at_log_info(logger, "early");
+    REQUIRE(flush(logger) == AT_ERROR_IO);
+    at_logger_statistics statistics;
+    at_logger_get_statistics(logger, &statistics);
+    REQUIRE(statistics.written == 100 && statistics.lost == 0 && statistics.write_errors > 0);
+    start_journal();
+    REQUIRE(flush(logger) == AT_OK);
+    stop_journal();
+    REQUIRE(count("early") == 100);
+    expect_field(0, "SYSLOG_IDENTIFIER", program_invocation_short_name);
+    expect_field(0, "AT_LOGGER", NULL);
+    forget_entries();
+    start_journal(); /* another one */
+    for (int i = 0; i < 100; i++)
+        at_log_info(logger, "late");
+    at_logger_destroy(logger);
+    stop_journal();
+    REQUIRE(count("late") == 100);
+    forget_entries();
+}
+
+static void no_journal_at_all(void) {
+    unlink(address.sun_path);
+    at_logger *logger = create_logger(
+        &(at_logger_options){.use_journal = true, .memory_bytes = 1 << 20, .ring_bytes = 1 << 20});
+    for (int i = 0; i < 3000; i++)
+        at_log_info(logger, "line", at_kv("text", "some text to make the line longer"));
+    REQUIRE(flush(logger) == AT_ERROR_IO);
+    at_logger_statistics statistics;
+    at_logger_get_statistics(logger, &statistics);
+    REQUIRE(statistics.written == 3000 && statistics.lost > 0 && statistics.lost < 3000);
+    at_logger_destroy(logger);
+}
+
+/* Kept up to the bound, then given up and counted; the other sink has all; the end comes. */
+static void a_journal_that_reads_nothing(void) {
+    listen_only();
+    at_logger *logger = create_logger(
+        &(at_logger_options){.use_journal = true, .memory_bytes = 1 << 20, .ring_bytes = 1 << 20});
+    for (int i = 0; i < 3000; i++)
+        at_log_info(logger, "line", at_kv("text", "some text to make the line longer"));
+    at_logger_statistics statistics = {0};
+    for (; statistics.lost == 0; at_logger_get_statistics(logger, &statistics))
+        REQUIRE(at_logger_flush(logger, at_after(AT_MILLISECONDS(50))) == AT_ERROR_TIMED_OUT);
+    REQUIRE(statistics.written == 3000 && statistics.write_errors == 0);
+    at_logger_destroy(logger);
+    close(journal);
+}
+
+static void a_forked_child(void) {
+    start_journal();
+    at_logger *logger = create_logger(&(at_logger_options){.name = "shop", .use_journal = true});
+    for (int i = 0; i < 20; i++) {
+        at_log_info(logger, "parent");
+        pid_t child = fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+            at_log_info(logger, "child");
+            _exit(0);
+        }
+        int status;
+        REQUIRE(waitpid(child, &status, 0) == child && status == 0);
+    }
+    at_logger_destroy(logger);
+    stop_journal();
+    REQUIRE(count("parent") == 20 && count("child") == 20 && entry_count == 40);
+    forget_entries();
+}
+
+static void crash(void) {
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    at_logger *logger = create_logger(&(at_logger_options){.name = "shop", .use_journal = true});
+    REQUIRE(at_crash_handler_install() == AT_OK);
+    for (int i = 0; i < 50; i++)
+        at_log_info(logger, "before");
+    raise(SIGSEGV);
+}
+
+static void a_crash(void) {
+    listen_only();
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0)
+        crash();
+    start_reader();
+    int status;
+    REQUIRE(waitpid(child, &status, 0) == child && status != 0);
+    stop_journal();
+    REQUIRE(count("before") == 50);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* whose handlers end it */
+    REQUIRE(WIFSIGNALED(status) && entry_count == 51);
+    expect_field(50, "AT_EVENT", "process.crashed");
+    expect_field(50, "PRIORITY", "2");
+#endif
+    forget_entries();
+}
+
+int main(void) {
+    if (!make_folder()) {
+        fprintf(stderr, "skipped: no file system may be mounted here: %s\n", strerror(errno));
+        return 77;
+    }
+    each_line_is_an_entry();
+    a_journal_that_comes_late();
+    no_journal_at_all();
+    a_journal_that_reads_nothing();
+    a_forked_child();
+    a_crash();
+    return 0;
+}
