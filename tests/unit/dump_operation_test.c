@@ -220,7 +220,7 @@ Test(dump_operation, of_stuck_tasks) {
     gate_open(&waiting.gate);
     cr_assert_eq(at_promise_set(promise, NULL, NULL), AT_OK);
     at_promise_destroy(promise);
-    at_future_release(waiting.news);
     destroy_pool(pool);
+    at_future_release(waiting.news);
     at_logger_destroy(logger);
 }
