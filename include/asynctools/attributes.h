@@ -27,6 +27,12 @@
  * started there, or empty): the origin of an error or a task costs one pointer. */
 #define AT_SITE_TEXT_(x) #x
 #define AT_SITE_TEXT(x) AT_SITE_TEXT_(x)
+#if defined(__FILE_NAME__)
+#define AT_SITE(name) __FILE_NAME__ ":" AT_SITE_TEXT(__LINE__) "\0" name
+#define AT_SITE_LENGTH_ (sizeof AT_SITE("") - 2)
+#else
 #define AT_SITE(name) __FILE__ ":" AT_SITE_TEXT(__LINE__) "\0" name
+#define AT_SITE_LENGTH_ 0 /* folders are left out of what is shown */
+#endif
 
 #endif

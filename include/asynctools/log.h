@@ -208,6 +208,8 @@ typedef struct at_log_line {
     const char *site;       /* AT_SITE(""), or NULL: without `source` */
     const at_field *fields; /* `field_count` of them */
     size_t field_count;
+    uint32_t event_length; /* the macros know it of a literal; 0: up to its NUL */
+    uint32_t site_length;  /* the macros know it of what has no folders; 0: up to its NUL */
 } at_log_line;
 
 /** Writes a line if its level is one that the logger writes or the current operation asks for;
@@ -242,7 +244,7 @@ template <typename... fields_>
 inline void at_log_write_fields_(at_logger *logger, at_log_level level, const char *site,
                                  const char *event, const fields_ &...fields) {
     const at_field list[] = {at_field(), fields...};
-    const at_log_line line = {level, event, site, list + 1, sizeof...(fields)};
+    const at_log_line line = {level, event, site, list + 1, sizeof...(fields), 0, AT_SITE_LENGTH_};
     at_log_write(logger, &line);
 }
 
@@ -266,6 +268,8 @@ inline void at_log_write_fields_(at_logger *logger, at_log_level level, const ch
             const at_field at_log_fields_[] = {AT_FIELD_UNUSED_, AT_LOG_FIELDS_(__VA_ARGS__, )};   \
             const at_log_line at_log_line_ = {                                                     \
                 .level = level_,                                                                   \
+                .event_length = AT_FIELD_LENGTH_OF_(AT_LOG_EVENT_(__VA_ARGS__, )),                 \
+                .site_length = AT_SITE_LENGTH_,                                                    \
                 .event = AT_LOG_EVENT_(__VA_ARGS__, ),                                             \
                 .site = AT_SITE(""),                                                               \
                 .fields = at_log_fields_ + 1,                                                      \

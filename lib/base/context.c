@@ -56,22 +56,21 @@ static void leave_tree(ati_context *child) {
     ati_lock_release(&parent->lock);
 }
 
-static uint64_t new_id(void) {
-    uint64_t id;
-    do
-        id = ati_random_next();
-    while (id == 0);
-    return id;
+static uint64_t not_zero(uint64_t id) {
+    return id != 0 ? id : 1;
 }
 
 /* Who it is, and what it has of the one around it. */
 static void set_identity(ati_context *context, uint32_t bits) {
     const ati_context *parent = context->parent;
-    context->id = new_id();
     if (!parent) {
-        context->trace_id[0] = ati_random_next();
-        context->trace_id[1] = new_id(); /* all zero is not a trace id */
+        uint64_t numbers[3];
+        ati_random_fill(numbers, 3);
+        context->id = not_zero(numbers[0]);
+        context->trace_id[0] = numbers[1];
+        context->trace_id[1] = not_zero(numbers[2]); /* all zero is not a trace id */
     } else {
+        context->id = not_zero(ati_random_next());
         memcpy(context->trace_id, parent->trace_id, sizeof context->trace_id);
         context->log_level = parent->log_level;
         context->kept_level = parent->kept_level;
@@ -105,6 +104,7 @@ ati_context *ati_context_make(const ati_context_parts *parts) {
     ati_context_retain(parent);
     context->parent = parent;
     atomic_init(&context->is_shielded, is_shielded);
+    context->is_exact = (parts->bits & ATI_CONTEXT_EXACT) || (parent && parent->is_exact);
     bool inherits = parent && !is_shielded && parent->deadline <= parts->deadline;
     context->deadline = inherits ? parent->deadline : parts->deadline;
     context->has_foreign_deadline = !inherits && (parts->bits & ATI_CONTEXT_FOREIGN);
@@ -150,14 +150,18 @@ static ati_context *make_detached(const ati_context *context) {
 bool ati_context_share(ati_context *context, bool is_detached, ati_context **shared) {
     if (context && is_detached)
         return (*shared = make_detached(context));
-    ati_context_retain(context);
+    ati_context_stock_take(context, 1);
     *shared = context;
     return true;
 }
 
+void ati_context_retain_many(ati_context *context, size_t count) {
+    atomic_fetch_add_explicit(&context->references, (uint32_t)count, memory_order_relaxed);
+}
+
 void ati_context_retain(ati_context *context) {
     if (context)
-        atomic_fetch_add_explicit(&context->references, 1, memory_order_relaxed);
+        ati_context_retain_many(context, 1);
 }
 
 /* False: the last reference has gone. */
@@ -171,20 +175,27 @@ static bool retain_if_alive(ati_context *context) {
 }
 
 /* True: the last reference has gone. */
-static bool drop_reference(ati_context *context) {
+static bool drop_references(ati_context *context, uint32_t count) {
     /* ORDER context.references: acquire. All uses by others happen before the free. Nobody finds
      * one that has no parent but by a reference.
-     * Pairs with: acq_rel in drop_reference(). If relaxed: freed while a reader still reads. */
-    if (!context->parent && atomic_load_explicit(&context->references, memory_order_acquire) == 1)
+     * Pairs with: acq_rel in drop_references(). If relaxed: freed while a reader still reads. */
+    if (!context->parent &&
+        atomic_load_explicit(&context->references, memory_order_acquire) == count)
         return true;
     /* ORDER context.references: acq_rel. All uses by others happen before the free.
-     * Pairs with: itself, and acquire, in drop_reference(). If relaxed: freed while a reader still
+     * Pairs with: itself, and acquire, in drop_references(). If relaxed: freed while a reader still
      * reads. */
-    return atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) == 1;
+    return atomic_fetch_sub_explicit(&context->references, count, memory_order_acq_rel) == count;
 }
 
 void ati_context_release(ati_context *context) {
-    while (context && drop_reference(context)) {
+    if (context)
+        ati_context_release_many(context, 1);
+}
+
+void ati_context_release_many(ati_context *context, size_t count) {
+    for (uint32_t dropped = (uint32_t)count; context && drop_references(context, dropped);
+         dropped = 1) {
         ati_context *parent = context->parent;
         if (parent)
             leave_tree(context);

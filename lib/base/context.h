@@ -9,6 +9,7 @@
  *
  * The records are a tree, along which cancellation spreads; see context.c for the argument. */
 #include "base/atomic.h"
+#include "base/context_stock.h"
 #include "base/frame.h"
 #include "base/lock.h"
 
@@ -43,6 +44,7 @@ typedef struct ati_context {
                                    under the parent's lock */
     bool has_foreign_deadline;  /* that of a token, of which this is no child */
     bool is_own;            /* of one task, to cancel it alone; what it starts is not under it */
+    bool is_exact;          /* no thread keeps references of it in stock; so are those below it */
     uint8_t log_level;      /* at_log_level that decides for lines in it; 0: that of the loggers */
     uint8_t kept_level;     /* lines from this one on are kept in kept_lines; 0: none */
     uint64_t id;            /* never 0 */
@@ -76,6 +78,7 @@ enum {
     ATI_CONTEXT_SHIELDED = 1,  /* neither cancellation nor deadline of the parent count for it */
     ATI_CONTEXT_FOREIGN = 2,   /* if `deadline` counts, it is that of a token, which passes it on */
     ATI_CONTEXT_OPERATION = 4, /* log lines are of this one, not of the one around it */
+    ATI_CONTEXT_EXACT = 8,     /* somebody will ask ati_context_has_others() */
 };
 
 /* What a record is made of. */
@@ -123,14 +126,21 @@ static inline bool ati_context_is_shielded(const ati_context *context) {
  * nothing was changed. */
 bool ati_context_end_shield(ati_context *context);
 
-/* Whether it has more references than these, of the caller: if not, nobody else will get one. */
+/* The id that log lines under `context` (NULL is allowed) have; 0: none. */
+static inline uint64_t ati_context_operation_id(const ati_context *context) {
+    return context && context->operation ? context->operation->id : 0;
+}
+
+/* Whether it has more references than these, of the caller: if not, nobody else will get one. Of
+ * one made with ATI_CONTEXT_EXACT. */
 static inline bool ati_context_has_others(const ati_context *context, uint32_t references) {
     return atomic_load_explicit(&((ati_context *)context)->references, memory_order_relaxed) >
            references;
 }
 
-/* Gives the context for a task that is started under `context` (NULL is allowed), retained. False:
- * it is detached, and there is no memory for a context of its own. */
+/* Gives the context for a task that is started under `context` (NULL is allowed), with a reference
+ * for ati_context_stock_put(). False: it is detached, and there is no memory for a context of its
+ * own. */
 bool ati_context_share(ati_context *context, bool is_detached, ati_context **shared);
 
 void ati_context_retain(ati_context *context);  /* NULL is allowed */
@@ -139,18 +149,26 @@ void ati_context_release(ati_context *context); /* NULL is allowed; iterative ov
 /* In the child of a process fork: no other thread is in the middle of anything here. */
 void ati_context_after_fork(ati_context *context);
 
+/* The same for several references at once; not for NULL. */
+void ati_context_retain_many(ati_context *context, size_t count);
+void ati_context_release_many(ati_context *context, size_t count);
+
 /* The context of the running task or thread, borrowed, or NULL. */
 static inline ati_context *ati_context_current(void) {
     return ati_frame_current()->context;
 }
 
-/* The context for what the running code starts: an operation that a task has for itself alone is
- * not handed on, else it would grow longer from task to task. */
-static inline ati_context *ati_context_to_share(void) {
-    ati_context *context = ati_context_current();
+/* The context for what code under `context` starts: an operation that a task has for itself alone
+ * is not handed on, else it would grow longer from task to task. */
+static inline ati_context *ati_context_shared_by(ati_context *context) {
     while (context && context->is_own)
         context = context->parent;
     return context;
+}
+
+/* The same for the running code. */
+static inline ati_context *ati_context_to_share(void) {
+    return ati_context_shared_by(ati_context_current());
 }
 
 /* Sets it, for the rest of the task; gives the one before. What sets it puts it back. The task must
@@ -159,6 +177,7 @@ static inline ati_context *ati_context_exchange(ati_context *context) {
     ati_frame *frame = ati_frame_current();
     ati_context *before = frame->context;
     frame->context = context;
+    ati_context_stock_go_over(context);
     if (context && at_inline_worker_current) /* from now on at_check has something to say */
         AT_INLINE_STORE(&at_inline_worker_current->look, 1, __ATOMIC_RELAXED);
     return before;

@@ -42,6 +42,7 @@ ati_frame *ati_frame_of_thread(void) {
 ati_frame *ati_frame_exchange(ati_frame *frame) {
     ati_frame *before = ati_frame_top;
     ati_frame_top = frame;
+    ati_context_stock_settle();
     return before;
 }
 

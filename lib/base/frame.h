@@ -5,8 +5,10 @@
 /* What belongs to the running task, or to a plain thread outside tasks: the error slot, and what
  * its function said about the value it is about to return. Tasks nest on one stack (a wait runs an
  * unstarted target in place), so frames form a chain. Only the owning thread writes it. Others read
- * identity, site, name and outer, and only while the task cannot leave its stack: it is suspended
- * and its worker's suspended_lock is held, or it has forked a call that is not joined. */
+ * context, identity, site, name and outer, and only while the task cannot leave its stack: it is
+ * suspended and its worker's suspended_lock is held, or it has forked a call that is not joined. */
+#include "base/context_stock.h"
+
 #include <asynctools/error.h>
 #include <asynctools/task.h>
 
@@ -73,11 +75,13 @@ static inline void ati_frame_enter(ati_frame *frame, struct ati_context *context
     frame->next_future = NULL;
     frame->taken_from = NULL;
     ati_frame_top = frame;
+    ati_context_stock_go_over(context);
 }
 
 /* The frame below it is the current one again. Drops the error in its slot. */
 static inline void ati_frame_leave(ati_frame *frame) {
     ati_frame_top = frame->outer;
+    ati_context_stock_go_over(frame->outer->context);
     if (frame->error)
         at_error_release(frame->error);
 }

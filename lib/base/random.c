@@ -6,7 +6,7 @@
 
 #include <sys/random.h>
 
-uint64_t ati_random_next(void) {
+void ati_random_fill(uint64_t *numbers, size_t count) {
     static _Thread_local uint64_t state;
     static _Thread_local uint64_t seeded_fork_count;
     uint64_t fork_count = ati_process_fork_count();
@@ -15,5 +15,14 @@ uint64_t ati_random_next(void) {
     seeded_fork_count = fork_count;
     if (state == 0 && getrandom(&state, sizeof state, GRND_NONBLOCK) != sizeof state)
         state = (uint64_t)ati_monotonic_ns() ^ (uint64_t)(uintptr_t)&state;
-    return ati_random_step(&state);
+    uint64_t local = state;
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = ati_random_step(&local);
+    state = local;
+}
+
+uint64_t ati_random_next(void) {
+    uint64_t number;
+    ati_random_fill(&number, 1);
+    return number;
 }

@@ -2,6 +2,7 @@
 #ifndef ASYNCTOOLS_BASE_RANDOM_H
 #define ASYNCTOOLS_BASE_RANDOM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* A small generator for scheduling and ids, not for secrets. splitmix64: G. L. Steele, D. Lea,
@@ -15,5 +16,8 @@ static inline uint64_t ati_random_step(uint64_t *state) {
 
 /* A number from the calling thread's own generator, seeded by the kernel at first use. */
 uint64_t ati_random_next(void);
+
+/* As many of them. */
+void ati_random_fill(uint64_t *numbers, size_t count);
 
 #endif

@@ -208,8 +208,17 @@ char *ati_text_escape(char *to, const char *limit, const char **text, const char
     return escape(to, limit, text, text_end);
 }
 
-bool ati_text_put(char **to, size_t room, const char *text, size_t length) {
+static __attribute__((noinline)) bool put_any(char **to, size_t room, const char *text,
+                                              size_t length) {
     const char *from = text;
     *to = escape(*to, *to + room, &from, text + length);
     return from == text + length;
+}
+
+/* Most texts are short and plain: they need no registers saved. */
+bool ati_text_put(char **to, size_t room, const char *text, size_t length) {
+    if (length > short_text || length > room || !copy_plain(*to, text, length))
+        return put_any(to, room, text, length);
+    *to += length;
+    return true;
 }

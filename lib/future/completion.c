@@ -232,7 +232,7 @@ bool ati_future_try_complete(at_future *future, const ati_result *result, ati_co
     ati_context *context = future->context;
     write_outcome(future, result);
     publish(future, true, list);
-    ati_context_release(context);
+    ati_context_stock_put(context, 1);
     return true;
 }
 
@@ -244,7 +244,7 @@ void ati_future_complete(at_future *future, const ati_result *result, ati_comple
         (void)ati_future_lock(future);
     write_outcome(future, result);
     publish(future, is_shared, list);
-    ati_context_release(context);
+    ati_context_stock_put(context, 1);
 }
 
 bool ati_future_is_alone(const at_future *future) {
@@ -267,7 +267,7 @@ void ati_future_complete_alone(at_future *future, const ati_result *result) {
     future->last->previous = NULL;
     atomic_store_explicit(&future->references, 1, memory_order_relaxed);
     atomic_store_explicit(&future->state, phase_of(future), memory_order_relaxed);
-    ati_context_release(context);
+    ati_context_stock_put(context, 1);
 }
 
 /* Fires in order what is registered, and what comes while that lasts. */

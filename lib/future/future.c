@@ -49,7 +49,7 @@ at_future *ati_future_create_kept(ati_future_kind kind, at_executor *executor, c
     future->executor = executor;
     future->site = site;
     future->context = ati_context_to_share();
-    ati_context_retain(future->context);
+    ati_context_stock_take(future->context, 1);
     future->fork_count = (uint32_t)ati_process_fork_count();
     if (name_size > 0)
         memcpy(future->name, name, name_size);
@@ -132,7 +132,7 @@ static void free_future(at_future *future) {
 static void doom(at_future *future) {
     uint32_t state = atomic_load_explicit(&future->state, memory_order_relaxed);
     if (!ati_phase_is_done(state & ATI_PHASE_MASK))
-        ati_context_release(future->context);
+        ati_context_stock_put(future->context, 1);
     if (freeing) {
         future->link = doomed;
         doomed = future;

@@ -13,7 +13,7 @@ static bool detach(at_future *future) {
     if (!ati_context_share(outer, true, &detached))
         return false;
     future->context = detached;
-    ati_context_release(outer);
+    ati_context_stock_put(outer, 1);
     return true;
 }
 

@@ -56,7 +56,8 @@ static void put_head(ati_members *body, const ati_line_head *head, const at_log_
     to += level == AT_LOG_INFO || level == AT_LOG_WARN ? 15 : 16;
     to = ATI_PUT_LITERAL(to, "\",\"event\":\"");
     const char *event = line->event ? line->event : "";
-    if (!ati_text_put(&to, event_max, event, strlen(event)))
+    size_t length = line->event_length > 0 ? line->event_length : strlen(event);
+    if (!ati_text_put(&to, event_max, event, length))
         ati_members_note_cut(body, event_key);
     *to++ = '"';
     body->at = put_chunks(to, head->logger_member, head->logger_member_length);
@@ -68,9 +69,10 @@ static char *put_tail(char *to, const ati_line_head *head, const at_log_line *li
                       const ati_members *body) {
     to = put_chunks(to, head->thread->member, head->thread->length);
     if (line->site) {
-        const char *place = ati_site_place(line->site);
+        bool is_known = line->site_length > 0;
+        const char *place = is_known ? line->site : ati_site_place(line->site);
         to = ATI_PUT_LITERAL(to, ",\"source\":\"");
-        ati_text_put(&to, source_max, place, strlen(place));
+        ati_text_put(&to, source_max, place, is_known ? line->site_length : strlen(place));
         *to++ = '"';
     }
     if (body->cut_count > 0) {

@@ -109,6 +109,8 @@ static int replace_descriptor(file_sink *file) {
     int descriptor = open_file(file);
     if (descriptor < 0)
         return errno;
+    if (descriptor == file->writer.descriptor) /* somebody had closed ours */
+        return 0;
     int result = dup3(descriptor, file->writer.descriptor, O_CLOEXEC);
     int error = result < 0 ? errno : 0;
     close(descriptor);

@@ -7,7 +7,9 @@
 #include "log/number.h"
 #include "operation/operation.h"
 #include "operation/operation_watch.h"
+#include "pool/view.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 /* The operations that have begun and not ended, for at_dump and for those who watch.
@@ -146,6 +148,22 @@ void ati_live_visit(void (*visit_one)(at_operation *operation, void *context), v
 }
 
 /* -- at_dump -- */
+
+typedef struct wanted {
+    uint64_t id;
+    char *name;
+} wanted;
+
+static void copy_name(at_operation *operation, void *context) {
+    const wanted *it = context;
+    if (at_operation_id(operation) == it->id)
+        (void)snprintf(it->name, ATI_VIEW_OPERATION, "%s", at_operation_name(operation));
+}
+
+static void find_name(uint64_t id, char name[ATI_VIEW_OPERATION]) {
+    wanted it = {.id = id, .name = name};
+    ati_live_visit(copy_name, &it);
+}
 
 static void write_hex(ati_json *json, const char *key, uint64_t high, const uint64_t *low) {
     char text[33];
@@ -287,8 +305,10 @@ static void prepare_thread(void) {
         own.is_listed = true;
     }
     ati_lock_release(&threads_lock);
-    if (is_first)
+    if (is_first) {
         ati_registry_add(&entry);
+        ati_view_install_operations(find_name);
+    }
 }
 
 int32_t ati_live_thread_id(void) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
 #include "log/logger.h"
 #include "log/number.h"
 #include "log/stamp.h"
@@ -15,6 +16,8 @@ enum {
     event_room = 256,                     /* of NAME.completed; a longer name is cut */
     field_room = ATI_METADATA_FIELDS + 8, /* the metadata, and what is written here */
 };
+
+static const int64_t epoch_max_age = AT_MILLISECONDS(10);
 
 /* Fields in the order in which they are written. */
 typedef struct field_list {
@@ -152,6 +155,27 @@ void ati_operation_log_late(const at_operation *operation, uint32_t late, at_log
         log_overdue(operation, logger, now);
 }
 
+/* -- A tracker is told -- */
+
+/* When it began, in nanoseconds since 1970. Between the real clock and that time lies what changes
+ * only when somebody sets the time, or the machine has slept: it is asked for now and then. */
+static int64_t begun_at(const at_operation *operation, at_duration duration) {
+    static _Thread_local struct {
+        bool is_known;
+        int64_t asked_at; /* of the real clock */
+        int64_t offset;
+    } epoch;
+    if (ati_clock_is_virtual(operation->clock))
+        return ati_stamp_now() - duration;
+    int64_t since = operation->started_at + duration - epoch.asked_at;
+    if (!epoch.is_known || since > epoch_max_age) {
+        epoch.is_known = true;
+        epoch.asked_at = ati_monotonic_ns();
+        epoch.offset = ati_stamp_now() - epoch.asked_at;
+    }
+    return operation->started_at + epoch.offset;
+}
+
 void ati_operation_track(at_operation *operation, const ati_operation_result *result) {
     const ati_context *context = ati_operation_context(operation);
     at_field fields[ATI_METADATA_FIELDS];
@@ -168,7 +192,7 @@ void ati_operation_track(at_operation *operation, const ati_operation_result *re
     const ati_tracked tracked = {
         .name = context->name,
         .outcome = result->outcome,
-        .started_at = ati_stamp_now() - result->duration,
+        .started_at = begun_at(operation, result->duration),
         .duration = result->duration,
         .id = context->id,
         .trace_id = {context->trace_id[0], context->trace_id[1]},

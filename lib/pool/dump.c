@@ -29,6 +29,12 @@ typedef struct pool_dump {
 static void write_task(ati_json *json, const ati_task_name *task) {
     ati_json_text(json, "task", task->name);
     ati_json_text(json, "started_at", task->site ? ati_site_place(task->site) : NULL);
+    if (task->operation_id == 0)
+        return;
+    char id[ATI_VIEW_ID];
+    if (task->operation[0])
+        ati_json_text(json, "operation", task->operation);
+    ati_json_text(json, "operation_id", ati_view_id(task, id));
 }
 
 /* A future's address: equal to `waits_for` where another task waits for it. */

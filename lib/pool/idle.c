@@ -336,6 +336,7 @@ static bool begin_stack_watch(at_pool *pool, int64_t *nap) {
 bool ati_idle_sleep(ati_worker *worker, bool searching) {
     at_pool *pool = worker->pool;
     int64_t nap;
+    ati_context_stock_return(); /* a pool at rest keeps no operation */
     enter_sleep(worker, searching);
     bool is_up = look_once_more(worker, &nap);
     ati_pool_leave_clock(pool); /* whoever has got up has entered anew */

@@ -43,7 +43,7 @@ static void *run_owned_task(void *argument) {
     ati_task_end(worker, &run, status);
     if (error)
         ati_report_dropped_error(error);
-    ati_context_release(task->context);
+    ati_context_stock_put(task->context, 1);
     ati_release(task, task->size);
     return NULL;
 }
@@ -64,7 +64,7 @@ at_status at_pool_start_with_at(const char *site, at_pool *pool, const at_task_o
         return ati_fail(AT_ERROR_NO_MEMORY, "at_pool_start_with: out of memory");
     owned_task *task = ati_allocate(sizeof *task + name_size);
     if (!task) {
-        ati_context_release(context);
+        ati_context_stock_put(context, 1);
         return ati_fail(AT_ERROR_NO_MEMORY, "at_pool_start_with: out of memory");
     }
     *task = (owned_task){.node.work = {.run = run_owned_task, .argument = task, .context = lane},
@@ -77,7 +77,7 @@ at_status at_pool_start_with_at(const char *site, at_pool *pool, const at_task_o
     memcpy(task->name, name, name_size);
     at_status status = ati_pool_start_nodes(pool, &task->node, 1, false);
     if (status != AT_OK) {
-        ati_context_release(task->context);
+        ati_context_stock_put(task->context, 1);
         ati_release(task, task->size);
     }
     return status;

@@ -233,7 +233,9 @@ static at_status start_here(const struct span *whole) {
 static void *run_outside_loop(void *argument) {
     struct outside_loop *outside = argument;
     ati_context *before = ati_context_exchange(outside->context);
+    ati_worker_show_operation(ati_worker_current, ati_context_operation_id(outside->context));
     (void)start_here(&outside->whole);
+    ati_worker_show_operation(ati_worker_current, ati_context_operation_id(before));
     (void)ati_context_exchange(before);
     ati_waiter_wake(&outside->waiter);
     return NULL;

@@ -33,6 +33,8 @@ static at_deadline deadline_of(const at_scope_options *options) {
 static void put_under(ati_context *context) {
     ati_worker_hand_out_forks();
     (void)ati_context_exchange(context);
+    if (ati_worker_current)
+        ati_worker_show_operation(ati_worker_current, ati_context_operation_id(context));
 }
 
 /* Whether what cancels `other` (NULL: nothing does) cancels `context` too. */

@@ -51,7 +51,8 @@ ati_shield *ati_shield_begin(ati_context *outer) {
         return NULL;
     bool has_begun = ati_is_cancelled(outer);
     at_deadline deadline = has_begun ? at_after(grace) : add_grace(outer->deadline);
-    shield->context = ati_context_create_scope(outer, deadline, ATI_CONTEXT_SHIELDED);
+    shield->context =
+        ati_context_create_scope(outer, deadline, ATI_CONTEXT_SHIELDED | ATI_CONTEXT_EXACT);
     if (!shield->context) {
         ati_release(shield, sizeof *shield);
         return NULL;

@@ -174,6 +174,7 @@ static bool end_parked(at_pool *pool, ati_worker *worker) {
 
 bool ati_spare_park(ati_worker *worker) {
     at_pool *pool = worker->pool;
+    ati_context_stock_return();
     if (!enter_park(pool, worker))
         return true;
     /* It may have been the one that was woken for work that still lies there. */

@@ -388,14 +388,8 @@ at_status ati_pool_check_open(at_pool *pool) {
 /* Takes `count` references of the current context for works that run under it. */
 static ati_context *share_context(size_t count) {
     ati_context *context = ati_context_to_share();
-    for (size_t i = 0; context && i < count; i++)
-        ati_context_retain(context);
+    ati_context_stock_take(context, count);
     return context;
-}
-
-static void unshare_context(ati_context *context, size_t count) {
-    for (size_t i = 0; context && i < count; i++)
-        ati_context_release(context);
 }
 
 static at_status start_under_context(at_pool *pool, start_batch *batch) {
@@ -403,7 +397,7 @@ static at_status start_under_context(at_pool *pool, start_batch *batch) {
     batch->first.context = ati_context_in_lane(context, ati_lane_inherited());
     at_status status = start(pool, batch);
     if (status != AT_OK)
-        unshare_context(context, batch->count);
+        ati_context_stock_put(context, batch->count);
     return status;
 }
 
@@ -449,6 +443,6 @@ at_status at_pool_start_task(at_pool *pool, at_task *task) {
     task->next = NULL;
     at_status status = ati_pool_start_nodes(pool, (ati_task_node *)task, 1, false);
     if (status != AT_OK)
-        ati_context_release(context);
+        ati_context_stock_put(context, 1);
     return status;
 }

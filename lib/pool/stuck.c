@@ -42,11 +42,16 @@ static const char *state_of(const ati_task_view *view) {
 }
 
 static void log_task(const at_pool *pool, const ati_task_view *view) {
+    const ati_task_name *task = &view->tasks[0];
+    char id[ATI_VIEW_ID];
+    const char *operation = task->operation[0] ? task->operation : NULL;
+    const char *operation_id = task->operation_id != 0 ? ati_view_id(task, id) : NULL;
     at_log_warn(at_logger_default(), "pool.stuck", at_kv("pool", pool->name),
                 at_kv("task", view->tasks[0].name), at_kv("started_at", place_of(view)),
                 at_kv("worker", view->worker), at_kv("forked_call", view->is_forked_call),
                 at_kv("state", state_of(view)), at_kv("wait", view->what),
-                at_kv("age_ms", view->age / AT_MILLISECONDS(1)));
+                at_kv("age_ms", view->age / AT_MILLISECONDS(1)), at_kv("task_operation", operation),
+                at_kv("task_operation_id", operation_id));
 }
 
 /* Appends as much as there is room for. */
@@ -69,7 +74,10 @@ static void append_task(char *text, size_t *length, const ati_task_view *view) {
         append(text, length, "in %s for %.1f s", view->what, seconds);
     else
         append(text, length, "running for at most %.1f s", seconds);
-    append(text, length, ", from %s)", place_of(view));
+    append(text, length, ", from %s", place_of(view));
+    if (view->tasks[0].operation[0])
+        append(text, length, ", operation %s", view->tasks[0].operation);
+    append(text, length, ")");
 }
 
 at_status ati_report_stuck(at_pool *pool) {

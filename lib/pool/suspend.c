@@ -357,6 +357,8 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
         ati_sample_end_turn(worker);
     if (named)
         ati_view_show_named(worker, NULL);
+    uint64_t operation_id = atomic_load_explicit(&worker->operation_id, memory_order_relaxed);
+    ati_worker_show_operation(worker, 0);
     worker->site_before = site;
     atomic_store_explicit(&worker->site, NULL, memory_order_relaxed);
     ati_frame *frame = ati_frame_exchange(NULL);
@@ -382,6 +384,7 @@ static void leave_task(ati_worker *worker, ati_waiter *waiter, ati_fiber *fiber)
     ati_fork_enter_stack(worker, &forks);
     ati_worker_begin_task_turn(worker);
     atomic_store_explicit(&worker->site, site, memory_order_relaxed);
+    ati_worker_show_operation(worker, operation_id);
     if (named)
         ati_view_show_named(worker, named);
 }

@@ -9,6 +9,10 @@
  * task. Tasks that wait are in the list of suspended ones; under that
  * lock they do not leave their waits, so their stacks, with frames and names, stay as they are.
  *
+ * Which operation a running task is in changes at any time, and the operation may go with it: so
+ * the worker publishes the id, and the name is looked up among those that are known to live. One
+ * that waits keeps its own.
+ *
  * How long a task has been running nobody notes, because a look at the clock costs as much as a
  * small task. The worker notes the time when it happens to have it: when it wakes up, when tasks
  * are suspended or resumed, and every 61 picks. So the age of a running task is one that it has
@@ -19,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "log/number.h"
 #include "pool/pool.h"
 #include "pool/suspend.h"
 
@@ -35,6 +40,17 @@ void ati_view_hide_named(ati_worker *worker, const ati_frame *frame) {
         frame = frame->outer;
     while (frame && !frame->part_of && (!frame->name || !*frame->name));
     ati_view_show_named(worker, frame);
+}
+
+static _Atomic(ati_view_operation_fn *) find_operation;
+
+void ati_view_install_operations(ati_view_operation_fn *find) {
+    atomic_store_explicit(&find_operation, find, memory_order_relaxed);
+}
+
+const char *ati_view_id(const ati_task_name *task, char text[ATI_VIEW_ID]) {
+    *ati_number_hex(text, task->operation_id) = '\0';
+    return text;
 }
 
 static const char *choose_name(const char *name, const char *site) {
@@ -61,8 +77,20 @@ bool ati_view_running(ati_worker *worker, ati_task_view *view) {
     copy_name(&view->tasks[0], is_own ? named->name : NULL, site);
     view->is_forked_call = is_own && named->part_of;
     ati_worker_unlock_suspended(worker);
+    uint64_t id = atomic_load_explicit(&worker->operation_id, memory_order_relaxed);
+    ati_view_operation_fn *find = atomic_load_explicit(&find_operation, memory_order_relaxed);
+    view->tasks[0].operation_id = id;
+    if (id != 0 && find)
+        find(id, view->tasks[0].operation);
     view->age = ati_coarse_ns() - atomic_load_explicit(&worker->clock, memory_order_relaxed);
     return site;
+}
+
+static void copy_operation(ati_task_name *to, const ati_context *context) {
+    if (!context || !context->operation)
+        return;
+    to->operation_id = context->operation->id;
+    snprintf(to->operation, sizeof to->operation, "%s", context->operation->name);
 }
 
 /* The frames of a stack end with that of the thread, which is no task. */
@@ -77,6 +105,7 @@ static void view_stack(ati_task_view *view, const ati_frame *frame) {
             continue;
         copy_name(&view->tasks[index], frame->name, frame->site);
         view->tasks[index].identity = frame->identity;
+        copy_operation(&view->tasks[index], frame->context);
     }
 }
 

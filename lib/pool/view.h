@@ -12,12 +12,17 @@
 enum {
     ATI_VIEW_CHAIN = 4, /* tasks of one stack that are named */
     ATI_VIEW_NAME = 64, /* longer names are cut */
+    ATI_VIEW_OPERATION = 48,
 };
+
+enum { ATI_VIEW_ID = 17 };
 
 typedef struct ati_task_name {
     char name[ATI_VIEW_NAME];
-    const char *site;     /* where it was started, or NULL */
-    const void *identity; /* its future, only to be compared, or NULL */
+    const char *site;                   /* where it was started, or NULL */
+    const void *identity;               /* its future, only to be compared, or NULL */
+    uint64_t operation_id;              /* that log lines have; 0: it is in none */
+    char operation[ATI_VIEW_OPERATION]; /* its name; "": not known any more */
 } ati_task_name;
 
 /* A task, or several that run on top of each other on one stack. */
@@ -31,6 +36,15 @@ typedef struct ati_task_view {
     uint32_t task_count;                 /* on this stack */
     ati_task_name tasks[ATI_VIEW_CHAIN]; /* the one on top first */
 } ati_task_view;
+
+/* The operation's id, as log lines have it. */
+const char *ati_view_id(const ati_task_name *task, char text[ATI_VIEW_ID]);
+
+/* The floor above knows the operations that have begun and not ended: finds the name of one, in
+ * memory of the caller's, which is left alone if there is none. Under no lock but the registry's.
+ */
+typedef void ati_view_operation_fn(uint64_t id, char name[ATI_VIEW_OPERATION]);
+void ati_view_install_operations(ati_view_operation_fn *find);
 
 /* False: no task runs on this worker. */
 bool ati_view_running(ati_worker *worker, ati_task_view *view);

@@ -104,6 +104,8 @@ void ati_task_begin(ati_worker *worker, ati_task_run *run, ati_context *context,
         ati_worker_ask_to_look(current);
     if (current->quiet != ATI_QUIET_NO)
         ati_worker_end_quiet(current);
+    run->outer_operation_id = atomic_load_explicit(&current->operation_id, memory_order_relaxed);
+    ati_worker_show_operation(current, ati_context_operation_id(context));
     run->outer_owner = current->forks.owner;
     run->outer_line = at_inline_worker_current;
     run->fork_count = ati_forks_count(&current->forks);
@@ -131,6 +133,7 @@ static inline void go_on_below(ati_worker *worker, const ati_task_run *run) {
         atomic_store_explicit(&worker->site, frame->outer->site, memory_order_relaxed);
     if (frame->name && *frame->name)
         ati_view_hide_named(worker, frame);
+    ati_worker_show_operation(worker, run->outer_operation_id);
     at_inline_worker_current = run->outer_line;
     /* Where it has stayed there may be private calls, and thieves that read it. */
     if (worker->forks.owner != run->outer_owner)
@@ -207,7 +210,7 @@ static void run_started(ati_worker *worker, const ati_work *work) {
     if (error)
         ati_report_dropped_error(error);
     if (context)
-        ati_context_release(context);
+        ati_context_stock_put(context, 1);
 }
 
 void ati_worker_run(ati_worker *worker, const ati_work *work) {
@@ -261,8 +264,10 @@ void *ati_worker_main(void *argument) {
     if (options->on_thread_start)
         options->on_thread_start(options->context);
     ati_worker_current = worker; /* what the hooks call is called by a plain thread */
+    ati_context_stock_set_worker(true);
     at_inline_worker_current = &worker->forks.line;
     ati_worker_loop_on_stacks(worker);
+    ati_context_stock_set_worker(false);
     at_inline_worker_current = NULL;
     ati_worker_current = NULL;
     if (options->on_thread_stop)

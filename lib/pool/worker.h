@@ -108,15 +108,16 @@ typedef struct ati_worker {
                                          under suspended_lock */
 
     /* For those who look from outside; see view.c and sample.c. */
-    _Atomic(const char *) site; /* where the running task was started, or, until the worker looks
-                                   further for work, the last one; NULL: none */
-    const char *site_before;    /* of the task that ran before the one that was resumed */
-    const ati_frame *named;     /* the uppermost running task that has a name of its own, or forked
-                                   call; under suspended_lock */
-    _Atomic int64_t clock;      /* of the coarse clock, when it was looked at last */
-    _Atomic bool blocks;        /* the running task does, by at_blocking_begin */
-    int64_t slow_reported;      /* slow resumes up to this moment are reported */
-    int64_t timed_from;         /* when the running task began, if that is being measured */
+    _Atomic(const char *) site;    /* where the running task was started, or, until the worker looks
+                                      further for work, the last one; NULL: none */
+    _Atomic uint64_t operation_id; /* that the running task is in; 0: none */
+    const char *site_before;       /* of the task that ran before the one that was resumed */
+    const ati_frame *named; /* the uppermost running task that has a name of its own, or forked
+                               call; under suspended_lock */
+    _Atomic int64_t clock;  /* of the coarse clock, when it was looked at last */
+    _Atomic bool blocks;    /* the running task does, by at_blocking_begin */
+    int64_t slow_reported;  /* slow resumes up to this moment are reported */
+    int64_t timed_from;     /* when the running task began, if that is being measured */
     _Atomic(ati_worker_times *) times; /* or NULL */
 
     ati_deque deque;
@@ -177,11 +178,17 @@ typedef struct ati_task_run {
     ati_frame frame;
     size_t fork_count;            /* unjoined on this stack when it began */
     const ati_frame *outer_owner; /* of the forks */
+    uint64_t outer_operation_id;
     struct at_inline_worker *outer_line;
 } ati_task_run;
 
 /* Gives the name that the program gave the task, else that of its function, else "unnamed". */
 const char *ati_task_name_of(const ati_frame *frame);
+
+/* Publishes which operation the running task is in. */
+static inline void ati_worker_show_operation(ati_worker *worker, uint64_t id) {
+    atomic_store_explicit(&worker->operation_id, id, memory_order_relaxed);
+}
 
 /* Publishes which running task has a name of its own, or is a forked call; NULL: none (view.c). */
 void ati_view_show_named(ati_worker *worker, const ati_frame *frame);

@@ -5,6 +5,8 @@
 #ifndef MODEL_FORK_STUBS_H
 #define MODEL_FORK_STUBS_H
 
+#include "context_stub.h"
+
 void ati_context_retain(ati_context *context) {
     (void)context;
 }

@@ -5,6 +5,8 @@
 #ifndef MODEL_FUTURE_STUBS_H
 #define MODEL_FUTURE_STUBS_H
 
+#include "context_stub.h"
+
 /* How a task may end; defined by the model. */
 static void check_end(at_status status);
 

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static at_logger_statistics statistics_of(at_logger *logger) {
@@ -82,6 +83,38 @@ static void close_too_early(void) {
     close(ends[0]);
 }
 
+/* The descriptor that leads to the file. */
+static int find_descriptor(const char *path) {
+    struct stat wanted, status;
+    REQUIRE(stat(path, &wanted) == 0);
+    for (int descriptor = 3; descriptor < 1000; descriptor++)
+        if (fstat(descriptor, &status) == 0 && status.st_ino == wanted.st_ino &&
+            status.st_dev == wanted.st_dev)
+            return descriptor;
+    return -1;
+}
+
+/* As daemons do that close what they have inherited. Opened anew, the file gets all lines. */
+static void close_a_file_of_the_logger(void) {
+    char path[] = "/tmp/log_descriptor_XXXXXX";
+    close(mkstemp(path));
+    at_logger *logger = create_logger(&(at_logger_options){.path = path, .memory_bytes = 1 << 20});
+    at_log_info(logger, "before");
+    REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(20))) == AT_OK);
+    REQUIRE(close(find_descriptor(path)) == 0);
+    at_log_info(logger, "between");
+    REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(20))) == AT_ERROR_IO);
+    REQUIRE(statistics_of(logger).write_errors > 0);
+    at_logger_reopen(logger);
+    at_log_info(logger, "behind");
+    REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(20))) == AT_OK);
+    REQUIRE(statistics_of(logger).lost == 0);
+    at_logger_destroy(logger);
+    REQUIRE(count_events(path, "before") == 1 && count_events(path, "between") == 1 &&
+            count_events(path, "behind") == 1);
+    unlink(path);
+}
+
 static void read_only_is_refused(void) {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     at_logger *logger = NULL;
@@ -97,6 +130,7 @@ int main(void) {
     fill_a_pipe();
     write_without_a_reader();
     close_too_early();
+    close_a_file_of_the_logger();
     read_only_is_refused();
     return 0;
 }

@@ -188,3 +188,33 @@ Test(log_stress, handler_logs_while_its_thread_logs) {
 Test(log_stress, threads_that_come_and_go) {
     check((at_logger_options){0}, 1000, 10, 20, AT_LOG_WARN);
 }
+
+/* Each wave of threads has rings of its own, which are there no more when its lines are written. */
+Test(log_stress, rings_are_given_back) {
+    enum { wave_count = 10, together = 100, lines = 20 };
+    char path[] = "/tmp/log_stress_XXXXXX";
+    close(mkstemp(path));
+    at_logger *logger;
+    cr_assert_eq(at_logger_create(&logger, &(at_logger_options){.path = path}), AT_OK);
+    at_logger_statistics statistics;
+    for (int wave = 0; wave < wave_count; wave++) {
+        run_writers(logger, together, together, lines, AT_LOG_INFO);
+        for (int i = 0; i < 2; i++) /* the first ends with the lines, perhaps before the rings go */
+            cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(60))), AT_OK);
+        at_logger_get_statistics(logger, &statistics);
+        cr_assert_eq(statistics.ring_count, 0);
+        cr_assert_eq(statistics.written, (uint64_t)(wave + 1) * together * lines);
+    }
+    at_logger_destroy(logger);
+    FILE *file = fopen(path, "r");
+    char line[8193];
+    uint64_t count = 0;
+    for (; fgets(line, sizeof line, file); count++) {
+        json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+        cr_assert_not_null(object, "%s", line);
+        json_decref(object);
+    }
+    fclose(file);
+    unlink(path);
+    cr_expect_eq(count, statistics.written);
+}

@@ -4,11 +4,15 @@
  * slow; logger and pool may end in either order. */
 #include "support/test.h"
 
+#include "log/logger.h"
+
+#include <asynctools/clock.h>
 #include <asynctools/log_callback.h>
 #include <asynctools/promise.h>
 
 #include <jansson.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -125,6 +129,50 @@ Test(log_callback, it_may_log) {
     at_pool_destroy(pool); /* which ends it */
     at_logger_destroy(logger);
     cr_expect_eq(it.dropped, 1);
+}
+
+enum { flood_lines = 10000 };
+
+/* Logs more than its thread's ring has room for, once. */
+static void flood(void *context, const char *line, size_t length) {
+    reader *mine = context;
+    (void)line;
+    (void)length;
+    if (mine->echoes++ > 0)
+        return;
+    pthread_mutex_lock(&mine->gate);
+    for (int i = 0; i < flood_lines; i++) {
+        at_log_warn(mine->logger, "flood", at_kv("n", i));
+        at_log_error(mine->logger, "flood", at_kv("n", i));
+    }
+    at_log_fatal(mine->logger, "flood");
+    pthread_mutex_unlock(&mine->gate);
+}
+
+/* Nothing empties the rings meanwhile. Each line would wait for room for 10 ms, the last for 5 s.
+ */
+Test(log_callback, what_it_logs_never_waits) {
+    start(flood, 0);
+    pthread_mutex_lock(&it.gate);
+    log_lines(0, 1);
+    while (it.echoes == 0)
+        cr_assert_eq(at_logger_flush(logger, at_after(AT_MILLISECONDS(10))), AT_ERROR_TIMED_OUT);
+    ati_lock_acquire(&logger->core->write_lock);
+    at_deadline begin = at_clock_now(at_clock_real());
+    pthread_mutex_unlock(&it.gate);
+    at_logger_statistics statistics = {0};
+    for (; statistics.dropped[AT_LOG_FATAL] == 0; sched_yield())
+        at_logger_get_statistics(logger, &statistics);
+    cr_expect_lt(at_clock_now(at_clock_real()) - begin, AT_SECONDS(15));
+    ati_lock_release(&logger->core->write_lock);
+    cr_expect_eq(flush(), AT_OK);
+    at_logger_get_statistics(logger, &statistics);
+    uint64_t dropped = statistics.dropped[AT_LOG_WARN] + statistics.dropped[AT_LOG_ERROR];
+    cr_expect_gt(statistics.dropped[AT_LOG_WARN], 0);
+    cr_expect_gt(statistics.dropped[AT_LOG_ERROR], 0);
+    cr_expect_eq(statistics.written + dropped, 1 + 2 * flood_lines);
+    at_logger_destroy(logger);
+    at_pool_destroy(pool);
 }
 
 Test(log_callback, the_pool_may_end_first) {

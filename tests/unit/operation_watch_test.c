@@ -235,18 +235,25 @@ static void run_elsewhere(void *(*run)(void *argument), void *argument) {
     pthread_join(thread, NULL);
 }
 
-/* Begun on one thread, which is gone, and ended on another. */
+static void *begin_elsewhere(void *operation) {
+    *(at_operation **)operation =
+        at_operation_begin("elsewhere", &(at_operation_options){.slow = 1});
+    return NULL;
+}
+
+/* Begun on one thread, which is gone and had the system's clock, and ended on another. */
 Test(operation_watch, handed_on_ones_are_told) {
     at_operation *first = NULL;
     at_operation *second = NULL;
-    run_elsewhere(begin_operation, &first);
+    run_elsewhere(begin_elsewhere, &first);
     begin_operation(&second);
     pass(AT_SECONDS(2));
-    expect_lines("handed.slow", 1); /* the first is on the system's clock */
+    expect_lines("elsewhere.slow", 1);
+    expect_lines("handed.slow", 1);
     run_elsewhere(end_operation, second);
     pass(AT_SECONDS(2));
     expect_lines("handed.slow", 1);
-    at_operation_end(first);
+    run_elsewhere(end_operation, first);
 }
 
 static void *work_slowly(void *unused) {

@@ -244,6 +244,7 @@ Test(pool_context, refused_tasks_let_go_of_it) {
     cr_expect_eq(at_pool_start_with(pool, &options), AT_ERROR_CLOSED);
     at_task_init(&task, set_and_forget, NULL);
     cr_expect_eq(at_pool_start_task(pool, &task), AT_ERROR_CLOSED);
+    ati_context_stock_return();
     cr_expect_eq(context->references, 1);
     leave_context(context);
     destroy_pool(pool);
