@@ -161,7 +161,8 @@ static void copy_name(at_operation *operation, void *context) {
 }
 
 static void find_name(uint64_t id, char name[ATI_VIEW_OPERATION]) {
-    wanted it = {.id = id, .name = name};
+    wanted it = {.id = id};
+    it.name = name;
     ati_live_visit(copy_name, &it);
 }
 
