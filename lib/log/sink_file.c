@@ -286,10 +286,12 @@ static file_sink *allocate_file(const char *path) {
         return NULL;
     memcpy(file->path, path, strlen(path) + 1);
     file->sink.kind = &file_kind;
-    if (ati_line_writer_init(&file->writer, -1, put_file))
-        return file;
-    destroy_file(&file->sink);
-    return NULL;
+    if (!ati_line_writer_init(&file->writer, -1, put_file)) {
+        destroy_file(&file->sink);
+        return NULL;
+    }
+    file->writer.owns_file = true;
+    return file;
 }
 
 static ati_log_sink *refuse_path(const char *path, int number) {
