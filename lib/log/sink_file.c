@@ -154,6 +154,7 @@ static bool rotate(file_sink *file, const struct stat *own) {
     ati_counter_add(&file->sink.rotations, 1);
     bool pruned = ati_old_files_prune(path, file->rotate_count);
     note_move(file, pruned ? 0 : errno);
+    file->next_try = 0; /* the new file is there, whatever could not be removed */
     return true;
 }
 
