@@ -30,7 +30,6 @@ enum {
     first_nap_ns = 1000,  /* what naps grow from when lines stop */
     kept_nap_ms = 100,    /* when a sink fails and nobody logs */
     sleep_after_ms = 1000,
-    report_every_ms = 1000,
     wanted_fill = 64, /* of 256: naps are so long that rings are a quarter full by then */
 };
 
@@ -135,6 +134,19 @@ static kept_state settle_sinks(ati_log_core *core, bool now) {
     return result;
 }
 
+/* A flush behind it has the report too: what asks for one comes before the barrier. */
+static bool is_report_wanted(ati_log_core *core) {
+    return atomic_load_explicit(&core->report_wanted, memory_order_relaxed) &&
+           atomic_exchange_explicit(&core->report_wanted, false, memory_order_relaxed);
+}
+
+static bool report(ati_log_core *core, bool wanted) {
+    ati_lock_acquire(&core->write_lock);
+    bool result = ati_log_report(core, wanted);
+    ati_lock_release(&core->write_lock);
+    return result;
+}
+
 static void reach_flush(ati_log_core *core, uint64_t flush, bool failed) {
     if (failed)
         atomic_store_explicit(&core->flush_failed, flush, memory_order_relaxed);
@@ -195,7 +207,6 @@ at_status ati_log_flush(ati_log_core *core, at_deadline deadline) {
 typedef struct rhythm {
     int64_t last_merge;
     int64_t last_line;
-    int64_t next_report;
     at_duration nap; /* the last one, or one that was too short to be taken */
 } rhythm;
 
@@ -218,7 +229,7 @@ static void rest_if_idle(ati_log_core *core, rhythm *times, unsigned fill, kept_
     if (now - times->last_line >= AT_MILLISECONDS(quiet_after_ms) && kept != KEPT_WAITING)
         nap = AT_MILLISECONDS(quiet_nap_ms);
     if (now - times->last_line >= AT_MILLISECONDS(sleep_after_ms)) {
-        ati_log_report(core);
+        report(core, true);
         if (kept == KEPT_NOTHING) {
             rest(core, ATI_BACKEND_ASLEEP, AT_FOREVER);
             times->last_line = ati_monotonic_ns();
@@ -236,7 +247,6 @@ void *ati_log_backend_run(void *argument) {
     ati_line_thread_init(&core->backend_line);
     rhythm times = {.last_merge = ati_monotonic_ns(), .nap = AT_MILLISECONDS(nap_ms)};
     times.last_line = times.last_merge;
-    times.next_report = times.last_merge + AT_MILLISECONDS(report_every_ms);
     for (;;) {
         bool stopping = is_stopping(core);
         uint64_t flush = hold_flush(core);
@@ -244,13 +254,10 @@ void *ati_log_backend_run(void *argument) {
         unsigned fill;
         uint64_t taken = ati_log_merge(core, &fill);
         kept_state kept = settle_sinks(core, flushing || stopping);
-        int64_t now = ati_monotonic_ns();
         if (taken > 0)
-            times.last_line = now;
-        if (now >= times.next_report || stopping) {
-            ati_log_report(core);
-            times.next_report = now + AT_MILLISECONDS(report_every_ms);
-        }
+            times.last_line = ati_monotonic_ns();
+        if (report(core, stopping || is_report_wanted(core)))
+            kept = settle_sinks(core, flushing || stopping);
         if (flushing && kept != KEPT_WAITING)
             reach_flush(core, flush, kept == KEPT_REFUSED);
         if (stopping)

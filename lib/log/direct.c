@@ -45,6 +45,8 @@ bool ati_log_write_direct(ati_log_core *core, const char *line, size_t size, at_
     ati_quiet_pipe_begin(&quiet);
     ati_log_reopen_if_wanted(core);
     ati_log_give_to_sinks(core, NULL, line, size);
+    if (forked) /* there is no backend that would */
+        ati_log_report(core, false);
     ati_quiet_pipe_end(&quiet);
     ati_counter_add(&core->written, 1);
     ati_counter_add(&core->bytes, size);
