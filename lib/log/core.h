@@ -291,6 +291,9 @@ void ati_log_reopen_if_wanted(ati_log_core *core);
 void ati_log_write_stderr(const at_logger *logger, const ati_context *context,
                           ati_line_thread *thread, const at_log_line *line);
 
+/* In the child of a fork: whoever was writing to stderr is not in this process. */
+void ati_log_stderr_after_fork(void);
+
 /* -- backend.c, merge.c, report.c: the thread of its own -- */
 
 void *ati_log_backend_run(void *core);

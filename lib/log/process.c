@@ -201,6 +201,7 @@ static void after_fork_in_parent(void) {
 static void after_fork_in_child(void) {
     ati_log_kept_after_fork();
     ati_log_thread_after_fork();
+    ati_log_stderr_after_fork();
     for (ati_log_core *core = ati_log_registry_first; core; core = core->next_core) {
         /* Whoever held it is not in this process. */
         atomic_store_explicit(&core->write_lock.state, 0, memory_order_relaxed);

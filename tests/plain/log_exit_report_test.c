@@ -63,6 +63,7 @@ static void *log_on(void *logger) {
 static void exit_beside_a_thread(void) {
     at_logger *logger =
         create_logger(&(at_logger_options){.path = "/dev/full", .memory_bytes = 64 * 1024});
+    at_log_warn(logger, "line");
     pthread_t thread;
     REQUIRE(pthread_create(&thread, NULL, log_on, logger) == 0);
     REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(20))) == AT_ERROR_IO);
