@@ -30,7 +30,6 @@ enum {
     first_nap_ns = 1000,  /* what naps grow from when lines stop */
     kept_nap_ms = 100,    /* when a sink fails and nobody logs */
     sleep_after_ms = 1000,
-    report_every_ms = 1000,
     wanted_fill = 64, /* of 256: naps are so long that rings are a quarter full by then */
 };
 
@@ -118,10 +117,9 @@ typedef enum kept_state {
     KEPT_REFUSED, /* a sink fails */
 } kept_state;
 
-/* Lets the sinks write what they kept. */
+/* Lets the sinks write what they kept; under write_lock. */
 static kept_state settle_sinks(ati_log_core *core, bool now) {
     kept_state result = KEPT_NOTHING;
-    ati_lock_acquire(&core->write_lock);
     ati_log_reopen_if_wanted(core);
     for (uint32_t i = 0; i < ati_log_sink_count(core); i++) {
         ati_log_sink *sink = core->sinks[i];
@@ -131,8 +129,23 @@ static kept_state settle_sinks(ati_log_core *core, bool now) {
         else if (sink->kept > 0 && result == KEPT_NOTHING)
             result = KEPT_WAITING;
     }
-    ati_lock_release(&core->write_lock);
     return result;
+}
+
+/* A flush behind it has the report too: what asks for one comes before the barrier. */
+static bool is_report_wanted(ati_log_core *core) {
+    return atomic_load_explicit(&core->report_wanted, memory_order_relaxed) &&
+           atomic_exchange_explicit(&core->report_wanted, false, memory_order_relaxed);
+}
+
+/* Settles the sinks and reports, if that is due. */
+static kept_state settle_and_report(ati_log_core *core, bool now, bool wanted) {
+    ati_lock_acquire(&core->write_lock);
+    kept_state kept = settle_sinks(core, now);
+    if (ati_log_report(core, wanted))
+        kept = settle_sinks(core, now);
+    ati_lock_release(&core->write_lock);
+    return kept;
 }
 
 static void reach_flush(ati_log_core *core, uint64_t flush, bool failed) {
@@ -147,13 +160,26 @@ static void reach_flush(ati_log_core *core, uint64_t flush, bool failed) {
     ati_futex_wake(&core->flush_changed, INT_MAX);
 }
 
+/* Lets the sinks of a forked child write what they kept. A thread that is cancelled in a write
+ * would keep the lock. */
+static kept_state settle_alone(ati_log_core *core) {
+    int cancel_state;
+    ati_quiet_pipe quiet;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    ati_quiet_pipe_begin(&quiet);
+    kept_state kept = settle_sinks(core, true);
+    ati_quiet_pipe_end(&quiet);
+    ati_lock_release(&core->write_lock);
+    pthread_setcancelstate(cancel_state, NULL);
+    return kept;
+}
+
 /* Without a backend: the lines are with the sinks already. */
 static at_status flush_alone(ati_log_core *core, at_deadline deadline) {
     for (;;) {
-        ati_quiet_pipe quiet;
-        ati_quiet_pipe_begin(&quiet);
-        kept_state kept = settle_sinks(core, true);
-        ati_quiet_pipe_end(&quiet);
+        if (!ati_lock_acquire_until(&core->write_lock, deadline))
+            return AT_ERROR_TIMED_OUT;
+        kept_state kept = settle_alone(core);
         if (kept != KEPT_WAITING)
             return kept == KEPT_NOTHING ? AT_OK : AT_ERROR_IO;
         int64_t now = ati_monotonic_ns();
@@ -195,7 +221,6 @@ at_status ati_log_flush(ati_log_core *core, at_deadline deadline) {
 typedef struct rhythm {
     int64_t last_merge;
     int64_t last_line;
-    int64_t next_report;
     at_duration nap; /* the last one, or one that was too short to be taken */
 } rhythm;
 
@@ -218,7 +243,7 @@ static void rest_if_idle(ati_log_core *core, rhythm *times, unsigned fill, kept_
     if (now - times->last_line >= AT_MILLISECONDS(quiet_after_ms) && kept != KEPT_WAITING)
         nap = AT_MILLISECONDS(quiet_nap_ms);
     if (now - times->last_line >= AT_MILLISECONDS(sleep_after_ms)) {
-        ati_log_report(core);
+        kept = settle_and_report(core, false, true);
         if (kept == KEPT_NOTHING) {
             rest(core, ATI_BACKEND_ASLEEP, AT_FOREVER);
             times->last_line = ati_monotonic_ns();
@@ -236,21 +261,16 @@ void *ati_log_backend_run(void *argument) {
     ati_line_thread_init(&core->backend_line);
     rhythm times = {.last_merge = ati_monotonic_ns(), .nap = AT_MILLISECONDS(nap_ms)};
     times.last_line = times.last_merge;
-    times.next_report = times.last_merge + AT_MILLISECONDS(report_every_ms);
     for (;;) {
         bool stopping = is_stopping(core);
         uint64_t flush = hold_flush(core);
         bool flushing = flush != reached_flush(core);
         unsigned fill;
         uint64_t taken = ati_log_merge(core, &fill);
-        kept_state kept = settle_sinks(core, flushing || stopping);
-        int64_t now = ati_monotonic_ns();
+        kept_state kept =
+            settle_and_report(core, flushing || stopping, stopping || is_report_wanted(core));
         if (taken > 0)
-            times.last_line = now;
-        if (now >= times.next_report || stopping) {
-            ati_log_report(core);
-            times.next_report = now + AT_MILLISECONDS(report_every_ms);
-        }
+            times.last_line = ati_monotonic_ns();
         if (flushing && kept != KEPT_WAITING)
             reach_flush(core, flush, kept == KEPT_REFUSED);
         if (stopping)

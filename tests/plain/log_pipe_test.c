@@ -76,9 +76,46 @@ static void write_to_a_full_pipe(void) {
     unlink(path);
 }
 
+/* Reads what is in a pipe behind what is in `text` already. */
+static size_t read_all(int end, char *text, size_t length, size_t room) {
+    ssize_t size;
+    while ((size = read(end, text + length, room - length - 1)) > 0)
+        length += (size_t)size;
+    text[length] = '\0';
+    return length;
+}
+
+/* Without a logger nothing is kept: a line that is left torn ends before the next one. */
+static void write_long_lines_to_a_full_pipe(void) {
+    enum { pipe_size = 64 * 1024, page_size = 4096, line_count = 12 };
+    static char long_text[3900];
+    static char text[2 * pipe_size] = "";
+    memset(long_text, 'x', sizeof long_text - 1);
+    int end = make_stderr_a_pipe();
+    fcntl(end, F_SETFL, O_NONBLOCK);
+    fcntl(2, F_SETFL, O_NONBLOCK);
+    memset(text, '\n', page_size); /* a line takes two of 16 pages: one is written in part */
+    REQUIRE(write(2, text, page_size) == page_size);
+    for (int i = 0; i < line_count; i++)
+        at_log_warn(NULL, "line", at_kv("one", (const char *)long_text),
+                    at_kv("other", (const char *)long_text));
+    size_t length = read_all(end, text, 0, sizeof text);
+    bool was_torn = text[length - 1] != '\n';
+    at_log_warn(NULL, "after");
+    read_all(end, text, length, sizeof text);
+    dup2(real_stderr, 2);
+    close(end);
+    REQUIRE(was_torn);
+    REQUIRE(strncmp(text + length, "\n{\"ts\":", 7) == 0);
+    json_t *line = json_loads(text + length, JSON_REJECT_DUPLICATES, NULL);
+    REQUIRE(line != NULL);
+    json_decref(line);
+}
+
 int main(void) {
     real_stderr = fcntl(2, F_DUPFD_CLOEXEC, 3);
     write_to_a_pipe_without_reader();
     write_to_a_full_pipe();
+    write_long_lines_to_a_full_pipe();
     return 0;
 }
