@@ -67,7 +67,9 @@ typedef struct at_logger_options {
     const char *redacted_keys; /* copied: "password,token"; the values of fields with these keys are
                                   written as "[REDACTED]". A key counts whole, or what stands behind
                                   its last dot, also within trees, whatever the case of ASCII
-                                  letters, and without a suffix _2, _3, ...; default: none */
+                                  letters, and without a suffix _2, _3, ...; in fields of loggers
+                                  and operations also what stands before its last dot; default:
+                                  none */
     int64_t sample_first; /* of each event and level up to info, so many lines of an interval are
                              written, at most a million; default: all */
     int64_t sample_every; /* then each so many-th, at most a million; default: none */
