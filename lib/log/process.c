@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/futex.h"
+#include "log/default_logger.h"
 #include "log/kept.h"
 
 /* What the process knows of its loggers: the registry, process_fork and exit. */
@@ -161,6 +162,7 @@ static void after_fork_in_child(void) {
         /* Whoever held it is not in this process. */
         atomic_store_explicit(&core->write_lock.state, 0, memory_order_relaxed);
         core->holders = 0;
+        ati_default_logger_after_fork(core->root);
         fork_sinks(core, ATI_FORK_CHILD);
         change_mode(core, ATI_LOG_FORKED);
     }
