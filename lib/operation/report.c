@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/clock.h"
+#include "log/default_logger.h"
 #include "log/logger.h"
 #include "log/number.h"
 #include "log/stamp.h"
@@ -145,14 +146,18 @@ static void log_overdue(const at_operation *operation, at_logger *logger, int64_
 
 void ati_operation_log_late(const at_operation *operation, uint32_t late, at_logger *logger) {
     if (!logger)
-        logger = at_operation_logger(operation);
-    if (!at_log_enabled(logger, AT_LOG_WARN))
-        return;
-    int64_t now = at_clock_now(operation->clock);
-    if (late & ATI_LATE_SLOW)
-        log_slow(operation, logger, now);
-    if (late & ATI_LATE_OVERDUE)
-        log_overdue(operation, logger, now);
+        logger = operation->logger;
+    at_logger *taken = logger ? NULL : ati_default_logger_take();
+    if (!logger)
+        logger = taken;
+    if (at_log_enabled(logger, AT_LOG_WARN)) {
+        int64_t now = at_clock_now(operation->clock);
+        if (late & ATI_LATE_SLOW)
+            log_slow(operation, logger, now);
+        if (late & ATI_LATE_OVERDUE)
+            log_overdue(operation, logger, now);
+    }
+    ati_default_logger_give_back(taken);
 }
 
 /* -- A tracker is told -- */

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "log/default_logger.h"
 
 #include <asynctools/log.h>
 
@@ -163,10 +164,13 @@ static bool count_name(ati_tracker_names *names) {
 }
 
 static void report_full(ati_tracker_names *names, const key *refused) {
-    if (!atomic_load_explicit(&names->is_reported, memory_order_relaxed) &&
-        !atomic_exchange_explicit(&names->is_reported, true, memory_order_relaxed))
-        at_log_warn(at_logger_default(), "tracker.names_full", at_kv("names", names->limit),
-                    at_kv_text("refused", refused->text, refused->length));
+    if (atomic_load_explicit(&names->is_reported, memory_order_relaxed) ||
+        atomic_exchange_explicit(&names->is_reported, true, memory_order_relaxed))
+        return;
+    at_logger *logger = ati_default_logger_take();
+    at_log_warn(logger, "tracker.names_full", at_kv("names", names->limit),
+                at_kv_text("refused", refused->text, refused->length));
+    ati_default_logger_give_back(logger);
 }
 
 static ati_tracker_name *add(ati_tracker_names *names, const key *wanted, uint64_t slot) {
