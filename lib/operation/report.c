@@ -184,9 +184,10 @@ static int64_t begun_at(const at_operation *operation, at_duration duration) {
 void ati_operation_track(at_operation *operation, const ati_operation_result *result) {
     const ati_context *context = ati_operation_context(operation);
     at_field fields[ATI_METADATA_FIELDS];
-    char bytes[ATI_METADATA_BYTES];
+    char bytes[ATI_MEMBERS_MAX]; /* escapes take more room than what they stand for */
     ati_members members;
     members.at = bytes;
+    members.cut_count = 0;
     size_t count = ati_metadata_get(&operation->metadata, fields);
     if (count > 0) {
         ati_members_init(&members, bytes, sizeof bytes,
@@ -206,6 +207,7 @@ void ati_operation_track(at_operation *operation, const ati_operation_result *re
         .status = result->error ? at_error_status(result->error) : AT_OK,
         .members = bytes,
         .members_length = (size_t)(members.at - bytes),
+        .members_cut = members.cut_count > 0 || operation->metadata.dropped > 0,
     };
     ati_tracker_record(operation->tracker, &tracked);
 }

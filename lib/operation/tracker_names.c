@@ -266,27 +266,19 @@ void ati_tracker_name_count(ati_tracker_name *name, uint32_t index, at_operation
     if (__builtin_expect(!cell, 0))
         cell = make_cell(name, index);
     ati_histogram_record_shared(&cell->durations, duration);
-    if (outcome != AT_OPERATION_OK)
-        /* ORDER tracker.others: release. Comes after the event in the histogram.
-         * Pairs with: acquire in add_cell(). If relaxed: more events have failed than there are. */
-        atomic_fetch_add_explicit(&cell->others[outcome].value, 1, memory_order_release);
+    /* ORDER tracker.outcomes: release. Comes after the event in the histogram.
+     * Pairs with: acquire in add_cell(). If relaxed: more events have ended than there are. */
+    atomic_fetch_add_explicit(&cell->outcomes[outcome].value, 1, memory_order_release);
 }
 
 static void add_cell(ati_tracker_cell *cell, uint64_t outcomes[AT_OPERATION_OUTCOME_COUNT],
                      ati_histogram_total *total) {
-    uint64_t others = 0;
-    uint64_t before = total->count;
-    for (int i = AT_OPERATION_OK + 1; i < AT_OPERATION_OUTCOME_COUNT; i++) {
-        /* ORDER tracker.others: acquire. The histogram has these events.
-         * Pairs with: release in ati_tracker_name_count(). If relaxed: more events have failed than
+    for (int i = 0; i < AT_OPERATION_OUTCOME_COUNT; i++)
+        /* ORDER tracker.outcomes: acquire. The histogram has these events.
+         * Pairs with: release in ati_tracker_name_count(). If relaxed: more events have ended than
          * there are. */
-        uint64_t count = atomic_load_explicit(&cell->others[i].value, memory_order_acquire);
-        outcomes[i] += count;
-        others += count;
-    }
+        outcomes[i] += atomic_load_explicit(&cell->outcomes[i].value, memory_order_acquire);
     ati_histogram_add(total, &cell->durations);
-    uint64_t count = total->count - before;
-    outcomes[AT_OPERATION_OK] += count > others ? count - others : 0;
 }
 
 void ati_tracker_name_add(const ati_tracker_name *name,
@@ -305,7 +297,7 @@ void ati_tracker_name_clear(ati_tracker_name *name) {
         if (!cell)
             continue;
         for (int outcome = 0; outcome < AT_OPERATION_OUTCOME_COUNT; outcome++)
-            atomic_store_explicit(&cell->others[outcome].value, 0, memory_order_relaxed);
+            atomic_store_explicit(&cell->outcomes[outcome].value, 0, memory_order_relaxed);
         ati_histogram_clear(&cell->durations);
     }
 }
