@@ -16,6 +16,7 @@
 #include "base/futex.h"
 #include "base/lock.h"
 #include "base/memory.h"
+#include "base/process_fork.h"
 #include "log/sink.h"
 #include "pool/pool.h"
 
@@ -129,9 +130,11 @@ static const char *next_line(callback_sink *it, size_t *length) {
     return line;
 }
 
-/* A wait of the function holds the thread, which is said to log without waiting meanwhile. */
+/* A wait of the function holds the thread, which is said to log without waiting meanwhile. In a
+ * child that the function has forked, the sink and its lines are another task's or nobody's. */
 static void *deliver(void *argument) {
     callback_sink *it = argument;
+    uint64_t fork_count = ati_process_fork_count();
     int64_t turn_end = ati_monotonic_ns() + turn_limit;
     ati_frame_current()->keeps_thread = true;
     const char *line;
@@ -140,6 +143,8 @@ static void *deliver(void *argument) {
         bool waited = ati_log_never_wait(true);
         it->call(it->context, line, length);
         ati_log_never_wait(waited);
+        if (ati_process_fork_count() != fork_count)
+            break;
         if (ati_monotonic_ns() >= turn_end) {
             ati_pool_start_node_last(it->pool, &it->node);
             break;
@@ -148,17 +153,19 @@ static void *deliver(void *argument) {
     return NULL;
 }
 
-/* Under the lock. The task is under no operation: one that is cancelled in the queue never runs. */
+/* Under the lock. Whoever logs may be the one who starts it: its operation has to do with neither
+ * task nor calls, and a task that is cancelled in the queue never runs; its error stays. */
 static void start_task(callback_sink *it) {
     if (it->is_under_way || it->size == 0)
         return;
     it->is_under_way = true;
     it->node.next = NULL;
+    ati_frame_slot slot = ati_frame_put_slot_aside();
     at_status status = ati_pool_start_nodes(it->pool, &it->node, 1, false);
+    ati_frame_put_slot_back(slot);
     if (status == AT_OK)
         return;
     it->is_under_way = false;
-    at_error_clear();
     if (status != AT_ERROR_FULL) /* then it is tried again */
         give_lines_up(it);
 }
