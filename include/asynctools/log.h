@@ -120,9 +120,9 @@ AT_API void at_logger_destroy(at_logger *logger);
 /** Waits until every line whose call happened before this one has been written to all sinks.
  *  Threads:   any.
  *  Blocks:    until the lines are written, or `deadline`.
- *  Errors:    AT_ERROR_TIMED_OUT; AT_ERROR_DEADLOCK inside the function of a callback sink;
- *             AT_ERROR_IO when a sink refuses lines: they are kept as far as
- *             there is room, and tried again. */
+ *  Errors:    AT_ERROR_TIMED_OUT; AT_ERROR_DEADLOCK inside the function of a callback sink, and
+ *             in a task of its pool for which there is no spare thread; AT_ERROR_IO when a sink
+ *             refuses lines: they are kept as far as there is room, and tried again. */
 AT_API AT_NODISCARD at_status at_logger_flush(at_logger *logger, at_deadline deadline);
 
 /** Has the logger's thread open its file anew, for what has moved the file away, such as logrotate.

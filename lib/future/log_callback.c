@@ -9,6 +9,8 @@
  * frees it. */
 #include <asynctools/log_callback.h>
 
+#include <asynctools/blocking.h>
+
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -210,6 +212,19 @@ static void settle_callback(ati_log_sink *sink, bool now) {
     ati_lock_release(&it->lock);
 }
 
+/* The task needs a worker of its pool, and this may be the only one that there is for it. */
+static bool begin_wait(ati_log_sink *sink, void (**end)(void)) {
+    const ati_worker *worker = ati_worker_current;
+    if (!worker || worker->pool != ((callback_sink *)sink)->pool)
+        return true;
+    at_blocking_begin();
+    if (worker->is_replaced)
+        *end = at_blocking_end;
+    else
+        at_blocking_end();
+    return worker->is_replaced;
+}
+
 static bool is_busy(callback_sink *it) {
     ati_lock_acquire(&it->lock);
     start_task(it);
@@ -221,6 +236,8 @@ static bool is_busy(callback_sink *it) {
 static void finish_callback(ati_log_sink *sink) {
     callback_sink *it = (callback_sink *)sink;
     at_deadline deadline = ati_monotonic_ns() + AT_MILLISECONDS(finish_ms);
+    void (*end_wait)(void) = NULL;
+    (void)begin_wait(sink, &end_wait);
     for (bool in_time = true; in_time;) {
         /* ORDER log_callback.changed: acquire. What is looked at next is not older.
          * Pairs with: release in say_changed(). If relaxed: it sleeps beside an empty queue. */
@@ -229,6 +246,8 @@ static void finish_callback(ati_log_sink *sink) {
             break;
         in_time = ati_futex_wait(&it->changed, seen, deadline);
     }
+    if (end_wait)
+        end_wait();
     ati_lock_acquire(&it->lock);
     it->is_closed = true;
     ati_counter_add(&sink->lost, it->waiting);
@@ -274,6 +293,7 @@ static const ati_log_sink_kind callback_kind = {
     .finish = finish_callback,
     .fork = fork_callback,
     .destroy = destroy_callback,
+    .begin_wait = begin_wait,
 };
 
 /* -- Making -- */

@@ -192,6 +192,10 @@ void ati_log_registry_let_go(void);
  * the error slot alone. `deadline` is of CLOCK_MONOTONIC. */
 at_status ati_log_flush(ati_log_core *core, at_deadline deadline);
 
+/* flush.c: the same for a thread of the program, which sinks may need for themselves: another takes
+ * its place meanwhile. AT_ERROR_DEADLOCK: there is no other. */
+at_status ati_log_flush_by_caller(ati_log_core *core, at_deadline deadline);
+
 /* -- thread.c: what each thread has -- */
 
 typedef struct ati_log_thread {

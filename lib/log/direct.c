@@ -38,7 +38,7 @@ bool ati_log_write_direct(ati_log_core *core, const char *line, size_t size, at_
     bool forked = atomic_load_explicit(&core->mode, memory_order_relaxed) == ATI_LOG_FORKED;
     at_deadline deadline = ati_monotonic_ns() + AT_MILLISECONDS(exit_wait_ms);
     if (!forked) /* the thread's earlier lines come first */
-        (void)ati_log_flush(core, deadline);
+        (void)ati_log_flush_by_caller(core, deadline);
     if (!ati_lock_acquire_until(&core->write_lock, deadline)) {
         ati_log_drop(core, NULL, level);
         return false;

@@ -218,23 +218,6 @@ void at_logger_destroy(at_logger *logger) {
 
 /* -- The small calls -- */
 
-at_status at_logger_flush(at_logger *logger, at_deadline deadline) {
-    ATI_CALLER_CHECK(logger != NULL, "at_logger_flush", "`logger` is NULL; give a logger");
-    if (ati_log_thread_current.never_waits)
-        return ati_fail(AT_ERROR_DEADLOCK, "at_logger_flush: called by a sink of a logger");
-    at_deadline real = deadline;
-    if (deadline != AT_FOREVER && at_clock_current() != at_clock_real()) {
-        int64_t left = deadline - at_clock_now(at_clock_current());
-        real = left > 0 ? ati_monotonic_ns() + left : 0;
-    }
-    at_status status = ati_log_flush(logger->core, real);
-    if (status == AT_ERROR_IO)
-        return ati_fail(status, "at_logger_flush: a sink refuses lines");
-    if (status != AT_OK)
-        return ati_fail(status, "at_logger_flush: lines are not written at the deadline");
-    return AT_OK;
-}
-
 void at_logger_reopen(at_logger *logger) {
     ATI_CALLER_CHECK(logger != NULL, "at_logger_reopen", "`logger` is NULL; give a logger");
     int saved_errno = errno;

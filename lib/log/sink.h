@@ -35,6 +35,10 @@ typedef struct ati_log_sink_kind {
     /* Around process_fork. In the child, what was kept is the parent's. */
     void (*fork)(ati_log_sink *sink, ati_fork_phase phase);
     void (*destroy)(ati_log_sink *sink);
+    /* The calling thread is about to wait for the sink. If the sink needs it, another thread takes
+     * its place until *end, which is else left alone. False: there is no other. NULL: a sink that
+     * needs no thread of the program. */
+    bool (*begin_wait)(ati_log_sink *sink, void (**end)(void));
     /* In a process that is about to end by a signal: writes whole lines by system calls only, and
      * before them, for NULL, what it kept. Allocates nothing and waits until `deadline` at most.
      * NULL: a sink without a descriptor. */
