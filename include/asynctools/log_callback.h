@@ -30,7 +30,7 @@ typedef struct at_log_callback_options {
  *  which the queue has no room, or that the pool refuses, are given up and counted as `lost`. A
  *  flush waits for the calls; inside one it gives AT_ERROR_DEADLOCK. When the logger is
  *  destroyed, that waits 2 seconds at most for the calls, and `call` gets nothing more. When the
- *  pool goes first, lines are given up.
+ *  pool is shut down first, `call` gets nothing more either, and lines are given up.
  *  Threads:   any.      Blocks: never for long (while the logger's thread writes).
  *  Ownership: takes `context` on AT_OK. Copies `options`. What it needs of the pool it keeps
  *             itself.

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/futex.h"
+#include "log/default_logger.h"
 #include "log/kept.h"
 #include "log/quiet_pipe.h"
 
@@ -207,6 +208,7 @@ static void after_fork_in_child(void) {
         atomic_store_explicit(&core->write_lock.state, 0, memory_order_relaxed);
         core->holders = 0;
         core->exit_drained = false;
+        ati_default_logger_after_fork(core->root);
         fork_sinks(core, ATI_FORK_CHILD);
         ati_log_report_after_fork(core);
         change_mode(core, ATI_LOG_FORKED);

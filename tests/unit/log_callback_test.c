@@ -7,6 +7,7 @@
 #include "log/logger.h"
 
 #include <asynctools/clock.h>
+#include <asynctools/future.h>
 #include <asynctools/log_callback.h>
 #include <asynctools/promise.h>
 
@@ -173,6 +174,59 @@ Test(log_callback, what_it_logs_never_waits) {
     cr_expect_eq(statistics.written + dropped, 1 + 2 * flood_lines);
     at_logger_destroy(logger);
     at_pool_destroy(pool);
+}
+
+enum { most_echoes = 300 };
+
+/* The next line is there before it returns, so that its queue is never empty. */
+static void echo_on(void *context, const char *line, size_t length) {
+    reader *mine = context;
+    (void)line;
+    (void)length;
+    if (++mine->echoes >= most_echoes)
+        return;
+    at_logger_statistics statistics;
+    at_log_info(mine->logger, "echo");
+    do {
+        sched_yield();
+        at_logger_get_statistics(mine->logger, &statistics);
+    } while (statistics.written <= (uint64_t)mine->echoes);
+}
+
+static void *note_echoes(void *argument) {
+    *(int *)argument = it.echoes;
+    return NULL;
+}
+
+static void start_echoes(void) {
+    cr_assert_eq(at_pool_create(&pool, &(at_pool_options){.thread_count = 1}), AT_OK);
+    cr_assert_eq(at_logger_create(&logger, &(at_logger_options){.memory_bytes = 1 << 20}), AT_OK);
+    it.logger = logger;
+    cr_assert_eq(at_logger_add_callback(logger, pool, echo_on, &it, NULL), AT_OK);
+    at_log_info(logger, "first");
+    while (it.echoes == 0)
+        sched_yield();
+}
+
+Test(log_callback, others_have_their_turn_while_lines_come) {
+    start_echoes();
+    int echoes = most_echoes;
+    at_future *noted = at_pool_submit(pool, note_echoes, &echoes);
+    cr_expect_eq(at_future_wait(noted, AT_FOREVER, NULL), AT_OK);
+    cr_expect_lt(echoes, most_echoes);
+    at_future_release(noted);
+    at_pool_destroy(pool); /* which ends it */
+    at_logger_destroy(logger);
+}
+
+Test(log_callback, a_shutdown_ends_it_while_lines_come) {
+    start_echoes();
+    cr_expect_eq(at_pool_shutdown(pool, AT_FOREVER), AT_OK);
+    cr_expect_lt(it.echoes, most_echoes);
+    cr_expect_eq(flush(), AT_OK);
+    cr_expect_eq(lost(), 1); /* the last of them */
+    at_pool_destroy(pool);
+    at_logger_destroy(logger);
 }
 
 Test(log_callback, the_pool_may_end_first) {
