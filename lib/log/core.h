@@ -64,6 +64,11 @@ enum {
     ATI_LOG_FORKED = 2,     /* in a forked child: callers write; there is no backend */
 };
 
+/* What a flush waits for: as much as each sink had taken when it came. */
+typedef struct ati_log_barrier {
+    uint64_t taken[ATI_LOG_SINKS_MAX]; /* its `settled` then will be */
+} ati_log_barrier;
+
 typedef struct ati_log_core {
     /* Written by create, or on the way out (exit, process_fork). */
     _Atomic uint32_t mode;
@@ -89,6 +94,7 @@ typedef struct ati_log_core {
     _Atomic uint32_t flush_changed; /* futex: counts changes of flush_reached */
     uint64_t flush_seen;            /* flush_wanted when the backend looked last; its own */
     uint64_t flush_held; /* the barrier that it is waiting for, or the last one; its own */
+    ati_log_barrier flush_barrier; /* of flush_held; its own */
     _Atomic bool stopping;
     _Atomic bool reopen_wanted; /* files are to be opened anew */
     _Atomic bool report_wanted; /* at once, whenever the last one was */

@@ -126,6 +126,7 @@ void ati_line_writer_settle(ati_line_writer *writer, ati_log_sink *sink, bool no
     else
         writer->torn = false;
     sink->kept -= done;
+    sink->settled += done;
     memmove(writer->kept, writer->kept + done, sink->kept);
 }
 
@@ -137,6 +138,7 @@ void ati_line_writer_write(ati_line_writer *writer, ati_log_sink *sink, const ch
         done = write_some(writer, sink, lines, size);
         if (done < size)
             done = settled_size(writer, sink, lines, done);
+        sink->settled += done;
     }
     if (done < size)
         keep(writer, sink, lines + done, size - done);
