@@ -17,6 +17,8 @@
 enum {
     piece_max = 4096, /* PIPE_BUF: a pipe that poll calls writable takes so much at once */
     end_max = 8192,   /* no line is longer */
+    end_looks = 10,   /* at the end of a file that seems to be torn, until it stays as it is */
+    end_pause_ms = 20,
 };
 
 /* Whether the descriptor takes bytes before `deadline`. */
@@ -86,9 +88,17 @@ static size_t torn_length(int descriptor, off_t file_size) {
  * ended. */
 static void mend_end(const ati_line_writer *writer, at_deadline deadline) {
     struct stat status;
-    if (fstat(writer->descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0)
-        return;
-    size_t torn = torn_length(writer->descriptor, status.st_size);
+    size_t torn = 0;
+    off_t size_before = -1;
+    for (int look = 0; look < end_looks; look++) {
+        if (fstat(writer->descriptor, &status) != 0 || !S_ISREG(status.st_mode))
+            return;
+        torn = status.st_size > 0 ? torn_length(writer->descriptor, status.st_size) : 0;
+        if (torn == 0 || status.st_size == size_before)
+            break;
+        size_before = status.st_size;
+        (void)poll(NULL, 0, end_pause_ms); /* the backend may be in the middle of a write */
+    }
     if (torn > 0 && !(writer->owns_file && ati_line_writer_take_back(writer, torn)))
         write_all(writer->descriptor, "\n", 1, deadline);
 }
