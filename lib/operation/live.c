@@ -233,15 +233,20 @@ static void let_go(void) {
     ati_lock_release(&threads_lock);
 }
 
+/* Whoever watched it is not there, and the thread that began it has another number. */
+static void keep(at_operation *operation) {
+    ati_operation_forget_watch(operation);
+    operation->thread = ati_live_thread_id();
+}
+
 /* Of the operations of a part those stay that the thread which forked has begun. */
 static void keep_those_of(int32_t thread, live_list *list) {
     ati_live_link *next;
     for (ati_live_link *link = list->first; link; link = next) {
         at_operation *each = operation_of(link);
         next = link->next;
-        ati_operation_forget_watch(each);
         if (each->thread == thread) {
-            ati_operation_after_fork(ati_operation_context(each));
+            keep(each);
         } else {
             take_from(list, each);
             each->live_place = ATI_LIVE_NOWHERE;
@@ -254,11 +259,8 @@ static void forget_others(void) {
     own.id = 0;
     for (int i = 0; i < part_count; i++)
         keep_those_of(parent, &parts[i].list);
-    for (ati_live_link *link = own.list.first; link; link = link->next) {
-        ati_operation_forget_watch(operation_of(link));
-        ati_operation_after_fork(ati_operation_context(operation_of(link)));
-    }
-    ati_operation_after_fork(ati_context_current());
+    for (ati_live_link *link = own.list.first; link; link = link->next)
+        keep(operation_of(link));
     first_thread = own.is_listed ? &own : NULL;
     own.next = NULL;
     own.previous = NULL;

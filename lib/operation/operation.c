@@ -29,6 +29,7 @@ static __attribute__((noinline)) void acquire_in_turn(ati_try_lock *lock) {
 }
 
 static inline void acquire(at_operation *operation) {
+    ati_context_adopt(ati_operation_context(operation));
     if (__builtin_expect(!ati_try_lock_acquire(&operation->lock), 0))
         acquire_in_turn(&operation->lock);
 }
@@ -68,26 +69,25 @@ static void deinit_operation(ati_context *context) {
     ati_metadata_deinit(&operation->metadata);
 }
 
-at_operation *ati_operation_of(const ati_context *context) {
-    const ati_context *operation = context ? context->operation : NULL;
-    if (!operation || operation->deinit != deinit_operation)
-        return NULL;
-    return (at_operation *)operation->bytes;
+/* In the child of a process fork: if another thread was in the middle of adding metadata, that is
+ * lost. */
+static void put_in_order(ati_context *context) {
+    at_operation *operation = (at_operation *)context->bytes;
+    if (atomic_load_explicit(&operation->lock.held, memory_order_relaxed) == 0)
+        return;
+    operation->metadata.dropped += operation->metadata.count;
+    operation->metadata.count = 0;
+    operation->metadata.size = 0;
+    atomic_store_explicit(&operation->lock.held, 0, memory_order_relaxed);
 }
 
-void ati_operation_after_fork(ati_context *context) {
-    for (; context; context = context->parent) {
-        ati_context_after_fork(context);
-        if (context->deinit != deinit_operation)
-            continue;
-        at_operation *operation = (at_operation *)context->bytes;
-        if (atomic_load_explicit(&operation->lock.held, memory_order_relaxed) == 0)
-            continue;
-        operation->metadata.dropped += operation->metadata.count;
-        operation->metadata.count = 0;
-        operation->metadata.size = 0;
-        atomic_store_explicit(&operation->lock.held, 0, memory_order_relaxed);
-    }
+static const ati_context_kind kind = {.deinit = deinit_operation, .after_fork = put_in_order};
+
+at_operation *ati_operation_of(const ati_context *context) {
+    const ati_context *operation = context ? context->operation : NULL;
+    if (!operation || operation->kind != &kind)
+        return NULL;
+    return (at_operation *)operation->bytes;
 }
 
 /* The parts that it has of `fields`, its own and those around it. */
@@ -188,7 +188,7 @@ static at_operation *begin(ati_context *parent, const char *name,
     }
     at_operation *operation = (at_operation *)context->bytes;
     memset(operation, 0, offsetof(at_operation, metadata.own));
-    context->deinit = deinit_operation;
+    context->kind = &kind;
     operation->logger = logger;
     operation->clock = at_clock_current();
     operation->tracker = at_tracker_retain(options->tracker);

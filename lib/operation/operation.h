@@ -62,10 +62,6 @@ static inline ati_context *ati_operation_context(const at_operation *operation) 
  * the like stands for. */
 at_operation *ati_operation_of(const ati_context *context);
 
-/* In the child of a process fork, for one that goes on there, and what it is a part of: if another
- * thread was in the middle of adding metadata, that is lost. */
-void ati_operation_after_fork(ati_context *context);
-
 /* -- report.c: what it says of itself -- */
 
 void ati_operation_log_start(at_operation *operation);
