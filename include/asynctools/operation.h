@@ -151,7 +151,8 @@ AT_API at_operation_scope *at_operation_scope_begin(at_operation_scope *scope, c
                                                     const at_operation_options *options);
 
 /** Has the code that follows run under an operation that was begun elsewhere; the end of the scope
- *  is not that of the operation.
+ *  is not that of the operation. What is around the scope cancels the code too, and its deadline
+ *  counts, but neither is a matter of the operation itself (without memory they do not count).
  *  Threads:   any; a scope is its thread's or task's own.      Blocks: never.
  *  Ownership: `scope` is the caller's; borrows `operation` until it ends; NULL is allowed. */
 AT_API void at_operation_scope_enter(at_operation_scope *scope, at_operation *operation);

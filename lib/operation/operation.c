@@ -297,8 +297,7 @@ void at_operation_end(at_operation *operation) {
 
 /* -- Scopes -- */
 
-static void enter(at_operation_scope *scope, at_operation *operation) {
-    ati_context *context = operation ? ati_operation_context(operation) : NULL;
+static void enter(at_operation_scope *scope, at_operation *operation, ati_context *context) {
     const ati_frame *frame = ati_frame_current();
     scope->operation = operation;
     ati_scope_enter(&scope->scope, context, scope->is_owner);
@@ -312,7 +311,8 @@ at_operation_scope *at_operation_scope_begin(at_operation_scope *scope, const ch
     ATI_CALLER_CHECK(scope, "at_operation_scope_begin", "`scope` is NULL");
     ati_context *outer = ati_scope_begin(&scope->scope);
     scope->is_owner = true;
-    enter(scope, begin(outer, name, options, true));
+    at_operation *operation = begin(outer, name, options, true);
+    enter(scope, operation, operation ? ati_operation_context(operation) : NULL);
     return scope;
 }
 
@@ -320,9 +320,10 @@ void at_operation_scope_enter(at_operation_scope *scope, at_operation *operation
     ATI_CALLER_CHECK(scope, "at_operation_scope_enter", "`scope` is NULL");
     (void)ati_scope_begin(&scope->scope);
     scope->is_owner = false;
+    ati_context *context = NULL;
     if (operation)
-        ati_context_retain(ati_operation_context(operation));
-    enter(scope, operation);
+        context = ati_scope_part_of(&scope->scope, ati_operation_context(operation));
+    enter(scope, operation, context);
 }
 
 void at_operation_scope_end(at_operation_scope *scope) {
