@@ -28,9 +28,11 @@ typedef struct at_log_callback_options {
 /** Has every line of `logger` and of those that share its sinks given to `call`, one at a time
  *  and in order, by tasks of `pool`; the logger's thread copies them and goes on. Lines for
  *  which the queue has no room, or that the pool refuses, are given up and counted as `lost`. A
- *  flush waits for the calls; inside one it gives AT_ERROR_DEADLOCK. When the logger is
+ *  flush waits for the calls; inside one it gives AT_ERROR_DEADLOCK. In a task of `pool` a spare
+ *  thread takes over while it waits, as after at_blocking_begin; where there can be none, it gives
+ *  AT_ERROR_DEADLOCK too, and a fatal line goes to stderr as well. When the logger is
  *  destroyed, that waits 2 seconds at most for the calls, and `call` gets nothing more. When the
- *  pool goes first, lines are given up.
+ *  pool is shut down first, `call` gets nothing more either, and lines are given up.
  *  Threads:   any.      Blocks: never for long (while the logger's thread writes).
  *  Ownership: takes `context` on AT_OK. Copies `options`. What it needs of the pool it keeps
  *             itself.

@@ -219,8 +219,8 @@ AT_API at_token *at_operation_token(at_operation *operation);
 /* -- What is said of it -- */
 
 /** Adds metadata, which the line of the end will have; of two fields with one key the last counts.
- *  32 fields and 4 KiB are kept, the others are counted as `fields_dropped`. When it has ended,
- *  nothing is added.
+ *  32 fields and 4 KiB are kept, the others, and those whose key has more than 200 bytes, are
+ *  counted as `fields_dropped`. When it has ended, nothing is added.
  *  Threads:   any.      Blocks: never.
  *  Ownership: copies the fields; NULL is allowed for the operation. */
 AT_API void at_operation_add_fields(at_operation *operation, const at_field *fields, size_t count);

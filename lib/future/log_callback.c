@@ -3,9 +3,13 @@
  *
  * The logger's thread appends lines to one of two buffers. At most one task delivers: it takes the
  * buffer that was filled, leaves the other one, and calls the function for each line without the
- * lock. The task is in the sink's own storage, so that a line costs no allocation. The sink and its
- * task keep it alive; whoever is last frees it. */
+ * lock. Lines may come for ever, so after a while it starts again, behind what the pool has queued
+ * by then; when the pool closes it ends, and gives up what is left. The task is in the sink's own
+ * storage, so that a line costs no allocation. The sink and its task keep it alive; whoever is last
+ * frees it. */
 #include <asynctools/log_callback.h>
+
+#include <asynctools/blocking.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -14,6 +18,7 @@
 #include "base/futex.h"
 #include "base/lock.h"
 #include "base/memory.h"
+#include "base/process_fork.h"
 #include "log/sink.h"
 #include "pool/pool.h"
 
@@ -27,14 +32,16 @@ enum {
     finish_ms = 2000, /* at the end, for calls that are still to be made */
 };
 
+static const at_duration turn_limit = AT_MILLISECONDS(1);
+
 typedef struct callback_sink {
     ati_log_sink sink;
     at_pool *pool; /* kept */
     at_log_callback_fn call;
     void *context;
     at_drop_fn drop;
-    size_t room; /* of each buffer */
-    at_task task;
+    size_t room;              /* of each buffer */
+    ati_task_node node;       /* of the task */
     _Atomic uint32_t changed; /* futex: counts what the task has done */
 
     ati_lock lock;  /* guards the rest; nests in the logger's write_lock */
@@ -46,7 +53,10 @@ typedef struct callback_sink {
     uint64_t delivered; /* bytes */
     uint64_t barrier;
     size_t waiting; /* lines for which the call has not begun */
-    size_t size;    /* of the buffer that is filled */
+    size_t called;  /* bytes of the line whose call was the last to begin, not in `delivered` yet */
+    size_t begin;   /* of the next line in the buffer that is taken */
+    size_t end;     /* of the lines there */
+    size_t size;    /* of those in the buffer that is filled */
     char *filled;
     char *taken;
 } callback_sink;
@@ -70,80 +80,96 @@ static void say_changed(callback_sink *it) {
     ati_futex_wake(&it->changed, INT_MAX);
 }
 
-/* Takes what was filled. Nothing, or closed: the task ends, and frees the sink if it is the last.
- */
-static size_t take_lines(callback_sink *it) {
-    ati_lock_acquire(&it->lock);
-    size_t size = it->is_closed ? 0 : it->size;
-    char *filled = it->filled;
-    it->filled = it->taken;
-    it->taken = filled;
-    it->size = 0;
-    bool is_last = false;
-    if (size == 0) {
-        it->is_under_way = false;
-        is_last = it->is_destroyed;
-        if (!is_last)
-            say_changed(it); /* under the lock: the sink may be gone behind it */
-    }
-    ati_lock_release(&it->lock);
-    if (is_last)
-        free_sink(it);
-    return size;
-}
-
-/* Whether the next line may be delivered, after one of `before` bytes. */
-static bool begin_line(callback_sink *it, size_t before, bool is_line) {
-    ati_lock_acquire(&it->lock);
-    it->delivered += before;
-    bool goes_on = is_line && !it->is_closed;
-    if (goes_on)
-        it->waiting--;
-    ati_lock_release(&it->lock);
-    return goes_on;
-}
-
-static void deliver_lines(callback_sink *it, size_t size) {
-    const char *line = it->taken;
-    const char *end = line + size;
-    size_t length = 0;
-    while (begin_line(it, length, line < end)) {
-        const char *newline = memchr(line, '\n', (size_t)(end - line));
-        length = (size_t)((newline ? newline + 1 : end) - line);
-        bool waited = ati_log_never_wait(true);
-        it->call(it->context, line, length);
-        ati_log_never_wait(waited);
-        line += length;
-    }
-}
-
-/* A wait of the function holds the thread, which is said to log without waiting meanwhile. */
-static void *deliver(void *argument) {
-    ati_frame_current()->keeps_thread = true;
-    for (size_t size; (size = take_lines(argument)) > 0;)
-        deliver_lines(argument, size);
-    return NULL;
-}
-
-/* Under the lock. */
-static void start_task(callback_sink *it) {
-    if (it->is_under_way || it->size == 0)
-        return;
-    at_status status = ati_pool_check_open(it->pool);
-    it->is_under_way = true;
-    at_task_init(&it->task, deliver, it);
-    if (status == AT_OK)
-        status = at_pool_start_task(it->pool, &it->task);
-    if (status == AT_OK)
-        return;
-    it->is_under_way = false;
-    at_error_clear();
-    if (status == AT_ERROR_FULL) /* it is tried again */
-        return;
+/* Under the lock, while no call is under way. */
+static void give_lines_up(callback_sink *it) {
     ati_counter_add(&it->sink.lost, it->waiting);
     it->delivered = it->accepted;
     it->waiting = 0;
     it->size = 0;
+    it->begin = it->end = 0;
+}
+
+/* Under the lock: what was filled becomes what is taken. */
+static void exchange_buffers(callback_sink *it) {
+    char *filled = it->filled;
+    it->filled = it->taken;
+    it->taken = filled;
+    it->begin = 0;
+    it->end = it->size;
+    it->size = 0;
+}
+
+/* Under the lock: takes the next line, which is there. */
+static const char *take_line(callback_sink *it, size_t *length) {
+    const char *line = it->taken + it->begin;
+    size_t left = it->end - it->begin;
+    const char *newline = memchr(line, '\n', left);
+    *length = newline ? (size_t)(newline + 1 - line) : left;
+    it->called = *length;
+    it->begin += *length;
+    it->waiting--;
+    return line;
+}
+
+/* Gives the next line; the call for the one before has ended. NULL: there is none, or nothing is
+ * called any more. Then the task ends, and frees the sink if it is the last. */
+static const char *next_line(callback_sink *it, size_t *length) {
+    ati_lock_acquire(&it->lock);
+    it->delivered += it->called;
+    it->called = 0;
+    if (it->is_closed || ati_pool_is_closing(it->pool))
+        give_lines_up(it);
+    else if (it->begin == it->end)
+        exchange_buffers(it);
+    const char *line = it->begin < it->end ? take_line(it, length) : NULL;
+    bool is_last = !line && it->is_destroyed;
+    it->is_under_way = line;
+    if (!line && !is_last)
+        say_changed(it); /* under the lock: the sink may be gone behind it */
+    ati_lock_release(&it->lock);
+    if (is_last)
+        free_sink(it);
+    return line;
+}
+
+/* A wait of the function holds the thread, which is said to log without waiting meanwhile. In a
+ * child that the function has forked, the sink and its lines are another task's or nobody's. */
+static void *deliver(void *argument) {
+    callback_sink *it = argument;
+    uint64_t fork_count = ati_process_fork_count();
+    int64_t turn_end = ati_monotonic_ns() + turn_limit;
+    ati_frame_current()->keeps_thread = true;
+    const char *line;
+    size_t length;
+    while ((line = next_line(it, &length))) {
+        bool waited = ati_log_never_wait(true);
+        it->call(it->context, line, length);
+        ati_log_never_wait(waited);
+        if (ati_process_fork_count() != fork_count)
+            break;
+        if (ati_monotonic_ns() >= turn_end) {
+            ati_pool_start_node_last(it->pool, &it->node);
+            break;
+        }
+    }
+    return NULL;
+}
+
+/* Under the lock. Whoever logs may be the one who starts it: its operation has to do with neither
+ * task nor calls, and a task that is cancelled in the queue never runs; its error stays. */
+static void start_task(callback_sink *it) {
+    if (it->is_under_way || it->size == 0)
+        return;
+    it->is_under_way = true;
+    it->node.next = NULL;
+    ati_frame_slot slot = ati_frame_put_slot_aside();
+    at_status status = ati_pool_start_nodes(it->pool, &it->node, 1, false);
+    ati_frame_put_slot_back(slot);
+    if (status == AT_OK)
+        return;
+    it->is_under_way = false;
+    if (status != AT_ERROR_FULL) /* then it is tried again */
+        give_lines_up(it);
 }
 
 /* -- The sink -- */
@@ -186,6 +212,19 @@ static void settle_callback(ati_log_sink *sink, bool now) {
     ati_lock_release(&it->lock);
 }
 
+/* The task needs a worker of its pool, and this may be the only one that there is for it. */
+static bool begin_wait(ati_log_sink *sink, void (**end)(void)) {
+    const ati_worker *worker = ati_worker_current;
+    if (!worker || worker->pool != ((callback_sink *)sink)->pool)
+        return true;
+    at_blocking_begin();
+    if (worker->is_replaced)
+        *end = at_blocking_end;
+    else
+        at_blocking_end();
+    return worker->is_replaced;
+}
+
 static bool is_busy(callback_sink *it) {
     ati_lock_acquire(&it->lock);
     start_task(it);
@@ -197,6 +236,8 @@ static bool is_busy(callback_sink *it) {
 static void finish_callback(ati_log_sink *sink) {
     callback_sink *it = (callback_sink *)sink;
     at_deadline deadline = ati_monotonic_ns() + AT_MILLISECONDS(finish_ms);
+    void (*end_wait)(void) = NULL;
+    (void)begin_wait(sink, &end_wait);
     for (bool in_time = true; in_time;) {
         /* ORDER log_callback.changed: acquire. What is looked at next is not older.
          * Pairs with: release in say_changed(). If relaxed: it sleeps beside an empty queue. */
@@ -205,6 +246,8 @@ static void finish_callback(ati_log_sink *sink) {
             break;
         in_time = ati_futex_wait(&it->changed, seen, deadline);
     }
+    if (end_wait)
+        end_wait();
     ati_lock_acquire(&it->lock);
     it->is_closed = true;
     ati_counter_add(&sink->lost, it->waiting);
@@ -224,8 +267,10 @@ static void fork_callback(ati_log_sink *sink, ati_fork_phase phase) {
         it->is_under_way = false;
         it->has_barrier = false;
         it->delivered = it->accepted;
+        it->called = 0;
         it->waiting = 0;
         it->size = 0;
+        it->begin = it->end = 0;
         sink->kept = 0;
     }
     ati_lock_release(&it->lock);
@@ -248,6 +293,7 @@ static const ati_log_sink_kind callback_kind = {
     .finish = finish_callback,
     .fork = fork_callback,
     .destroy = destroy_callback,
+    .begin_wait = begin_wait,
 };
 
 /* -- Making -- */
@@ -258,6 +304,7 @@ static callback_sink *allocate_sink(size_t room) {
         return NULL;
     it->room = room;
     it->sink.kind = &callback_kind;
+    it->node.work = (ati_work){.run = deliver, .argument = it, .site = AT_SITE("log callback")};
     it->filled = ati_allocate(room);
     it->taken = it->filled ? ati_allocate(room) : NULL;
     if (it->taken)

@@ -35,6 +35,10 @@ typedef struct ati_log_sink_kind {
     /* Around process_fork. In the child, what was kept is the parent's. */
     void (*fork)(ati_log_sink *sink, ati_fork_phase phase);
     void (*destroy)(ati_log_sink *sink);
+    /* The calling thread is about to wait for the sink. If the sink needs it, another thread takes
+     * its place until *end, which is else left alone. False: there is no other. NULL: a sink that
+     * needs no thread of the program. */
+    bool (*begin_wait)(ati_log_sink *sink, void (**end)(void));
     /* In a process that is about to end by a signal: writes whole lines by system calls only, and
      * before them, for NULL, what it kept. Allocates nothing and waits until `deadline` at most.
      * NULL: a sink without a descriptor. */
@@ -43,7 +47,10 @@ typedef struct ati_log_sink_kind {
 
 struct ati_log_sink {
     const ati_log_sink_kind *kind;
-    size_t kept;        /* bytes that wait to be written */
+    /* Bytes taken that do not wait any more; stays 0 in a sink that knows itself what a flush waits
+     * for, and keeps only that. */
+    uint64_t settled;
+    size_t kept;        /* bytes that wait to be written, in the order they came */
     int error_number;   /* of the last failed attempt; 0: the last one succeeded */
     ati_counter errors; /* failed attempts */
     ati_counter lost;   /* lines given up */

@@ -106,8 +106,8 @@ static __attribute__((noinline)) bool write_direct(const call *of) {
 static void see_fatal_written(const call *of, bool done) {
     at_status status = AT_ERROR_TIMED_OUT;
     if (done && !of->thread->never_waits)
-        status =
-            ati_log_flush(of->logger->core, ati_monotonic_ns() + AT_MILLISECONDS(fatal_wait_ms));
+        status = ati_log_flush_by_caller(of->logger->core,
+                                         ati_monotonic_ns() + AT_MILLISECONDS(fatal_wait_ms));
     if (status != AT_OK)
         ati_log_write_stderr(of->logger, of->context, &of->thread->line, of->line);
 }

@@ -167,7 +167,7 @@ static void ask_for_lines(at_operation *operation, const at_operation_options *o
             operation->keeps_lines = true;
         }
     }
-    operation->verbose_level = lower_of(options->log_level, options->kept_level);
+    operation->verbose_level = (uint8_t)lower_of(options->log_level, options->kept_level);
     ati_log_verbose_add(operation->verbose_level);
 }
 

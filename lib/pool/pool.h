@@ -118,6 +118,12 @@ static inline at_pool *ati_pool_current(void) {
     return worker ? worker->pool : ati_blocking_caller_current.pool;
 }
 
+/* Whether it is about to end, and takes nothing from outside any more. */
+static inline bool ati_pool_is_closing(const at_pool *pool) {
+    return atomic_load_explicit(&((at_pool *)pool)->state, memory_order_relaxed) !=
+           ATI_POOL_RUNNING;
+}
+
 /* Writes all that can be seen of a pool (dump.c). */
 void ati_pool_write_dump(ati_registry_entry *entry, ati_json *json);
 

@@ -7,6 +7,7 @@
 #include "log/logger.h"
 
 #include <asynctools/clock.h>
+#include <asynctools/future.h>
 #include <asynctools/log_callback.h>
 #include <asynctools/promise.h>
 
@@ -50,8 +51,9 @@ static void drop_reader(void *context) {
     ((reader *)context)->dropped++;
 }
 
-static void start(at_log_callback_fn call, int64_t queue_bytes) {
-    cr_assert_eq(at_pool_create(&pool, &(at_pool_options){.thread_count = 2}), AT_OK);
+static void start_on(const at_pool_options *pool_options, at_log_callback_fn call,
+                     int64_t queue_bytes) {
+    cr_assert_eq(at_pool_create(&pool, pool_options), AT_OK);
     cr_assert_eq(at_logger_create(
                      &logger, &(at_logger_options){.memory_bytes = 1 << 20, .ring_bytes = 1 << 20}),
                  AT_OK);
@@ -60,6 +62,10 @@ static void start(at_log_callback_fn call, int64_t queue_bytes) {
                      logger, pool, call, &it,
                      &(at_log_callback_options){.queue_bytes = queue_bytes, .drop = drop_reader}),
                  AT_OK);
+}
+
+static void start(at_log_callback_fn call, int64_t queue_bytes) {
+    start_on(&(at_pool_options){.thread_count = 2}, call, queue_bytes);
 }
 
 static void log_lines(int first, int last) {
@@ -174,6 +180,113 @@ Test(log_callback, what_it_logs_never_waits) {
     at_logger_destroy(logger);
     at_pool_destroy(pool);
 }
+
+enum { most_echoes = 300 };
+
+/* The next line is there before it returns, so that its queue is never empty. */
+static void echo_on(void *context, const char *line, size_t length) {
+    reader *mine = context;
+    (void)line;
+    (void)length;
+    if (++mine->echoes >= most_echoes)
+        return;
+    at_logger_statistics statistics;
+    at_log_info(mine->logger, "echo");
+    do {
+        sched_yield();
+        at_logger_get_statistics(mine->logger, &statistics);
+    } while (statistics.written <= (uint64_t)mine->echoes);
+}
+
+static void *note_echoes(void *argument) {
+    *(int *)argument = it.echoes;
+    return NULL;
+}
+
+static void start_echoes(void) {
+    start_on(&(at_pool_options){.thread_count = 1}, echo_on, 0);
+    at_log_info(logger, "first");
+    while (it.echoes == 0)
+        sched_yield();
+}
+
+Test(log_callback, others_have_their_turn_while_lines_come) {
+    start_echoes();
+    int echoes = most_echoes;
+    at_future *noted = at_pool_submit(pool, note_echoes, &echoes);
+    cr_expect_eq(at_future_wait(noted, AT_FOREVER, NULL), AT_OK);
+    cr_expect_lt(echoes, most_echoes);
+    at_future_release(noted);
+    at_pool_destroy(pool); /* which ends it */
+    at_logger_destroy(logger);
+}
+
+Test(log_callback, a_shutdown_ends_it_while_lines_come) {
+    start_echoes();
+    cr_expect_eq(at_pool_shutdown(pool, AT_FOREVER), AT_OK);
+    cr_expect_lt(it.echoes, most_echoes);
+    cr_expect_eq(flush(), AT_OK);
+    cr_expect_eq(lost(), 1); /* the last of them */
+    at_pool_destroy(pool);
+    at_logger_destroy(logger);
+}
+
+/* -- In tasks of its pool, whose only worker they hold -- */
+
+static void run_on_one_worker(at_run_fn run, int64_t max_spares) {
+    start_on(&(at_pool_options){.thread_count = 1, .max_spares = max_spares}, read_line, 0);
+    at_future *ran = at_pool_submit(pool, run, NULL);
+    cr_expect_eq(at_future_wait(ran, AT_FOREVER, NULL), AT_OK);
+    at_future_release(ran);
+    at_pool_destroy(pool);
+}
+
+static void *flush_in_a_task(void *unused) {
+    log_lines(0, 10);
+    it.flush_status = flush();
+    it.echoes = it.lines;
+    return unused;
+}
+
+Test(log_callback, a_task_of_its_pool_may_flush) {
+    run_on_one_worker(flush_in_a_task, 0);
+    cr_expect_eq(it.flush_status, AT_OK);
+    cr_expect_eq(it.echoes, 10);
+    at_logger_destroy(logger);
+}
+
+Test(log_callback, a_flush_that_would_wait_for_itself_is_refused) {
+    run_on_one_worker(flush_in_a_task, AT_NONE);
+    cr_expect_eq(it.flush_status, AT_ERROR_DEADLOCK);
+    at_logger_destroy(logger);
+}
+
+static void *end_in_a_task(void *unused) {
+    at_log_fatal(logger, "line", at_kv("n", 0));
+    it.echoes = it.lines;
+    return unused;
+}
+
+Test(log_callback, a_task_of_its_pool_may_log_a_fatal_line) {
+    run_on_one_worker(end_in_a_task, 0);
+    cr_expect_eq(it.echoes, 1);
+    at_logger_destroy(logger);
+}
+
+static void *destroy_in_a_task(void *unused) {
+    log_lines(0, 10);
+    at_logger_destroy(logger);
+    it.echoes = it.lines;
+    return unused;
+}
+
+Test(log_callback, a_task_of_its_pool_may_destroy_the_logger) {
+    run_on_one_worker(destroy_in_a_task, 0);
+    cr_expect_eq(it.echoes, 10);
+    cr_expect_eq(it.dropped, 1);
+}
+
+/* -- Ends -- */
 
 Test(log_callback, the_pool_may_end_first) {
     start(read_line, 0);
