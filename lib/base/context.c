@@ -64,6 +64,12 @@ static uint64_t not_zero(uint64_t id) {
     return id != 0 ? id : 1;
 }
 
+/* It belongs to the same trace. */
+static void set_trace(ati_context *context, const ati_context *of) {
+    memcpy(context->trace_id, of->trace_id, sizeof context->trace_id);
+    context->trace_flags = of->trace_flags;
+}
+
 /* Who it is, and what it has of the one around it. */
 static void set_identity(ati_context *context, uint32_t bits) {
     const ati_context *parent = context->parent;
@@ -73,9 +79,10 @@ static void set_identity(ati_context *context, uint32_t bits) {
         context->id = not_zero(numbers[0]);
         context->trace_id[0] = numbers[1];
         context->trace_id[1] = not_zero(numbers[2]); /* all zero is not a trace id */
+        context->trace_flags = 1;                    /* sampled */
     } else {
         context->id = not_zero(ati_random_next());
-        memcpy(context->trace_id, parent->trace_id, sizeof context->trace_id);
+        set_trace(context, parent);
         context->log_level = parent->log_level;
         context->kept_level = parent->kept_level;
         context->kept_lines = parent->kept_lines;
@@ -147,7 +154,7 @@ ati_context *ati_context_make_lent(ati_context *parent, const ati_context *start
     lent->lender = operation;
     lent->operation = operation;
     lent->parent_id = operation->id;
-    memcpy(lent->trace_id, operation->trace_id, sizeof lent->trace_id);
+    set_trace(lent, operation);
     lent->log_level = starter->log_level;
     lent->kept_level = starter->kept_level;
     lent->kept_lines = starter->kept_lines;
@@ -166,7 +173,7 @@ static ati_context *make_detached(const ati_context *context) {
     ati_context *detached = ati_context_make(&parts);
     if (!detached)
         return NULL;
-    memcpy(detached->trace_id, context->trace_id, sizeof detached->trace_id);
+    set_trace(detached, context);
     if (operation) {
         detached->id = operation->id;
         detached->parent_id = operation->parent_id;

@@ -57,6 +57,7 @@ typedef struct ati_context {
     bool is_exact;          /* no thread keeps references of it in stock; so are those below it */
     uint8_t log_level;      /* at_log_level that decides for lines in it; 0: that of the loggers */
     uint8_t kept_level;     /* lines from this one on are kept in kept_lines; 0: none */
+    uint8_t trace_flags;    /* of the trace, as the header `traceparent` has them */
     uint64_t id;            /* never 0 */
     uint64_t trace_id[2];   /* inherited from the parent, else new */
     uint64_t parent_id;     /* of the operation around it, here or in another process; 0: none */

@@ -129,7 +129,7 @@ static ati_context *make_context(ati_context *parent, const char *name,
 }
 
 /* Makes it a part of what a request says. */
-static void take_traceparent(at_operation *operation, const char *header) {
+static void take_traceparent(ati_context *context, const char *header) {
     at_traceparent parsed;
     ati_frame_slot slot = ati_frame_put_slot_aside();
     bool is_good = at_traceparent_parse(header, &parsed) == AT_OK;
@@ -137,11 +137,10 @@ static void take_traceparent(at_operation *operation, const char *header) {
     ati_frame_put_slot_back(slot);
     if (!is_good)
         return;
-    ati_context *context = ati_operation_context(operation);
     context->trace_id[0] = parsed.trace_id.high;
     context->trace_id[1] = parsed.trace_id.low;
     context->parent_id = parsed.parent_id;
-    operation->trace_flags = parsed.flags;
+    context->trace_flags = parsed.flags;
 }
 
 static at_log_level level_or(at_log_level level, at_log_level other) {
@@ -195,10 +194,9 @@ static at_operation *begin(ati_context *parent, const char *name,
     operation->slow = options->slow != 0 ? options->slow : AT_FOREVER;
     operation->start_level = (uint8_t)level_or(options->start_level, AT_LOG_DEBUG);
     operation->end_level = (uint8_t)level_or(options->end_level, AT_LOG_INFO);
-    operation->trace_flags = outer ? outer->trace_flags : 1;
     operation->thread = ati_live_thread_id();
     if (options->traceparent)
-        take_traceparent(operation, options->traceparent);
+        take_traceparent(context, options->traceparent);
     if ((options->log_level | options->kept_level) != AT_LOG_DEFAULT)
         ask_for_lines(operation, options);
     operation->started_at = at_clock_now(operation->clock);
@@ -365,7 +363,7 @@ void at_operation_traceparent(const at_operation *operation, char header[AT_TRAC
     const at_traceparent traceparent = {
         .trace_id = at_operation_trace_id(operation),
         .parent_id = at_operation_id(operation),
-        .flags = operation->trace_flags,
+        .flags = ati_operation_context(operation)->trace_flags,
     };
     at_traceparent_write(&traceparent, header);
 }

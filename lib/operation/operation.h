@@ -33,10 +33,9 @@ struct at_operation {
     uint8_t end_level;
     uint8_t verbose_level; /* that it asks for by ati_log_verbose_add */
     bool keeps_lines;      /* those in its context are its own */
-    uint8_t trace_flags;
-    uint8_t late_said; /* ati_late bits: no line of these is to come; see operation_watch.c */
-    uint8_t late_due;  /* those that its watcher is to say */
-    int32_t thread;    /* that began it */
+    uint8_t late_said;     /* ati_late bits: no line of these is to come; see operation_watch.c */
+    uint8_t late_due;      /* those that its watcher is to say */
+    int32_t thread;        /* that began it */
 
     /* See live.c. */
     ati_live_link live;

@@ -240,50 +240,6 @@ Test(operation, it_may_end_on_another_thread) {
     expect_end("handed_on.completed", "info", "ok");
 }
 
-/* Rule O1: the ids of a request come in and go out. */
-Test(operation, it_is_a_part_of_the_trace_of_a_request) {
-    static const char header[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    AT_OPERATION(operation, "served", .traceparent = header) {
-        char out[AT_TRACEPARENT_SIZE];
-        at_operation_traceparent(operation, out);
-        cr_expect_arr_eq(out, header, 36);
-        at_traceparent parsed;
-        cr_assert_eq(at_traceparent_parse(out, &parsed), AT_OK);
-        cr_expect_eq(parsed.parent_id, at_operation_id(operation));
-        cr_expect_eq(parsed.flags, 1);
-    }
-    json_t *lines;
-    json_t *line = line_of("served.started", &lines);
-    cr_expect_str_eq(text_of(line, "trace_id"), "4bf92f3577b34da6a3ce929d0e0e4736");
-    cr_expect_str_eq(text_of(line, "parent_operation_id"), "00f067aa0ba902b7");
-    json_decref(lines);
-    AT_OPERATION(operation, "unserved", .traceparent = "nonsense") {
-        cr_expect_neq(at_operation_trace_id(operation).low, 0);
-    }
-}
-
-Test(operation, traceparents_are_checked) {
-    static const char *const bad[] = {
-        "",
-        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
-        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
-        "00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        "00-4bf92f3577b34da6a3ce929d0e0e4736x00f067aa0ba902b7-01",
-    };
-    at_traceparent parsed = {.flags = 77};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        cr_expect_eq(at_traceparent_parse(bad[i], &parsed), AT_ERROR_INVALID, "%s", bad[i]);
-    cr_expect_eq(parsed.flags, 77);
-    cr_expect_eq(at_traceparent_parse(
-                     "42-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-more", &parsed),
-                 AT_OK);
-    cr_expect_eq(parsed.trace_id.high, 0x4bf92f3577b34da6u);
-}
-
 /* Metadata is copied; there is a bound, and what is past it is counted. */
 Test(operation, metadata_has_a_bound) {
     char text[3000];
