@@ -246,8 +246,8 @@ AT_DECLARATIONS_END
 /* at_operation_add(operation, at_kv("rows", rows), ...): see at_operation_add_fields.
  * at_operation_success(operation, ...) says that it went well, at_operation_error(operation, error,
  * ...) that it failed, by an error or by NULL; both add fields, if there are any. An error by a
- * deadline counts as AT_OPERATION_TIMEOUT, one by a cancellation as AT_OPERATION_CANCELLED, and so
- * on. */
+ * deadline counts as AT_OPERATION_TIMEOUT, one by a cancellation as AT_OPERATION_CANCELLED (but if
+ * it was the operation's own deadline that cancelled, it is a timeout), and so on. */
 #if defined(__cplusplus)
 template <typename... fields_>
 inline void at_operation_add(at_operation *operation, const fields_ &...fields) {

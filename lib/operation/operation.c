@@ -252,12 +252,11 @@ static void settle_kept_lines(at_operation *operation, const ati_operation_resul
                              (at_log_level)outer->kept_level);
 }
 
-/* How an error ended it. What was cancelled because its time is over has timed out, whoever of
- * those that worked in it says so. */
-static at_operation_outcome outcome_by(const at_operation *operation, const at_error *error) {
-    at_operation_outcome outcome = at_operation_outcome_of(error);
-    bool is_late = ati_context_reason(ati_operation_context(operation)) == AT_CANCEL_DEADLINE;
-    return outcome == AT_OPERATION_CANCELLED && is_late ? AT_OPERATION_TIMEOUT : outcome;
+/* What was cancelled because its time is over has timed out, whoever of those that worked in it
+ * says so. */
+static bool has_timed_out(const at_operation *operation, const ati_operation_result *result) {
+    return result->outcome == AT_OPERATION_CANCELLED && result->error &&
+           ati_context_reason(ati_operation_context(operation)) == AT_CANCEL_DEADLINE;
 }
 
 /* Ends it; by this error, if nobody has said how, or well if that is NULL. */
@@ -273,9 +272,11 @@ static void finish(at_operation *operation, const at_error *in_flight) {
         .duration = at_clock_now(operation->clock) - operation->started_at,
     };
     if (!operation->has_outcome && in_flight) {
-        result.outcome = outcome_by(operation, in_flight);
+        result.outcome = at_operation_outcome_of(in_flight);
         result.error = in_flight;
     }
+    if (has_timed_out(operation, &result))
+        result.outcome = AT_OPERATION_TIMEOUT;
     if (operation->keeps_lines)
         settle_kept_lines(operation, &result);
     ati_operation_log_end(operation, &result);
