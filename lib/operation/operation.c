@@ -239,17 +239,18 @@ static void run_deferred(at_operation *operation, ati_deferred *first) {
     ati_frame_put_slot_back(slot);
 }
 
-/* Writes the lines that it kept if it failed or took too long: then what led to it is of interest.
- * Else the operation around it may yet fail. */
+/* Has the lines that it kept written if it failed or took too long: then what led to it is of
+ * interest. Else the operation around it may yet fail. */
 static void settle_kept_lines(at_operation *operation, const ati_operation_result *result) {
     const ati_context *context = ati_operation_context(operation);
     const ati_context *outer = context->parent;
     bool is_well = result->outcome == AT_OPERATION_OK || result->outcome == AT_OPERATION_CANCELLED;
-    if (!is_well || result->duration >= operation->slow)
-        ati_log_kept_write(context->kept_lines);
-    else if (outer && outer->kept_lines)
+    bool is_wanted = !is_well || result->duration >= operation->slow;
+    if (!is_wanted && outer && outer->kept_lines)
         ati_log_kept_hand_on(context->kept_lines, outer->kept_lines,
                              (at_log_level)outer->kept_level);
+    else
+        ati_log_kept_end(context->kept_lines, is_wanted);
 }
 
 /* What was cancelled because its time is over has timed out, whoever of those that worked in it
