@@ -28,6 +28,10 @@ static inline size_t count_events(const char *path, const char *event) {
     size_t count = 0;
     char line[8194];
     while (fgets(line, sizeof line, file)) {
+#if defined(__SANITIZE_ADDRESS__)
+        if (strncmp(line, "==", 2) == 0) /* what the leak check says on the same stderr */
+            continue;
+#endif
         json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
         if (!object || line[strlen(line) - 1] != '\n') {
             fprintf(stderr, "not a line: %s\n", line);
