@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "operation/live.h"
 
+#include "base/clock.h"
 #include "base/owner_lock.h"
 #include "base/registry.h"
 #include "base/thread_end.h"
@@ -194,7 +195,7 @@ static void write_operation(at_operation *operation, void *context_of_visit) {
         write_hex(json, "parent_operation_id", context->parent_id, NULL);
     ati_json_integer(json, "age_us", (now - operation->started_at) / 1000);
     if (context->deadline != AT_FOREVER) {
-        ati_json_integer(json, "left_us", (context->deadline - now) / 1000);
+        ati_json_integer(json, "left_us", ati_time_between(now, context->deadline) / 1000);
         ati_json_bool(json, "is_overdue", now > context->deadline);
     }
     if (operation->slow != AT_FOREVER)
