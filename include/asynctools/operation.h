@@ -151,7 +151,8 @@ AT_API at_operation_scope *at_operation_scope_begin(at_operation_scope *scope, c
                                                     const at_operation_options *options);
 
 /** Has the code that follows run under an operation that was begun elsewhere; the end of the scope
- *  is not that of the operation.
+ *  is not that of the operation. What is around the scope cancels the code too, and its deadline
+ *  counts, but neither is a matter of the operation itself (without memory they do not count).
  *  Threads:   any; a scope is its thread's or task's own.      Blocks: never.
  *  Ownership: `scope` is the caller's; borrows `operation` until it ends; NULL is allowed. */
 AT_API void at_operation_scope_enter(at_operation_scope *scope, at_operation *operation);
@@ -245,8 +246,8 @@ AT_DECLARATIONS_END
 /* at_operation_add(operation, at_kv("rows", rows), ...): see at_operation_add_fields.
  * at_operation_success(operation, ...) says that it went well, at_operation_error(operation, error,
  * ...) that it failed, by an error or by NULL; both add fields, if there are any. An error by a
- * deadline counts as AT_OPERATION_TIMEOUT, one by a cancellation as AT_OPERATION_CANCELLED, and so
- * on. */
+ * deadline counts as AT_OPERATION_TIMEOUT, one by a cancellation as AT_OPERATION_CANCELLED (but if
+ * it was the operation's own deadline that cancelled, it is a timeout), and so on. */
 #if defined(__cplusplus)
 template <typename... fields_>
 inline void at_operation_add(at_operation *operation, const fields_ &...fields) {

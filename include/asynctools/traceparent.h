@@ -20,7 +20,7 @@ typedef struct at_trace_id {
 typedef struct at_traceparent {
     at_trace_id trace_id;
     uint64_t parent_id;
-    uint8_t flags; /* 1: sampled */
+    uint8_t flags; /* 1: sampled; others are read, and written as 0 */
 } at_traceparent;
 
 enum {

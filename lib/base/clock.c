@@ -88,8 +88,5 @@ int64_t at_clock_now(at_clock *clock) {
 at_deadline at_after(at_duration duration) {
     if (duration == AT_FOREVER)
         return AT_FOREVER;
-    at_deadline moment;
-    if (__builtin_add_overflow(at_clock_now(at_clock_current()), duration, &moment))
-        return duration > 0 ? AT_FOREVER : INT64_MIN;
-    return moment;
+    return ati_time_after(at_clock_now(at_clock_current()), duration);
 }

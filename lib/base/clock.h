@@ -36,6 +36,21 @@ static inline void ati_clock_leave(at_clock *clock) {
  * works; NULL: not any more. */
 void ati_clock_lend(at_clock *clock);
 
+/* A moment and a duration later, or the time from one moment to another: as far as that goes, for
+ * moments that somebody has given. */
+static inline int64_t ati_time_after(int64_t moment, at_duration duration) {
+    int64_t after;
+    if (__builtin_add_overflow(moment, duration, &after))
+        return duration > 0 ? INT64_MAX : INT64_MIN;
+    return after;
+}
+static inline at_duration ati_time_between(int64_t from, int64_t to) {
+    at_duration between;
+    if (__builtin_sub_overflow(to, from, &between))
+        return from < to ? INT64_MAX : INT64_MIN;
+    return between;
+}
+
 /* The real clock, whatever is bound to this thread. */
 int64_t ati_monotonic_ns(void);
 

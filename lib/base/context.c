@@ -15,16 +15,20 @@
  *      sees that the wait is in no ring, which is the last thing that is done to it.
  *   3. Whoever has cancelled a record, alone, walks its children; so each is walked once, and
  *      next_cancelled belongs to that thread.
+ *   4. In the child of a process fork, one thread puts a record in order before any takes a lock of
+ *      it, since each looks at `process` first; nobody there holds one before that.
  *
  * Progress: blocking, by short sections; those of a cancel end batch_limit waits at most, or cancel
  * as many children, passing by those that are cancelled or shielded. No recursion: what is to be
  * walked is a list.
  *
- * Checked by: tests/unit/context_test.c, tests/unit/cancel_test.c, tests/stress/cancel_test.c. */
+ * Checked by: tests/unit/context_test.c, tests/unit/cancel_test.c, tests/stress/cancel_test.c,
+ * tests/plain/operation_process_fork_test.c. */
 #include "base/context.h"
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/yield.h"
 
 #include <string.h>
 
@@ -34,30 +38,36 @@ enum { batch_limit = 64 }; /* waits that are ended, or children cancelled, in on
 
 static void enter_tree(ati_context *child) {
     ati_context *parent = child->parent;
-    ati_lock_acquire(&parent->lock);
+    ati_context_lock(parent);
     child->older_sibling = parent->children;
     if (parent->children)
         parent->children->newer_sibling = child;
     parent->children = child;
     if (!ati_context_is_shielded(child) && ati_context_reason(parent) != AT_CANCEL_NONE)
         atomic_init(&child->cancelled, AT_CANCEL_PARENT);
-    ati_lock_release(&parent->lock);
+    ati_context_unlock(parent);
 }
 
 static void leave_tree(ati_context *child) {
     ati_context *parent = child->parent;
-    ati_lock_acquire(&parent->lock);
+    ati_context_lock(parent);
     if (child->newer_sibling)
         child->newer_sibling->older_sibling = child->older_sibling;
     else
         parent->children = child->older_sibling;
     if (child->older_sibling)
         child->older_sibling->newer_sibling = child->newer_sibling;
-    ati_lock_release(&parent->lock);
+    ati_context_unlock(parent);
 }
 
 static uint64_t not_zero(uint64_t id) {
     return id != 0 ? id : 1;
+}
+
+/* It belongs to the same trace. */
+static void set_trace(ati_context *context, const ati_context *of) {
+    memcpy(context->trace_id, of->trace_id, sizeof context->trace_id);
+    context->trace_flags = of->trace_flags;
 }
 
 /* Who it is, and what it has of the one around it. */
@@ -69,9 +79,10 @@ static void set_identity(ati_context *context, uint32_t bits) {
         context->id = not_zero(numbers[0]);
         context->trace_id[0] = numbers[1];
         context->trace_id[1] = not_zero(numbers[2]); /* all zero is not a trace id */
+        context->trace_flags = 1;                    /* sampled */
     } else {
         context->id = not_zero(ati_random_next());
-        memcpy(context->trace_id, parent->trace_id, sizeof context->trace_id);
+        set_trace(context, parent);
         context->log_level = parent->log_level;
         context->kept_level = parent->kept_level;
         context->kept_lines = parent->kept_lines;
@@ -101,6 +112,7 @@ ati_context *ati_context_make(const ati_context_parts *parts) {
     memset(context, 0, sizeof *context);
     context->size = size;
     atomic_init(&context->references, 1);
+    atomic_init(&context->process, ati_context_process());
     ati_context_retain(parent);
     context->parent = parent;
     atomic_init(&context->is_shielded, is_shielded);
@@ -119,11 +131,11 @@ ati_context *ati_context_make(const ati_context_parts *parts) {
 
 bool ati_context_end_shield(ati_context *context) {
     ati_context *parent = context->parent;
-    ati_lock_acquire(&parent->lock);
+    ati_context_lock(parent);
     bool ends = ati_context_reason(parent) == AT_CANCEL_NONE;
     if (ends)
         atomic_store_explicit(&context->is_shielded, false, memory_order_relaxed);
-    ati_lock_release(&parent->lock);
+    ati_context_unlock(parent);
     return ends;
 }
 
@@ -142,7 +154,7 @@ ati_context *ati_context_make_lent(ati_context *parent, const ati_context *start
     lent->lender = operation;
     lent->operation = operation;
     lent->parent_id = operation->id;
-    memcpy(lent->trace_id, operation->trace_id, sizeof lent->trace_id);
+    set_trace(lent, operation);
     lent->log_level = starter->log_level;
     lent->kept_level = starter->kept_level;
     lent->kept_lines = starter->kept_lines;
@@ -161,7 +173,7 @@ static ati_context *make_detached(const ati_context *context) {
     ati_context *detached = ati_context_make(&parts);
     if (!detached)
         return NULL;
-    memcpy(detached->trace_id, context->trace_id, sizeof detached->trace_id);
+    set_trace(detached, context);
     if (operation) {
         detached->id = operation->id;
         detached->parent_id = operation->parent_id;
@@ -234,20 +246,52 @@ void ati_context_release_many(ati_context *context, size_t count) {
         ati_context *lender = context->lender;
         if (parent)
             leave_tree(context);
-        if (context->deinit)
-            context->deinit(context);
+        if (context->kind)
+            context->kind->deinit(context);
         ati_release(context, context->size);
         dead = drop_one(lender, drop_one(parent, dead));
     }
 }
 
-void ati_context_after_fork(ati_context *context) {
+/* -- In the child of a process fork -- */
+
+/* Nothing of this is used by anybody. Those who waited are in the parent. */
+static void put_in_order(ati_context *context) {
     atomic_store_explicit(&context->lock.state, 0, memory_order_relaxed);
+    context->waits = NULL;
     ati_context *newer = NULL; /* the way back may have been half made */
     for (ati_context *child = context->children; child; child = child->older_sibling) {
         child->newer_sibling = newer;
         newer = child;
     }
+    if (context->kind)
+        context->kind->after_fork(context);
+}
+
+/* True: the caller is to put it in order, and nobody else will. */
+static bool claim(ati_context *context, uint32_t process) {
+    uint32_t seen = atomic_load_explicit(&context->process, memory_order_relaxed);
+    while ((seen | 1) != (process | 1))
+        if (atomic_compare_exchange_weak_explicit(&context->process, &seen, process | 1,
+                                                  memory_order_relaxed, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+void ati_context_adopt_now(ati_context *context) {
+    const uint32_t process = ati_context_process();
+    if (claim(context, process)) {
+        put_in_order(context);
+        /* ORDER context.process: release. Publishes the locks as they were put in order.
+         * Pairs with: acquire in ati_context_adopt() and ati_context_adopt_now(). If relaxed: waits
+         * for a lost thread. */
+        atomic_store_explicit(&context->process, process, memory_order_release);
+        return;
+    }
+    /* ORDER context.process: acquire. Sees the locks as they were put in order.
+     * Pairs with: release in ati_context_adopt_now(). If relaxed: as there. */
+    while (atomic_load_explicit(&context->process, memory_order_acquire) != process)
+        (void)ati_yield_briefly();
 }
 
 /* -- Rings -- */
@@ -287,22 +331,22 @@ static bool is_listed(ati_cancel_wait *wait) {
 }
 
 bool ati_context_add_wait(ati_context *context, ati_cancel_wait *wait) {
-    ati_lock_acquire(&context->lock);
+    ati_context_lock(context);
     bool goes_on = ati_context_reason(context) == AT_CANCEL_NONE;
     if (goes_on)
         ati_cancel_link_add(&context->waits, &wait->link);
     atomic_store_explicit(&wait->is_listed, goes_on, memory_order_relaxed);
-    ati_lock_release(&context->lock);
+    ati_context_unlock(context);
     return goes_on;
 }
 
 void ati_context_remove_wait(ati_context *context, ati_cancel_wait *wait) {
     if (!is_listed(wait))
         return;
-    ati_lock_acquire(&context->lock);
+    ati_context_lock(context);
     if (is_listed(wait))
         ati_cancel_link_remove(&context->waits, &wait->link);
-    ati_lock_release(&context->lock);
+    ati_context_unlock(context);
 }
 
 /* Ends some waits; false: none is left. Under the lock. */
@@ -323,9 +367,9 @@ static bool end_some_waits(ati_context *context) {
 static void end_waits(ati_context *context) {
     bool some_left;
     do {
-        ati_lock_acquire(&context->lock);
+        ati_context_lock(context);
         some_left = end_some_waits(context);
-        ati_lock_release(&context->lock);
+        ati_context_unlock(context);
     } while (some_left);
 }
 
@@ -370,9 +414,9 @@ static ati_context *cancel_children(ati_context *context, ati_context *last, at_
     ati_context *from = NULL;
     bool some_left;
     do {
-        ati_lock_acquire(&context->lock);
+        ati_context_lock(context);
         some_left = cancel_some_children(context, &from, &last, passed);
-        ati_lock_release(&context->lock);
+        ati_context_unlock(context);
     } while (some_left);
     return last;
 }

@@ -12,6 +12,7 @@
 #include "base/context_stock.h"
 #include "base/frame.h"
 #include "base/lock.h"
+#include "base/process_fork.h"
 
 #include <asynctools/cancel_reason.h>
 #include <asynctools/clock.h>
@@ -35,6 +36,14 @@ typedef struct ati_cancel_wait {
     void (*end)(struct ati_cancel_wait *wait);
 } ati_cancel_wait;
 
+struct ati_context;
+
+/* What lies behind a record, in its memory. */
+typedef struct ati_context_kind {
+    void (*deinit)(struct ati_context *context);     /* before it is freed */
+    void (*after_fork)(struct ati_context *context); /* see ati_context_adopt() */
+} ati_context_kind;
+
 typedef struct ati_context {
     _Atomic uint32_t references;
     _Atomic uint32_t cancelled; /* the first reason, at_cancel_reason; 0: no */
@@ -48,6 +57,7 @@ typedef struct ati_context {
     bool is_exact;          /* no thread keeps references of it in stock; so are those below it */
     uint8_t log_level;      /* at_log_level that decides for lines in it; 0: that of the loggers */
     uint8_t kept_level;     /* lines from this one on are kept in kept_lines; 0: none */
+    uint8_t trace_flags;    /* of the trace, as the header `traceparent` has them */
     uint64_t id;            /* never 0 */
     uint64_t trace_id[2];   /* inherited from the parent, else new */
     uint64_t parent_id;     /* of the operation around it, here or in another process; 0: none */
@@ -57,10 +67,11 @@ typedef struct ati_context {
     const struct ati_cut_keys *log_cut; /* of log_fields; NULL: nothing was */
     /* Whose name, id and fields log lines have: itself, or one above it; NULL: none. */
     const struct ati_context *operation;
-    struct ati_log_kept *kept_lines;             /* of the operation, or NULL */
-    void (*deinit)(struct ati_context *context); /* before it is freed, or NULL */
-    _Atomic(const ati_frame *) owner;            /* whose scope it is, or NULL */
+    struct ati_log_kept *kept_lines;  /* of the operation, or NULL */
+    const ati_context_kind *kind;     /* NULL: nothing lies behind it */
+    _Atomic(const ati_frame *) owner; /* whose scope it is, or NULL */
 
+    _Atomic uint32_t process;      /* that uses the locks; see ati_context_adopt() */
     ati_lock lock;                 /* guards what follows; that of a child is taken inside */
     struct ati_context *children;  /* the newest first; borrowed */
     ati_cancel_link *waits;        /* the last, or NULL */
@@ -159,12 +170,40 @@ bool ati_context_share(ati_context *context, bool is_detached, ati_context **sha
 void ati_context_retain(ati_context *context);  /* NULL is allowed */
 void ati_context_release(ati_context *context); /* NULL is allowed; iterative over the parents */
 
-/* In the child of a process fork: no other thread is in the middle of anything here. */
-void ati_context_after_fork(ati_context *context);
-
 /* The same for several references at once; not for NULL. */
 void ati_context_retain_many(ati_context *context, size_t count);
 void ati_context_release_many(ati_context *context, size_t count);
+
+/* -- Its locks --
+ *
+ * In the child of a process fork, what a thread of the parent was in the middle of stays so: a lock
+ * may be held for ever. So who comes first in a process puts the record in order, and is the only
+ * one to do it: `process` is twice the number of forks that lead to it, and one more meanwhile. */
+
+static inline uint32_t ati_context_process(void) {
+    return 2 * (uint32_t)ati_process_fork_count();
+}
+
+void ati_context_adopt_now(ati_context *context); /* of the next */
+
+/* Before a lock of the record, or of what lies behind it, is taken. */
+static inline void ati_context_adopt(ati_context *context) {
+    /* ORDER context.process: acquire. Sees the locks as they were put in order.
+     * Pairs with: release in ati_context_adopt_now(). If relaxed: waits for a lost thread. */
+    if (__builtin_expect(atomic_load_explicit(&context->process, memory_order_acquire) !=
+                             ati_context_process(),
+                         0))
+        ati_context_adopt_now(context);
+}
+
+static inline void ati_context_lock(ati_context *context) {
+    ati_context_adopt(context);
+    ati_lock_acquire(&context->lock);
+}
+
+static inline void ati_context_unlock(ati_context *context) {
+    ati_lock_release(&context->lock);
+}
 
 /* The context of the running task or thread, borrowed, or NULL. */
 static inline ati_context *ati_context_current(void) {

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/lock.h"
+#include "base/process_fork.h"
 
 #include <asynctools/dump.h>
 #include <asynctools/version.h>
@@ -48,6 +49,7 @@ static void after_fork_in_child(void) {
 }
 
 static void install(void) {
+    (void)ati_process_fork_install(); /* in a child it is known first which process that is */
     /* Without memory for them a child may find the lock held; nothing better can be done here. */
     (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }

@@ -38,8 +38,19 @@ typedef struct chunk {
     _Alignas(8) char bytes[];
 } chunk;
 
+/* Where lines go. */
+typedef enum state {
+    STATE_KEPT,
+    STATE_WRITTEN,
+    STATE_FORGOTTEN,
+    STATE_HANDED_ON, /* to `heir` */
+} state;
+
 struct ati_log_kept {
     ati_lock *lock; /* guards the rest */
+    state state;
+    at_log_level heir_level; /* from which on the heir wants them */
+    ati_log_kept *heir;
     size_t bound;
     size_t size;         /* of all chunks */
     chunk *first;        /* the oldest, or NULL */
@@ -135,35 +146,64 @@ static chunk *add_chunk(ati_log_kept *kept, chunk *added) {
     return gone;
 }
 
-void ati_log_kept_add(ati_log_kept *kept, uint64_t core_serial, at_log_level level,
-                      const char *line, size_t length) {
-    const kept_line head = {core_serial, (uint32_t)length, (int32_t)level};
-    ati_lock_acquire(kept->lock);
-    bool done = append(kept, &head, line);
-    size_t chunk_size = next_chunk_size(kept, size_of(length));
-    ati_lock_release(kept->lock);
-    if (done)
-        return;
-    chunk *added = chunk_size <= kept->bound ? create_chunk(chunk_size) : NULL;
-    chunk *gone = NULL;
-    ati_lock_acquire(kept->lock);
-    if (append(kept, &head, line)) { /* another thread was first to add a chunk */
-        gone = added;
-    } else if (added) {
-        gone = add_chunk(kept, added);
-        append(kept, &head, line);
-    } else {
-        kept->lost_count++;
+/* Gives the buffer that lines for `kept` go to, locked; or NULL and what becomes of them. */
+static ati_log_kept *acquire_for(ati_log_kept *kept, at_log_level level, state *fate) {
+    for (;;) {
+        ati_lock_acquire(kept->lock);
+        *fate = kept->state;
+        if (*fate == STATE_KEPT)
+            return kept;
+        ati_log_kept *heir = level >= kept->heir_level ? kept->heir : NULL;
+        ati_lock_release(kept->lock);
+        if (!heir)
+            return NULL;
+        kept = heir;
     }
-    ati_lock_release(kept->lock);
-    free_chunks(gone);
+}
+
+/* Appends a line that needs `added` (NULL: no memory); gives the chunks that are not needed any
+ * more. Under the lock. */
+static chunk *append_with(ati_log_kept *kept, chunk *added, const kept_line *head,
+                          const char *line) {
+    if (append(kept, head, line)) /* another thread was first to add a chunk */
+        return added;
+    if (!added || added->size > kept->bound) {
+        kept->lost_count++;
+        return added;
+    }
+    chunk *gone = add_chunk(kept, added);
+    append(kept, head, line);
+    return gone;
+}
+
+/* Gives what becomes of the line. */
+static state add(ati_log_kept *kept, const kept_line *head, const char *line) {
+    at_log_level level = (at_log_level)head->level;
+    state fate;
+    ati_log_kept *open = acquire_for(kept, level, &fate);
+    if (!open)
+        return fate;
+    bool done = append(open, head, line);
+    size_t chunk_size = next_chunk_size(open, size_of(head->length));
+    ati_lock_release(open->lock);
+    if (done)
+        return STATE_KEPT;
+    chunk *added = chunk_size <= open->bound ? create_chunk(chunk_size) : NULL;
+    open = acquire_for(kept, level, &fate);
+    if (open) {
+        added = append_with(open, added, head, line);
+        ati_lock_release(open->lock);
+    }
+    free_chunks(added);
+    return fate;
 }
 
 /* -- Taking out -- */
 
 /* Empties it; gives what it had. */
-static chunk *take_all(ati_log_kept *kept, uint64_t *lost_count) {
+static chunk *take_all(ati_log_kept *kept, state fate, uint64_t *lost_count) {
     ati_lock_acquire(kept->lock);
+    kept->state = fate;
     chunk *first = kept->first;
     *lost_count = kept->lost_count;
     kept->first = NULL;
@@ -174,97 +214,139 @@ static chunk *take_all(ati_log_kept *kept, uint64_t *lost_count) {
     return first;
 }
 
-void ati_log_kept_hand_on(ati_log_kept *kept, ati_log_kept *to, at_log_level lowest) {
-    uint64_t lost_count;
-    chunk *first = take_all(kept, &lost_count);
-    for (const chunk *each = first; each; each = each->next)
-        for (size_t offset = 0; offset < each->used;) {
-            const kept_line *line = (const kept_line *)(each->bytes + offset);
-            offset += size_of(line->length);
-            if (line->level >= (int32_t)lowest)
-                ati_log_kept_add(to, line->core_serial, (at_log_level)line->level, line->bytes,
-                                 line->length);
-        }
-    free_chunks(first);
-    ati_lock_acquire(to->lock);
-    to->lost_count += lost_count;
-    ati_lock_release(to->lock);
-}
-
 /* -- Writing -- */
 
 /* A thread that writes lines, and the core that it writes to for now. */
 typedef struct writing {
     ati_log_thread *thread;
-    at_deadline deadline;
-    uint64_t serial;    /* of the core; 0: none */
-    ati_log_core *core; /* held; NULL: it is not there any more */
+    at_deadline deadline; /* 0: does not wait for room */
+    uint64_t serial;      /* of the core; 0: none */
+    ati_log_core *core;   /* held; NULL: it is not there any more */
 } writing;
 
-static void go_to_core(writing *state, uint64_t serial) {
-    if (state->serial == serial)
+static void go_to_core(writing *of, uint64_t serial) {
+    if (of->serial == serial)
         return;
-    ati_log_core_let_go(state->core);
-    state->serial = serial;
-    state->core = ati_log_core_hold(serial);
+    ati_log_core_let_go(of->core);
+    of->serial = serial;
+    of->core = ati_log_core_hold(serial);
 }
 
 /* Writes a finished line, of at most ATI_LINE_MAX bytes. */
-static void put_line(writing *state, const char *line, size_t length, at_log_level level) {
-    ati_log_core *core = state->core;
-    ati_log_ring *ring = ati_log_find_ring(core, state->thread);
+static void put_line(writing *of, const char *line, size_t length, at_log_level level) {
+    ati_log_core *core = of->core;
+    ati_log_ring *ring = ati_log_find_ring(core, of->thread);
     if (!ring) {
         ati_log_write_direct(core, line, length, level);
         return;
     }
     ati_log_copy copy;
-    copy.record.order = ati_log_next_order(state->thread, ati_stamp_now());
+    copy.record.order = ati_log_next_order(of->thread, ati_stamp_now());
     memcpy(copy.record.line, line, length);
-    ati_log_put_record(core, ring, &copy.record, sizeof copy.record + length, level,
-                       state->deadline);
+    ati_log_put_record(core, ring, &copy.record, sizeof copy.record + length, level, of->deadline);
 }
 
 /* Says how many lines are missing, in front of the first that is there. */
-static void say_lost(writing *state, uint64_t lost_count) {
+static void say_lost(writing *of, uint64_t lost_count) {
     char bytes[ATI_LINE_MAX];
     const at_field fields[] = {at_kv_unsigned("lines", lost_count)};
     const at_log_line line = {
         .level = AT_LOG_DEBUG, .event = "log.kept_lines_lost", .fields = fields, .field_count = 1};
-    ati_line_head head =
-        ati_log_head(state->core->root, NULL, &state->thread->line, ati_stamp_now());
-    put_line(state, bytes, ati_line_encode(bytes, &head, &line), AT_LOG_DEBUG);
+    ati_line_head head = ati_log_head(of->core->root, NULL, &of->thread->line, ati_stamp_now());
+    put_line(of, bytes, ati_line_encode(bytes, &head, &line), AT_LOG_DEBUG);
 }
 
-static void write_chunk(writing *state, const chunk *from, uint64_t *lost_count) {
+static void write_chunk(writing *of, const chunk *from, uint64_t *lost_count) {
     for (size_t offset = 0; offset < from->used;) {
         const kept_line *line = (const kept_line *)(from->bytes + offset);
         offset += size_of(line->length);
-        go_to_core(state, line->core_serial);
-        if (!state->core)
+        go_to_core(of, line->core_serial);
+        if (!of->core)
             continue;
         if (*lost_count > 0)
-            say_lost(state, *lost_count);
+            say_lost(of, *lost_count);
         *lost_count = 0;
-        put_line(state, line->bytes, line->length, (at_log_level)line->level);
+        put_line(of, line->bytes, line->length, (at_log_level)line->level);
     }
 }
 
-void ati_log_kept_write(ati_log_kept *kept) {
+static void take_and_write(ati_log_kept *kept, state fate) {
     ati_log_thread *thread = &ati_log_thread_current;
     if (!ati_log_thread_enter(thread))
         return;
     uint64_t lost_count;
-    chunk *first = take_all(kept, &lost_count);
+    chunk *first = take_all(kept, fate, &lost_count);
     int saved_errno = errno;
-    writing state = {.thread = thread};
+    writing of = {.thread = thread};
     if (!thread->never_waits)
-        state.deadline = ati_monotonic_ns() + AT_MILLISECONDS(write_wait_ms);
+        of.deadline = ati_monotonic_ns() + AT_MILLISECONDS(write_wait_ms);
     for (const chunk *each = first; each; each = each->next)
-        write_chunk(&state, each, &lost_count);
-    ati_log_core_let_go(state.core);
+        write_chunk(&of, each, &lost_count);
+    ati_log_core_let_go(of.core);
     errno = saved_errno;
     ati_log_thread_leave(thread);
     free_chunks(first);
+}
+
+void ati_log_kept_write(ati_log_kept *kept) {
+    take_and_write(kept, STATE_KEPT);
+}
+
+/* A line that comes when all others have been written. */
+static void write_late(uint64_t core_serial, at_log_level level, const char *line, size_t length) {
+    int saved_errno = errno;
+    writing of = {.thread = &ati_log_thread_current};
+    go_to_core(&of, core_serial);
+    if (of.core)
+        put_line(&of, line, length, level);
+    ati_log_core_let_go(of.core);
+    errno = saved_errno;
+}
+
+void ati_log_kept_add(ati_log_kept *kept, uint64_t core_serial, at_log_level level,
+                      const char *line, size_t length) {
+    const kept_line head = {core_serial, (uint32_t)length, (int32_t)level};
+    if (add(kept, &head, line) == STATE_WRITTEN)
+        write_late(core_serial, level, line, length);
+}
+
+/* -- The end of the operation -- */
+
+void ati_log_kept_end(ati_log_kept *kept, bool is_wanted) {
+    uint64_t lost_count;
+    if (is_wanted)
+        take_and_write(kept, STATE_WRITTEN);
+    else
+        free_chunks(take_all(kept, STATE_FORGOTTEN, &lost_count));
+}
+
+static void hand_on_chunk(const chunk *from, ati_log_kept *to, at_log_level lowest) {
+    for (size_t offset = 0; offset < from->used;) {
+        const kept_line *line = (const kept_line *)(from->bytes + offset);
+        offset += size_of(line->length);
+        if (line->level >= (int32_t)lowest)
+            ati_log_kept_add(to, line->core_serial, (at_log_level)line->level, line->bytes,
+                             line->length);
+    }
+}
+
+void ati_log_kept_hand_on(ati_log_kept *kept, ati_log_kept *to, at_log_level lowest) {
+    if (!ati_log_thread_enter(&ati_log_thread_current))
+        return;
+    kept->heir = to; /* nobody looks before the state says so */
+    kept->heir_level = lowest;
+    uint64_t lost_count;
+    chunk *first = take_all(kept, STATE_HANDED_ON, &lost_count);
+    for (const chunk *each = first; each; each = each->next)
+        hand_on_chunk(each, to, lowest);
+    free_chunks(first);
+    state fate;
+    ati_log_kept *open = acquire_for(to, lowest, &fate);
+    if (open) {
+        open->lost_count += lost_count;
+        ati_lock_release(open->lock);
+    }
+    ati_log_thread_leave(&ati_log_thread_current);
 }
 
 /* -- process_fork -- */

@@ -9,6 +9,7 @@
 
 #include <asynctools/log.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,8 +21,9 @@ ati_log_kept *ati_log_kept_create(size_t bytes);
 /* Frees it with the lines that are left. Nobody adds any more. NULL is allowed. */
 void ati_log_kept_destroy(ati_log_kept *kept);
 
-/* Keeps a line of the core with this serial number. Where there is no room the oldest lines go. Any
- * thread. */
+/* Keeps a line of the core with this serial number. Where there is no room the oldest lines go.
+ * When the operation has ended, the line goes where the others went. By a thread that is inside
+ * ati_log_thread_enter(). */
 void ati_log_kept_add(ati_log_kept *kept, uint64_t core_serial, at_log_level level,
                       const char *line, size_t length);
 
@@ -30,8 +32,11 @@ void ati_log_kept_add(ati_log_kept *kept, uint64_t core_serial, at_log_level lev
  * counted. Any thread; lines that others add meanwhile stay. */
 void ati_log_kept_write(ati_log_kept *kept);
 
-/* Moves the lines from level `lowest` on to another buffer, behind those that it has. Any thread.
- */
+/* The operation has ended, once: what is kept is written if it `is_wanted`, else it goes. */
+void ati_log_kept_end(ati_log_kept *kept, bool is_wanted);
+
+/* The same, but lines from level `lowest` on go to another buffer, behind those that it has. It
+ * stays for as long as this one. */
 void ati_log_kept_hand_on(ati_log_kept *kept, ati_log_kept *to, at_log_level lowest);
 
 /* Around process_fork: no thread is inside any buffer. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "operation/live.h"
 
+#include "base/clock.h"
 #include "base/owner_lock.h"
 #include "base/registry.h"
 #include "base/thread_end.h"
@@ -194,7 +195,7 @@ static void write_operation(at_operation *operation, void *context_of_visit) {
         write_hex(json, "parent_operation_id", context->parent_id, NULL);
     ati_json_integer(json, "age_us", (now - operation->started_at) / 1000);
     if (context->deadline != AT_FOREVER) {
-        ati_json_integer(json, "left_us", (context->deadline - now) / 1000);
+        ati_json_integer(json, "left_us", ati_time_between(now, context->deadline) / 1000);
         ati_json_bool(json, "is_overdue", now > context->deadline);
     }
     if (operation->slow != AT_FOREVER)
@@ -233,15 +234,20 @@ static void let_go(void) {
     ati_lock_release(&threads_lock);
 }
 
+/* Whoever watched it is not there, and the thread that began it has another number. */
+static void keep(at_operation *operation) {
+    ati_operation_forget_watch(operation);
+    operation->thread = ati_live_thread_id();
+}
+
 /* Of the operations of a part those stay that the thread which forked has begun. */
 static void keep_those_of(int32_t thread, live_list *list) {
     ati_live_link *next;
     for (ati_live_link *link = list->first; link; link = next) {
         at_operation *each = operation_of(link);
         next = link->next;
-        ati_operation_forget_watch(each);
         if (each->thread == thread) {
-            ati_operation_after_fork(ati_operation_context(each));
+            keep(each);
         } else {
             take_from(list, each);
             each->live_place = ATI_LIVE_NOWHERE;
@@ -254,11 +260,8 @@ static void forget_others(void) {
     own.id = 0;
     for (int i = 0; i < part_count; i++)
         keep_those_of(parent, &parts[i].list);
-    for (ati_live_link *link = own.list.first; link; link = link->next) {
-        ati_operation_forget_watch(operation_of(link));
-        ati_operation_after_fork(ati_operation_context(operation_of(link)));
-    }
-    ati_operation_after_fork(ati_context_current());
+    for (ati_live_link *link = own.list.first; link; link = link->next)
+        keep(operation_of(link));
     first_thread = own.is_listed ? &own : NULL;
     own.next = NULL;
     own.previous = NULL;

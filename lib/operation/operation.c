@@ -29,6 +29,7 @@ static __attribute__((noinline)) void acquire_in_turn(ati_try_lock *lock) {
 }
 
 static inline void acquire(at_operation *operation) {
+    ati_context_adopt(ati_operation_context(operation));
     if (__builtin_expect(!ati_try_lock_acquire(&operation->lock), 0))
         acquire_in_turn(&operation->lock);
 }
@@ -68,26 +69,25 @@ static void deinit_operation(ati_context *context) {
     ati_metadata_deinit(&operation->metadata);
 }
 
-at_operation *ati_operation_of(const ati_context *context) {
-    const ati_context *operation = context ? context->operation : NULL;
-    if (!operation || operation->deinit != deinit_operation)
-        return NULL;
-    return (at_operation *)operation->bytes;
+/* In the child of a process fork: if another thread was in the middle of adding metadata, that is
+ * lost. */
+static void put_in_order(ati_context *context) {
+    at_operation *operation = (at_operation *)context->bytes;
+    if (atomic_load_explicit(&operation->lock.held, memory_order_relaxed) == 0)
+        return;
+    operation->metadata.dropped += operation->metadata.count;
+    operation->metadata.count = 0;
+    operation->metadata.size = 0;
+    atomic_store_explicit(&operation->lock.held, 0, memory_order_relaxed);
 }
 
-void ati_operation_after_fork(ati_context *context) {
-    for (; context; context = context->parent) {
-        ati_context_after_fork(context);
-        if (context->deinit != deinit_operation)
-            continue;
-        at_operation *operation = (at_operation *)context->bytes;
-        if (atomic_load_explicit(&operation->lock.held, memory_order_relaxed) == 0)
-            continue;
-        operation->metadata.dropped += operation->metadata.count;
-        operation->metadata.count = 0;
-        operation->metadata.size = 0;
-        atomic_store_explicit(&operation->lock.held, 0, memory_order_relaxed);
-    }
+static const ati_context_kind kind = {.deinit = deinit_operation, .after_fork = put_in_order};
+
+at_operation *ati_operation_of(const ati_context *context) {
+    const ati_context *operation = context ? context->operation : NULL;
+    if (!operation || operation->kind != &kind)
+        return NULL;
+    return (at_operation *)operation->bytes;
 }
 
 /* The parts that it has of `fields`, its own and those around it. */
@@ -129,7 +129,7 @@ static ati_context *make_context(ati_context *parent, const char *name,
 }
 
 /* Makes it a part of what a request says. */
-static void take_traceparent(at_operation *operation, const char *header) {
+static void take_traceparent(ati_context *context, const char *header) {
     at_traceparent parsed;
     ati_frame_slot slot = ati_frame_put_slot_aside();
     bool is_good = at_traceparent_parse(header, &parsed) == AT_OK;
@@ -137,11 +137,10 @@ static void take_traceparent(at_operation *operation, const char *header) {
     ati_frame_put_slot_back(slot);
     if (!is_good)
         return;
-    ati_context *context = ati_operation_context(operation);
     context->trace_id[0] = parsed.trace_id.high;
     context->trace_id[1] = parsed.trace_id.low;
     context->parent_id = parsed.parent_id;
-    operation->trace_flags = parsed.flags;
+    context->trace_flags = parsed.flags;
 }
 
 static at_log_level level_or(at_log_level level, at_log_level other) {
@@ -188,17 +187,16 @@ static at_operation *begin(ati_context *parent, const char *name,
     }
     at_operation *operation = (at_operation *)context->bytes;
     memset(operation, 0, offsetof(at_operation, metadata.own));
-    context->deinit = deinit_operation;
+    context->kind = &kind;
     operation->logger = logger;
     operation->clock = at_clock_current();
     operation->tracker = at_tracker_retain(options->tracker);
     operation->slow = options->slow != 0 ? options->slow : AT_FOREVER;
     operation->start_level = (uint8_t)level_or(options->start_level, AT_LOG_DEBUG);
     operation->end_level = (uint8_t)level_or(options->end_level, AT_LOG_INFO);
-    operation->trace_flags = outer ? outer->trace_flags : 1;
     operation->thread = ati_live_thread_id();
     if (options->traceparent)
-        take_traceparent(operation, options->traceparent);
+        take_traceparent(context, options->traceparent);
     if ((options->log_level | options->kept_level) != AT_LOG_DEFAULT)
         ask_for_lines(operation, options);
     operation->started_at = at_clock_now(operation->clock);
@@ -241,25 +239,25 @@ static void run_deferred(at_operation *operation, ati_deferred *first) {
     ati_frame_put_slot_back(slot);
 }
 
-/* Writes the lines that it kept if it failed or took too long: then what led to it is of interest.
- * Else the operation around it may yet fail. */
+/* Has the lines that it kept written if it failed or took too long: then what led to it is of
+ * interest. Else the operation around it may yet fail. */
 static void settle_kept_lines(at_operation *operation, const ati_operation_result *result) {
     const ati_context *context = ati_operation_context(operation);
     const ati_context *outer = context->parent;
     bool is_well = result->outcome == AT_OPERATION_OK || result->outcome == AT_OPERATION_CANCELLED;
-    if (!is_well || result->duration >= operation->slow)
-        ati_log_kept_write(context->kept_lines);
-    else if (outer && outer->kept_lines)
+    bool is_wanted = !is_well || result->duration >= operation->slow;
+    if (!is_wanted && outer && outer->kept_lines)
         ati_log_kept_hand_on(context->kept_lines, outer->kept_lines,
                              (at_log_level)outer->kept_level);
+    else
+        ati_log_kept_end(context->kept_lines, is_wanted);
 }
 
-/* How an error ended it. What was cancelled because its time is over has timed out, whoever of
- * those that worked in it says so. */
-static at_operation_outcome outcome_by(const at_operation *operation, const at_error *error) {
-    at_operation_outcome outcome = at_operation_outcome_of(error);
-    bool is_late = ati_context_reason(ati_operation_context(operation)) == AT_CANCEL_DEADLINE;
-    return outcome == AT_OPERATION_CANCELLED && is_late ? AT_OPERATION_TIMEOUT : outcome;
+/* What was cancelled because its time is over has timed out, whoever of those that worked in it
+ * says so. */
+static bool has_timed_out(const at_operation *operation, const ati_operation_result *result) {
+    return result->outcome == AT_OPERATION_CANCELLED && result->error &&
+           ati_context_reason(ati_operation_context(operation)) == AT_CANCEL_DEADLINE;
 }
 
 /* Ends it; by this error, if nobody has said how, or well if that is NULL. */
@@ -275,9 +273,11 @@ static void finish(at_operation *operation, const at_error *in_flight) {
         .duration = at_clock_now(operation->clock) - operation->started_at,
     };
     if (!operation->has_outcome && in_flight) {
-        result.outcome = outcome_by(operation, in_flight);
+        result.outcome = at_operation_outcome_of(in_flight);
         result.error = in_flight;
     }
+    if (has_timed_out(operation, &result))
+        result.outcome = AT_OPERATION_TIMEOUT;
     if (operation->keeps_lines)
         settle_kept_lines(operation, &result);
     ati_operation_log_end(operation, &result);
@@ -297,8 +297,7 @@ void at_operation_end(at_operation *operation) {
 
 /* -- Scopes -- */
 
-static void enter(at_operation_scope *scope, at_operation *operation) {
-    ati_context *context = operation ? ati_operation_context(operation) : NULL;
+static void enter(at_operation_scope *scope, at_operation *operation, ati_context *context) {
     const ati_frame *frame = ati_frame_current();
     scope->operation = operation;
     ati_scope_enter(&scope->scope, context, scope->is_owner);
@@ -312,7 +311,8 @@ at_operation_scope *at_operation_scope_begin(at_operation_scope *scope, const ch
     ATI_CALLER_CHECK(scope, "at_operation_scope_begin", "`scope` is NULL");
     ati_context *outer = ati_scope_begin(&scope->scope);
     scope->is_owner = true;
-    enter(scope, begin(outer, name, options, true));
+    at_operation *operation = begin(outer, name, options, true);
+    enter(scope, operation, operation ? ati_operation_context(operation) : NULL);
     return scope;
 }
 
@@ -320,9 +320,10 @@ void at_operation_scope_enter(at_operation_scope *scope, at_operation *operation
     ATI_CALLER_CHECK(scope, "at_operation_scope_enter", "`scope` is NULL");
     (void)ati_scope_begin(&scope->scope);
     scope->is_owner = false;
+    ati_context *context = NULL;
     if (operation)
-        ati_context_retain(ati_operation_context(operation));
-    enter(scope, operation);
+        context = ati_scope_part_of(&scope->scope, ati_operation_context(operation));
+    enter(scope, operation, context);
 }
 
 void at_operation_scope_end(at_operation_scope *scope) {
@@ -364,7 +365,7 @@ void at_operation_traceparent(const at_operation *operation, char header[AT_TRAC
     const at_traceparent traceparent = {
         .trace_id = at_operation_trace_id(operation),
         .parent_id = at_operation_id(operation),
-        .flags = operation->trace_flags,
+        .flags = ati_operation_context(operation)->trace_flags,
     };
     at_traceparent_write(&traceparent, header);
 }

@@ -33,10 +33,9 @@ struct at_operation {
     uint8_t end_level;
     uint8_t verbose_level; /* that it asks for by ati_log_verbose_add */
     bool keeps_lines;      /* those in its context are its own */
-    uint8_t trace_flags;
-    uint8_t late_said; /* ati_late bits: no line of these is to come; see operation_watch.c */
-    uint8_t late_due;  /* those that its watcher is to say */
-    int32_t thread;    /* that began it */
+    uint8_t late_said;     /* ati_late bits: no line of these is to come; see operation_watch.c */
+    uint8_t late_due;      /* those that its watcher is to say */
+    int32_t thread;        /* that began it */
 
     /* See live.c. */
     ati_live_link live;
@@ -61,10 +60,6 @@ static inline ati_context *ati_operation_context(const at_operation *operation) 
 /* The operation that log lines under `context` are of; NULL: none, or one that a task manager or
  * the like stands for. */
 at_operation *ati_operation_of(const ati_context *context);
-
-/* In the child of a process fork, for one that goes on there, and what it is a part of: if another
- * thread was in the middle of adding metadata, that is lost. */
-void ati_operation_after_fork(ati_context *context);
 
 /* -- report.c: what it says of itself -- */
 

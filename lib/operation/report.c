@@ -98,7 +98,8 @@ void ati_operation_log_end(at_operation *operation, const ati_operation_result *
     add(&list, at_kv_string("outcome", at_operation_outcome_name(result->outcome)));
     if (result->duration >= operation->slow)
         add(&list, at_kv_bool("slow", true));
-    at_duration late = operation->started_at + result->duration - context->deadline;
+    at_duration late =
+        ati_time_between(context->deadline, operation->started_at + result->duration);
     if (late > 0)
         add(&list, at_kv_double("overdue_ms", milliseconds(late)));
     add_parent(&list, context);
@@ -137,7 +138,7 @@ static void log_overdue(const at_operation *operation, at_logger *logger, int64_
     field_list list;
     list.count = 0;
     add(&list, at_kv_double("age_ms", milliseconds(now - operation->started_at)));
-    add(&list, at_kv_double("overdue_ms", milliseconds(now - context->deadline)));
+    add(&list, at_kv_double("overdue_ms", milliseconds(ati_time_between(context->deadline, now))));
     add(&list, at_kv_bool("cancelled", ati_context_reason(context) != AT_CANCEL_NONE));
     add(&list, at_kv_integer("begun_by", operation->thread));
     add_parent(&list, context);

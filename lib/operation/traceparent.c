@@ -12,6 +12,9 @@
 /* version - trace id - parent id - flags */
 enum { trace_at = 3, parent_at = 36, flags_at = 53, end_at = 55 };
 
+/* The others are reserved: in what is sent they are zero. */
+enum { known_flags = 1 };
+
 /* Reads lower-case hexadecimal digits; false: there are others. */
 static bool read_hex(const char *from, unsigned digits, uint64_t *value) {
     uint64_t sum = 0;
@@ -57,7 +60,6 @@ at_status at_traceparent_parse(const char *header, at_traceparent *traceparent) 
 
 void at_traceparent_write(const at_traceparent *traceparent, char header[AT_TRACEPARENT_SIZE]) {
     ATI_CALLER_CHECK(traceparent && header, "at_traceparent_write", "an argument is NULL");
-    static const char digits[] = "0123456789abcdef";
     char *to = header;
     memcpy(to, "00-", 3);
     to = ati_number_hex(to + 3, traceparent->trace_id.high);
@@ -65,7 +67,7 @@ void at_traceparent_write(const at_traceparent *traceparent, char header[AT_TRAC
     *to++ = '-';
     to = ati_number_hex(to, traceparent->parent_id);
     *to++ = '-';
-    *to++ = digits[traceparent->flags >> 4];
-    *to++ = digits[traceparent->flags & 15];
+    *to++ = '0';
+    *to++ = traceparent->flags & known_flags ? '1' : '0';
     *to = '\0';
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "operation/tracker.h"
@@ -67,7 +68,7 @@ static selection select_by(at_tracker *tracker, const at_tracker_filter *filter)
 static bool is_selected(const selection *selected, const ati_ring_event *event) {
     return (!selected->name || selected->name == event->name) &&
            selected->outcomes >> event->outcome & 1 && event->duration >= selected->at_least &&
-           event->started_at + event->duration >= selected->since;
+           ati_time_after(event->started_at, event->duration) >= selected->since;
 }
 
 /* Makes an object of members, of which the first begins with a comma; gives its length. */

@@ -56,25 +56,25 @@ static void note_call(ati_context *context, callback_call *noted, const callback
 
 /* Takes the next one out of the ring and notes the call. NULL: there is none. */
 static callback *begin_call(ati_context *context, callback_call *noted) {
-    ati_lock_acquire(&context->lock);
+    ati_context_lock(context);
     callback *next = NULL;
     if (context->callbacks) {
         next = (callback *)context->callbacks->next;
         ati_cancel_link_remove(&context->callbacks, &next->link);
         note_call(context, noted, next);
     }
-    ati_lock_release(&context->lock);
+    ati_context_unlock(context);
     return next;
 }
 
 static void end_call(ati_context *context, callback_call *noted) {
-    ati_lock_acquire(&context->lock);
+    ati_context_lock(context);
     callback_call **place = &context->calls;
     while (*place != noted)
         place = &(*place)->next;
     *place = noted->next;
     call_wait *wait = noted->waits;
-    ati_lock_release(&context->lock);
+    ati_context_unlock(context);
     while (wait) {
         call_wait *next = wait->next;
         ati_waiter_wake(&wait->waiter);
@@ -235,13 +235,13 @@ static void init(at_cancel_callback *given, ati_context *context, at_cancel_fn r
 static void add(callback *added, bool is_cancelled) {
     ati_context *context = added->context;
     callback_call noted;
-    ati_lock_acquire(&context->lock);
+    ati_context_lock(context);
     is_cancelled |= ati_context_reason(context) != AT_CANCEL_NONE;
     if (is_cancelled)
         note_call(context, &noted, added);
     else
         ati_cancel_link_add(&context->callbacks, &added->link);
-    ati_lock_release(&context->lock);
+    ati_context_unlock(context);
     if (!is_cancelled)
         return;
     ati_context_retain(context); /* the callback may remove itself */
@@ -292,7 +292,7 @@ void at_cancel_callback_unregister(at_cancel_callback *given) {
         return;
     call_wait wait;
     bool must_wait = false;
-    ati_lock_acquire(&context->lock);
+    ati_context_lock(context);
     if (removed->link.previous) {
         ati_cancel_link_remove(&context->callbacks, &removed->link);
     } else {
@@ -304,7 +304,7 @@ void at_cancel_callback_unregister(at_cancel_callback *given) {
             noted->waits = &wait;
         }
     }
-    ati_lock_release(&context->lock);
+    ati_context_unlock(context);
     if (must_wait)
         (void)ati_waiter_wait(&wait.waiter, AT_FOREVER);
     ati_watch_end(removed->watch);

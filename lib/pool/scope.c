@@ -92,6 +92,30 @@ static void create_context(at_scope *scope, const at_scope_options *options) {
     }
 }
 
+/* A part of the operation, which what is around the scope cancels too. NULL: there is no memory. */
+static ati_context *create_part(at_scope *scope, ati_context *operation) {
+    ati_context *outer = scope->outer;
+    scope->context = ati_context_create_scope(operation, outer->deadline, ATI_CONTEXT_FOREIGN);
+    if (scope->context && !join_token(scope, outer)) {
+        ati_context_release(scope->context);
+        scope->context = NULL;
+    }
+    return scope->context;
+}
+
+ati_context *ati_scope_part_of(at_scope *scope, ati_context *operation) {
+    ati_context *outer = scope->outer;
+    bool is_inside = outer && outer->operation == operation && is_under(outer, operation);
+    ati_context *context = is_inside ? outer : operation;
+    if (!is_inside && !is_under(operation, outer)) {
+        ati_context *part = create_part(scope, operation);
+        if (part)
+            return part;
+    }
+    ati_context_retain(context);
+    return context;
+}
+
 ati_context *ati_scope_begin(at_scope *scope) {
     ati_context *outer = ati_context_own();
     *scope = (at_scope){.outer = outer, .frame = ati_frame_current(), .runs = true};
@@ -120,6 +144,7 @@ ati_context *ati_scope_end(at_scope *scope) {
     if (scope->is_own)
         ati_context_set_owner(context, NULL);
     put_under(scope->outer);
+    leave_token(scope);
     return context;
 }
 
@@ -144,7 +169,6 @@ at_status at_scope_end(at_scope *scope) {
         status = ati_context_reason(context) == AT_CANCEL_DEADLINE ? AT_ERROR_TIMED_OUT
                                                                    : AT_ERROR_CANCELLED;
     (void)ati_scope_end(scope);
-    leave_token(scope);
     ati_context_release(context);
     return status;
 }

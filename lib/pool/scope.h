@@ -17,6 +17,11 @@ ati_context *ati_scope_begin(at_scope *scope);
  * timeouts. */
 void ati_scope_enter(at_scope *scope, ati_context *context, bool is_own);
 
+/* Gives what the running code goes under to be in an operation that was begun elsewhere, with a
+ * reference: the operation, or, if what is around the scope is to count as well, a part of it.
+ * Without memory that does not count. Before ati_scope_enter(). */
+ati_context *ati_scope_part_of(at_scope *scope, ati_context *operation);
+
 /* What `call` does before anything else, when it is to end a scope. */
 static inline void ati_scope_check_end(const at_scope *scope, const char *call) {
     ATI_CALLER_CHECK(scope->frame == ati_frame_current(), call,

@@ -148,3 +148,22 @@ Test(operation_fault, handing_one_on) {
     cr_expect_eq(failed, 1);
     fault_check_leaks(before);
 }
+
+static void enter(void *operation) {
+    AT_TIMEOUT(around, AT_HOURS(1)) {
+        at_operation_scope scope;
+        at_operation_scope_enter(&scope, operation);
+        cr_expect_eq(at_operation_current(), operation);
+        at_operation_scope_end(&scope);
+    }
+}
+
+/* What is around it does not count then. */
+Test(operation_fault, entering_one_never_fails) {
+    at_operation *operation = at_operation_begin("entered", NULL);
+    enter(operation);
+    struct fault_usage before = fault_usage();
+    cr_expect_geq(each_fault(enter, operation), 4);
+    fault_check_leaks(before);
+    at_operation_end(operation);
+}

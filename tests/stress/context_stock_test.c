@@ -55,6 +55,8 @@ static void count_writes(ati_context *context) {
     atomic_fetch_add(&freed, 1);
 }
 
+static const ati_context_kind work_kind = {.deinit = count_writes};
+
 static ati_context *make(ati_context *parent) {
     ati_context *context = ati_context_make(&(ati_context_parts){.parent = parent,
                                                                  .name = "work",
@@ -63,7 +65,7 @@ static ati_context *make(ati_context *parent) {
                                                                  .extra = sizeof(struct work)});
     cr_assert_not_null(context);
     memset(work_of(context), 0, sizeof(struct work));
-    context->deinit = count_writes;
+    context->kind = &work_kind;
     atomic_fetch_add(&made, 1);
     return context;
 }

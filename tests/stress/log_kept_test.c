@@ -138,6 +138,47 @@ static void check(at_logger_options options, size_t bound, bool with_others) {
                   thread_count * line_count);
 }
 
+/* Two buffers, one handed on to the other, end while lines come: each line is somewhere. */
+static void end_while_lines_come(size_t bound) {
+    char path[] = "/tmp/log_kept_XXXXXX";
+    close(mkstemp(path));
+    at_logger_options options = {.path = path, .ring_bytes = 1 << 22};
+    cr_assert_eq(at_logger_create(&logger, &options), AT_OK);
+    cr_assert_eq(at_logger_set_level(logger, AT_LOG_INFO), AT_OK);
+    operation = ati_context_create(NULL, "work", AT_FOREVER, NULL, 0);
+    operation->kept_level = AT_LOG_DEBUG;
+    operation->kept_lines = ati_log_kept_create(bound);
+    ati_log_kept *outer = ati_log_kept_create(bound);
+    ati_log_verbose_add(AT_LOG_DEBUG);
+    pthread_t threads[thread_count];
+    for (intptr_t i = 0; i < thread_count; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, keep_lines, (void *)i), 0);
+    usleep(2000);
+    ati_log_kept_hand_on(operation->kept_lines, outer, AT_LOG_DEBUG);
+    usleep(2000);
+    ati_log_kept_end(outer, true);
+    for (int i = 0; i < thread_count; i++)
+        pthread_join(threads[i], NULL);
+    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(60))), AT_OK);
+    at_logger_statistics statistics;
+    at_logger_get_statistics(logger, &statistics);
+    at_logger_destroy(logger);
+    ati_log_verbose_remove(AT_LOG_DEBUG);
+    ati_log_kept_destroy(operation->kept_lines);
+    ati_log_kept_destroy(outer);
+    ati_context_release(operation);
+    findings found = read_lines(path);
+    unlink(path);
+    uint64_t sum = found.lines + found.lost + statistics.dropped[AT_LOG_DEBUG];
+    cr_expect(sum >= (uint64_t)thread_count * line_count, "%d of %d", (int)sum,
+              thread_count * line_count);
+}
+
+Test(log_kept_stress, buffers_end_while_lines_come) {
+    end_while_lines_come(1 << 20);
+    end_while_lines_come(10000);
+}
+
 Test(log_kept_stress, threads_keep_while_another_writes) {
     check((at_logger_options){.ring_bytes = 1 << 22}, 1 << 20, false);
 }

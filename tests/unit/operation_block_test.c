@@ -119,6 +119,31 @@ Test(operation_block, an_error_goes_through_all_blocks) {
     expect_end("outer.failed", "warn", "rejected");
 }
 
+static void fail_late(const char *name, bool is_said) {
+    AT_OPERATION(operation, name, .timeout = AT_SECONDS(1)) {
+        cr_expect_eq(at_sleep(AT_SECONDS(10)), AT_ERROR_TIMED_OUT);
+        (void)at_fail(AT_ERROR_CANCELLED, "gave up");
+        if (is_said)
+            at_operation_error(operation, at_error_last());
+    }
+    at_error_clear();
+}
+
+/* Rule O1: why it was cancelled is the same, whoever says that it was; without an error it is as
+ * somebody says. */
+Test(operation_block, what_its_deadline_cancels_has_timed_out) {
+    fail_late("in_flight", false);
+    expect_end("in_flight.failed", "error", "timeout");
+    fail_late("said", true);
+    expect_end("said.failed", "error", "timeout");
+    AT_OPERATION(operation, "literal", .timeout = AT_SECONDS(1)) {
+        cr_expect_eq(at_sleep(AT_SECONDS(10)), AT_ERROR_TIMED_OUT);
+        cr_expect_eq(at_operation_set_outcome(operation, AT_OPERATION_CANCELLED, NULL), AT_OK);
+    }
+    at_error_clear();
+    expect_end("literal.failed", "info", "cancelled");
+}
+
 #define NAME_ONLY "of, a macro"
 #define NAME_AND_OPTIONS "of_a_macro", .slow = AT_SECONDS(1), AT_FIELDS(at_kv("user", "ann"))
 

@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 FAULT_INSTALL;
@@ -119,6 +120,26 @@ Test(operation_watch, an_overdue_one_is_told_once) {
     cr_expect_null(strstr(text_of(line, "thread"), thread)); /* a worker looks */
     json_decref(lines);
     expect_lines("import.slow", 0);
+}
+
+/* The deadline may be any moment. */
+Test(operation_watch, it_may_be_overdue_from_the_beginning) {
+    AT_OPERATION(operation, "import", .deadline = INT64_MIN, .end_level = AT_LOG_WARN) {
+        pass(AT_SECONDS(2));
+        char *text;
+        cr_assert_eq(at_dump(&text), AT_OK);
+        const char *left = strstr(text, "\"left_us\":");
+        cr_assert_not_null(left);
+        cr_expect_lt(strtoll(left + 10, NULL, 10), -AT_HOURS(1));
+        at_text_release(text);
+    }
+    const char *events[] = {"import.overdue", "import.completed"};
+    for (int i = 0; i < 2; i++) {
+        json_t *lines = lines_of(events[i]);
+        cr_assert_eq(json_array_size(lines), 1);
+        cr_expect_gt(number_of(json_array_get(lines, 0), "overdue_ms"), 1e9);
+        json_decref(lines);
+    }
 }
 
 Test(operation_watch, a_cancelled_one_says_so) {

@@ -181,6 +181,15 @@ Test(tracker, events_are_filtered) {
     at_tracker_events_release(events);
 }
 
+/* Moments that make no sense do not come round to the other end of time. */
+Test(tracker, times_are_added_as_far_as_they_go) {
+    at_tracker_record(tracker, &(at_tracker_measurement){.name = "late",
+                                                         .started_at = INT64_MAX - 5,
+                                                         .duration = AT_SECONDS(1)});
+    at_tracker_record(tracker, &(at_tracker_measurement){.name = "long", .duration = AT_FOREVER});
+    cr_expect_eq(count_of(&(at_tracker_filter){.since = 1}), 2);
+}
+
 Test(tracker, filters_are_checked) {
     at_tracker_events *events = NULL;
     json_t *json = NULL;
