@@ -3,7 +3,7 @@
 #define ASYNCTOOLS_LOG_CRASH_DRAIN_H
 
 /* For signal handlers: what was logged before is written, in a few seconds at most, whatever the
- * signal has interrupted. Async-signal-safe. */
+ * signal has interrupted. Async-signal-safe; one thread at a time. */
 #include <asynctools/log.h>
 
 /* The process will not go on: writes the lines in rings, in batches and in what sinks kept, some

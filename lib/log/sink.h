@@ -40,7 +40,8 @@ typedef struct ati_log_sink_kind {
      * needs no thread of the program. */
     bool (*begin_wait)(ati_log_sink *sink, void (**end)(void));
     /* In a process that is about to end by a signal: writes whole lines by system calls only, and
-     * before them, for NULL, what it kept. Allocates nothing and waits until `deadline` at most.
+     * before them, for NULL, what it kept. Allocates nothing, waits until `deadline` at most and
+     * needs less than 8 KiB of stack; no two calls overlap, in all loggers.
      * NULL: a sink without a descriptor. */
     void (*crash)(ati_log_sink *sink, const char *lines, size_t size, at_deadline deadline);
 } ati_log_sink_kind;

@@ -29,6 +29,7 @@
 
 enum {
     alternate_bytes = 64 * 1024,
+    handler_bytes = 12 * 1024, /* that the handler needs, besides what the system puts there */
     sentence_bytes = 512,
     others_ms = 5000,      /* for another thread's drain */
     flush_every_ms = 1000, /* where a handler may mend what happened */
@@ -48,32 +49,41 @@ static int64_t last_flush;         /* under drain_lock */
 
 /* -- Alternate stacks -- */
 
-static _Thread_local void *own_alternate;
+static _Thread_local struct {
+    void *memory; /* NULL: none */
+    stack_t before;
+} own_alternate;
+
+static bool is_large_enough(const stack_t *stack) {
+    return !(stack->ss_flags & SS_DISABLE) &&
+           stack->ss_size >= (size_t)sysconf(_SC_MINSIGSTKSZ) + handler_bytes;
+}
 
 bool ati_crash_thread_enter(void) {
-    stack_t current;
-    if (sigaltstack(NULL, &current) == 0 && !(current.ss_flags & SS_DISABLE))
+    stack_t before;
+    if (sigaltstack(NULL, &before) == 0 && is_large_enough(&before))
         return true;
     void *memory = mmap(NULL, alternate_bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (memory == MAP_FAILED)
         return false;
-    if (sigaltstack(&(stack_t){.ss_sp = memory, .ss_size = alternate_bytes}, NULL) != 0) {
+    if (sigaltstack(&(stack_t){.ss_sp = memory, .ss_size = alternate_bytes}, &before) != 0) {
         munmap(memory, alternate_bytes);
         return false;
     }
-    own_alternate = memory;
+    own_alternate.memory = memory;
+    own_alternate.before = before;
     return true;
 }
 
 void ati_crash_thread_leave(void) {
     stack_t current;
-    if (!own_alternate || sigaltstack(NULL, &current) != 0)
+    if (!own_alternate.memory || sigaltstack(NULL, &current) != 0)
         return;
-    if (current.ss_sp == own_alternate)
-        (void)sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
-    munmap(own_alternate, alternate_bytes);
-    own_alternate = NULL;
+    if (current.ss_sp == own_alternate.memory)
+        (void)sigaltstack(&own_alternate.before, NULL);
+    munmap(own_alternate.memory, alternate_bytes);
+    own_alternate.memory = NULL;
 }
 
 /* -- The sentence -- */

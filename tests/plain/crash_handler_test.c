@@ -219,17 +219,21 @@ static void previous_ignores(void) {
     dig_in_pool(create_pool()); /* a fault cannot be ignored */
 }
 
-/* An alternate stack that a thread has already is left alone. */
+/* An alternate stack that a thread has already is left alone, if it is large enough; else it is put
+ * aside. */
 static void *keep_own_stack(void *unused) {
     static char own[256 * 1024];
     stack_t current;
-    sigaltstack(&(stack_t){.ss_sp = own, .ss_size = sizeof own}, NULL);
-    plain_check(ati_crash_thread_enter());
-    sigaltstack(NULL, &current);
-    plain_check(current.ss_sp == own);
-    ati_crash_thread_leave();
-    sigaltstack(NULL, &current);
-    plain_check(current.ss_sp == own);
+    for (int is_small = 0; is_small < 2; is_small++) {
+        size_t size = is_small ? 8192 : sizeof own;
+        sigaltstack(&(stack_t){.ss_sp = own, .ss_size = size}, NULL);
+        plain_check(ati_crash_thread_enter());
+        sigaltstack(NULL, &current);
+        plain_check((current.ss_sp == own) == !is_small && current.ss_size > 32768);
+        ati_crash_thread_leave();
+        sigaltstack(NULL, &current);
+        plain_check(current.ss_sp == own && current.ss_size == size);
+    }
     sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
 
     plain_check(ati_crash_thread_enter());
