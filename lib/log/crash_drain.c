@@ -108,8 +108,7 @@ void ati_log_crash_drain(const at_log_line *line) {
     ati_quiet_pipe_end(&quiet);
 }
 
-void ati_log_crash_flush(void) {
-    at_deadline deadline = ati_monotonic_ns() + AT_MILLISECONDS(all_ms);
+void ati_log_crash_flush(at_deadline deadline) {
     ati_log_registry_hold(within(deadline, registry_ms));
     for (ati_log_core *core = ati_log_registry_first; core; core = core->next_core)
         if (atomic_load_explicit(&core->mode, memory_order_relaxed) != ATI_LOG_FORKED)

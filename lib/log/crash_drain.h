@@ -10,7 +10,8 @@
  * perhaps twice, and `line` last. */
 void ati_log_crash_drain(const at_log_line *line);
 
-/* The process may go on: lets the backends write what is in the rings. */
-void ati_log_crash_flush(void);
+/* The process may go on: lets the backends write what is in the rings, and waits for that until
+ * `deadline`. */
+void ati_log_crash_flush(at_deadline deadline);
 
 #endif
