@@ -53,7 +53,8 @@ typedef struct at_field {
 
 /* In C, at_kv(key, value) makes a field of any number, of `bool` variables, of texts, of errors and
  * of `json_t *`. `true`, comparisons and NULL have other types in C; at_kv_bool and at_kv_null name
- * theirs. In C++ it is a set of overloads.
+ * theirs. In C++ it is a set of overloads, and `nullptr` is a null, but NULL a number. Pointers to
+ * anything else do not compile.
  *
  *     at_kv("rows", 17), at_kv("ratio", 0.5), at_kv("path", path), at_kv_bool("again", n > 1),
  *     at_kv_text("body", bytes, length), at_kv_null("owner"), at_kv_error(at_error_last()),

@@ -67,7 +67,9 @@ typedef struct at_logger_options {
     const char *redacted_keys; /* copied: "password,token"; the values of fields with these keys are
                                   written as "[REDACTED]". A key counts whole, or what stands behind
                                   its last dot, also within trees, whatever the case of ASCII
-                                  letters, and without a suffix _2, _3, ...; default: none */
+                                  letters, and without a suffix _2, _3, ...; in fields of loggers
+                                  and operations also what stands before its last dot; default:
+                                  none */
     int64_t sample_first; /* of each event and level up to info, so many lines of an interval are
                              written, at most a million; default: all */
     int64_t sample_every; /* then each so many-th, at most a million; default: none */
@@ -108,9 +110,10 @@ AT_API AT_NODISCARD at_status at_logger_create_child(at_logger **child, at_logge
 /** Frees the logger and all its children; that of at_logger_create first writes what was logged and
  *  ends its thread. If one of them is the default logger, there is none afterwards. Lines that a
  *  sink does not take are given up and counted, and stderr gets one line that says so.
- *  Threads:   any, when nobody else uses the logger or a child of it.
- *  Blocks:    until the lines are written; that of a child: never.
- *  Ownership: takes `logger`; NULL is allowed. */
+ *  Threads:   any, when nobody else uses the logger or a child of it. Operations without a logger
+ * of their own use the default one: they have ended. Pools may go on: lines that the library is
+ * writing about them are waited for. Blocks:    until the lines are written; that of a child: never
+ * for long. Ownership: takes `logger`; NULL is allowed. */
 AT_API void at_logger_destroy(at_logger *logger);
 
 /** Waits until every line whose call happened before this one has been written to all sinks.

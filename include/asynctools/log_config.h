@@ -8,7 +8,7 @@
 
 AT_DECLARATIONS_BEGIN
 
-/* Loggers whose options stand in a file: one JSON object, in which each key is a member of
+/* Loggers whose options stand in a regular file: one JSON object, in which each key is a member of
  * at_logger_options. What is not there has its default, what is not known is an error.
  *
  *     {"name": "shop", "path": "/var/log/shop.log", "level": "info", "ring_bytes": "256 KiB"}

@@ -81,9 +81,9 @@ typedef struct at_operation_scope {
 } at_operation_scope;
 
 #if !defined(__cplusplus)
-/* Whether there is anything behind the name, which compilers find out: where there is not, no
- * options need be cleared. A name with a comma costs what options cost. */
-#define AT_OPERATION_HAS_OPTIONS_(text) (__builtin_strchr((text), ',') != NULL)
+/* Whether there is anything behind the name, also where a macro of the caller's gives both: where
+ * there is not, no options need be cleared. */
+#define AT_OPERATION_HAS_OPTIONS_(name, option, ...) (sizeof(#option) > 1)
 
 /* A block that is an operation: AT_OPERATION(variable, "name", options...). It ends on return,
  * break and goto too; a break or continue directly inside ends the block, not a loop around it. A
@@ -101,7 +101,7 @@ typedef struct at_operation_scope {
          __attribute__((cleanup(at_operation_scope_end))),                                         \
          *at_begun_of_##variable = at_operation_scope_begin(                                       \
              &at_scope_of_##variable, AT_LOG_EVENT_(__VA_ARGS__, ),                                \
-             AT_OPERATION_HAS_OPTIONS_(#__VA_ARGS__)                                               \
+             AT_OPERATION_HAS_OPTIONS_(__VA_ARGS__, , )                                            \
                  ? &(const at_operation_options){.reserved = {0}, AT_LOG_FIELDS_(__VA_ARGS__, )}   \
                  : NULL);                                                                          \
          at_begun_of_##variable->runs;)                                                            \
@@ -218,8 +218,8 @@ AT_API at_token *at_operation_token(at_operation *operation);
 /* -- What is said of it -- */
 
 /** Adds metadata, which the line of the end will have; of two fields with one key the last counts.
- *  32 fields and 4 KiB are kept, the others are counted as `fields_dropped`. When it has ended,
- *  nothing is added.
+ *  32 fields and 4 KiB are kept, the others, and those whose key has more than 200 bytes, are
+ *  counted as `fields_dropped`. When it has ended, nothing is added.
  *  Threads:   any.      Blocks: never.
  *  Ownership: copies the fields; NULL is allowed for the operation. */
 AT_API void at_operation_add_fields(at_operation *operation, const at_field *fields, size_t count);

@@ -90,7 +90,7 @@ typedef struct at_tracker_event {
     uint64_t trace_id[2]; /* the first is that of the higher digits; 0, 0: there was none */
     uint64_t parent_id;   /* of the operation around it; 0: there was none */
     int32_t thread;       /* on which it ended, as the system numbers them */
-    bool members_cut;     /* some had no room */
+    bool members_cut;     /* some had no room, here or in the operation, or were cut */
     const char *members;  /* one JSON object, "{}" without any */
     size_t members_length;
 } at_tracker_event;

@@ -127,6 +127,28 @@ bool ati_context_end_shield(ati_context *context) {
     return ends;
 }
 
+ati_context *ati_context_make_lent(ati_context *parent, const ati_context *starter) {
+    ati_context *operation = (ati_context *)starter->operation;
+    const ati_context_parts parts = {
+        .parent = parent,
+        .name = parent->name,
+        .deadline = AT_FOREVER,
+        .bits = operation->is_exact ? ATI_CONTEXT_EXACT : 0,
+    };
+    ati_context *lent = ati_context_make(&parts);
+    if (!lent)
+        return NULL;
+    ati_context_retain(operation);
+    lent->lender = operation;
+    lent->operation = operation;
+    lent->parent_id = operation->id;
+    memcpy(lent->trace_id, operation->trace_id, sizeof lent->trace_id);
+    lent->log_level = starter->log_level;
+    lent->kept_level = starter->kept_level;
+    lent->kept_lines = starter->kept_lines;
+    return lent;
+}
+
 /* For what is detached: the ids, and nothing else. No child of the other, else detached tasks that
  * start each other would be a chain. */
 static ati_context *make_detached(const ati_context *context) {
@@ -193,16 +215,29 @@ void ati_context_release(ati_context *context) {
         ati_context_release_many(context, 1);
 }
 
+/* Puts it before those that are to be freed if that was its last reference; gives the first. */
+static ati_context *drop_one(ati_context *context, ati_context *dead) {
+    if (!context || !drop_references(context, 1))
+        return dead;
+    context->next_cancelled = dead; /* nobody cancels it any more */
+    return context;
+}
+
 void ati_context_release_many(ati_context *context, size_t count) {
-    for (uint32_t dropped = (uint32_t)count; context && drop_references(context, dropped);
-         dropped = 1) {
+    if (!drop_references(context, (uint32_t)count))
+        return;
+    context->next_cancelled = NULL;
+    for (ati_context *dead = context; dead;) {
+        context = dead;
+        dead = context->next_cancelled;
         ati_context *parent = context->parent;
+        ati_context *lender = context->lender;
         if (parent)
             leave_tree(context);
         if (context->deinit)
             context->deinit(context);
         ati_release(context, context->size);
-        context = parent;
+        dead = drop_one(lender, drop_one(parent, dead));
     }
 }
 

@@ -39,6 +39,7 @@ typedef struct ati_context {
     _Atomic uint32_t references;
     _Atomic uint32_t cancelled; /* the first reason, at_cancel_reason; 0: no */
     struct ati_context *parent; /* kept by a reference of its own, or NULL */
+    struct ati_context *lender; /* the operation it is of without being under it; the same */
     at_deadline deadline;       /* effective: the minimum over the parents */
     _Atomic bool is_shielded;   /* neither cancellation nor deadline of the parent count; written
                                    under the parent's lock */
@@ -116,6 +117,18 @@ static inline ati_context *ati_context_create_scope(ati_context *parent, at_dead
     const ati_context_parts parts = {
         .parent = parent, .name = parent ? parent->name : "", .deadline = deadline, .bits = bits};
     return ati_context_make(&parts);
+}
+
+/* What a task of `parent` runs under, such as a manager, whose starter may be in another operation:
+ * gives a record that is cancelled with the parent, and in which log lines are of the operation of
+ * the running code; NULL where that is none, or the parent's. False: out of memory. */
+ati_context *ati_context_make_lent(ati_context *parent, const ati_context *starter);
+
+static inline bool ati_context_lend(ati_context *parent, ati_context **lent) {
+    const ati_context *starter = ati_frame_current()->context;
+    bool is_needed = starter && starter->operation && starter->operation != parent->operation;
+    *lent = __builtin_expect(is_needed, 0) ? ati_context_make_lent(parent, starter) : NULL;
+    return !is_needed || *lent;
 }
 
 static inline bool ati_context_is_shielded(const ati_context *context) {

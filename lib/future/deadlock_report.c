@@ -2,6 +2,8 @@
 /* What the log says of tasks that wait for each other, in as many lines as it takes. */
 #include "future/wait.h"
 
+#include "log/default_logger.h"
+
 #include <asynctools/log.h>
 
 #include <stdio.h>
@@ -9,8 +11,10 @@
 enum { name_room = 200 };
 
 static void end_line(ati_naming *named) {
-    at_log_error(at_logger_default(), "task.deadlock", at_kv("tasks", named->total),
+    at_logger *logger = ati_default_logger_take();
+    at_log_error(logger, "task.deadlock", at_kv("tasks", named->total),
                  at_kv("first", named->first), at_kv("waits", named->line));
+    ati_default_logger_give_back(logger);
     named->first = named->next;
     named->length = 0;
 }

@@ -30,7 +30,6 @@ enum {
     first_nap_ns = 1000,  /* what naps grow from when lines stop */
     kept_nap_ms = 100,    /* when a sink fails and nobody logs */
     sleep_after_ms = 1000,
-    report_every_ms = 1000,
     wanted_fill = 64, /* of 256: naps are so long that rings are a quarter full by then */
 };
 
@@ -118,21 +117,62 @@ typedef enum kept_state {
     KEPT_REFUSED, /* a sink fails */
 } kept_state;
 
-/* Lets the sinks write what they kept. */
-static kept_state settle_sinks(ati_log_core *core, bool now) {
-    kept_state result = KEPT_NOTHING;
-    ati_lock_acquire(&core->write_lock);
+/* Lets the sinks write what they kept; under write_lock. */
+static void settle_sinks(ati_log_core *core, bool now) {
     ati_log_reopen_if_wanted(core);
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++)
+        core->sinks[i]->kind->settle(core->sinks[i], now);
+}
+
+/* Under write_lock. */
+static void note_barrier(const ati_log_core *core, ati_log_barrier *barrier) {
+    *barrier = (ati_log_barrier){0};
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++)
+        barrier->taken[i] = core->sinks[i]->settled + core->sinks[i]->kept;
+}
+
+/* What the sinks keep: all, or (`barrier`) what they had taken then; under write_lock. */
+static kept_state look_at_kept(const ati_log_core *core, const ati_log_barrier *barrier) {
+    kept_state result = KEPT_NOTHING;
     for (uint32_t i = 0; i < ati_log_sink_count(core); i++) {
-        ati_log_sink *sink = core->sinks[i];
-        sink->kind->settle(sink, now);
-        if (sink->kept > 0 && sink->error_number != 0)
+        const ati_log_sink *sink = core->sinks[i];
+        if (sink->kept == 0 || (barrier && sink->settled >= barrier->taken[i]))
+            continue;
+        if (sink->error_number != 0)
             result = KEPT_REFUSED;
-        else if (sink->kept > 0 && result == KEPT_NOTHING)
+        else if (result == KEPT_NOTHING)
             result = KEPT_WAITING;
     }
-    ati_lock_release(&core->write_lock);
     return result;
+}
+
+/* A flush behind it has the report too: what asks for one comes before the barrier. */
+static bool is_report_wanted(ati_log_core *core) {
+    return atomic_load_explicit(&core->report_wanted, memory_order_relaxed) &&
+           atomic_exchange_explicit(&core->report_wanted, false, memory_order_relaxed);
+}
+
+/* What a round of the backend is for, and what the sinks keep behind it. */
+typedef struct round {
+    bool stopping;
+    bool flushing;
+    bool begins_flush; /* the lines before the barrier have come with this round */
+    kept_state kept;
+    kept_state kept_of_flush;
+} round;
+
+/* Settles the sinks and reports, if that is due. The report is before the barrier too. */
+static void settle_and_report(ati_log_core *core, round *of, bool report_wanted) {
+    bool now = of->flushing || of->stopping;
+    ati_lock_acquire(&core->write_lock);
+    settle_sinks(core, now);
+    if (ati_log_report(core, report_wanted))
+        settle_sinks(core, now);
+    if (of->begins_flush)
+        note_barrier(core, &core->flush_barrier);
+    of->kept = look_at_kept(core, NULL);
+    of->kept_of_flush = look_at_kept(core, &core->flush_barrier);
+    ati_lock_release(&core->write_lock);
 }
 
 static void reach_flush(ati_log_core *core, uint64_t flush, bool failed) {
@@ -147,13 +187,30 @@ static void reach_flush(ati_log_core *core, uint64_t flush, bool failed) {
     ati_futex_wake(&core->flush_changed, INT_MAX);
 }
 
+/* Lets the sinks of a forked child write what they kept. A thread that is cancelled in a write
+ * would keep the lock. */
+static kept_state settle_alone(ati_log_core *core, ati_log_barrier *barrier, bool begins) {
+    int cancel_state;
+    ati_quiet_pipe quiet;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    ati_quiet_pipe_begin(&quiet);
+    settle_sinks(core, true);
+    if (begins)
+        note_barrier(core, barrier);
+    kept_state kept = look_at_kept(core, barrier);
+    ati_quiet_pipe_end(&quiet);
+    ati_lock_release(&core->write_lock);
+    pthread_setcancelstate(cancel_state, NULL);
+    return kept;
+}
+
 /* Without a backend: the lines are with the sinks already. */
 static at_status flush_alone(ati_log_core *core, at_deadline deadline) {
-    for (;;) {
-        ati_quiet_pipe quiet;
-        ati_quiet_pipe_begin(&quiet);
-        kept_state kept = settle_sinks(core, true);
-        ati_quiet_pipe_end(&quiet);
+    ati_log_barrier barrier;
+    for (bool begins = true;; begins = false) {
+        if (!ati_lock_acquire_until(&core->write_lock, deadline))
+            return AT_ERROR_TIMED_OUT;
+        kept_state kept = settle_alone(core, &barrier, begins);
         if (kept != KEPT_WAITING)
             return kept == KEPT_NOTHING ? AT_OK : AT_ERROR_IO;
         int64_t now = ati_monotonic_ns();
@@ -195,7 +252,6 @@ at_status ati_log_flush(ati_log_core *core, at_deadline deadline) {
 typedef struct rhythm {
     int64_t last_merge;
     int64_t last_line;
-    int64_t next_report;
     at_duration nap; /* the last one, or one that was too short to be taken */
 } rhythm;
 
@@ -211,20 +267,21 @@ static at_duration nap_length(rhythm *times, unsigned fill, at_duration elapsed)
 }
 
 /* Rests as long as there is nothing to do. */
-static void rest_if_idle(ati_log_core *core, rhythm *times, unsigned fill, kept_state kept) {
+static void rest_if_idle(ati_log_core *core, rhythm *times, unsigned fill, round *of) {
     int64_t now = ati_monotonic_ns();
     at_duration nap = nap_length(times, fill, now - times->last_merge);
     times->last_merge = now;
-    if (now - times->last_line >= AT_MILLISECONDS(quiet_after_ms) && kept != KEPT_WAITING)
+    if (now - times->last_line >= AT_MILLISECONDS(quiet_after_ms) && of->kept != KEPT_WAITING)
         nap = AT_MILLISECONDS(quiet_nap_ms);
     if (now - times->last_line >= AT_MILLISECONDS(sleep_after_ms)) {
-        ati_log_report(core);
-        if (kept == KEPT_NOTHING) {
+        of->begins_flush = false;
+        settle_and_report(core, of, true);
+        if (of->kept == KEPT_NOTHING) {
             rest(core, ATI_BACKEND_ASLEEP, AT_FOREVER);
             times->last_line = ati_monotonic_ns();
             return;
         }
-        nap = AT_MILLISECONDS(kept == KEPT_REFUSED ? kept_nap_ms : nap_ms);
+        nap = AT_MILLISECONDS(of->kept == KEPT_REFUSED ? kept_nap_ms : nap_ms);
     }
     if (nap >= AT_MICROSECONDS(shortest_nap_us))
         rest(core, ATI_BACKEND_NAPPING, now + nap);
@@ -236,26 +293,22 @@ void *ati_log_backend_run(void *argument) {
     ati_line_thread_init(&core->backend_line);
     rhythm times = {.last_merge = ati_monotonic_ns(), .nap = AT_MILLISECONDS(nap_ms)};
     times.last_line = times.last_merge;
-    times.next_report = times.last_merge + AT_MILLISECONDS(report_every_ms);
     for (;;) {
-        bool stopping = is_stopping(core);
+        round of = {.stopping = is_stopping(core)};
+        uint64_t held_before = core->flush_held;
         uint64_t flush = hold_flush(core);
-        bool flushing = flush != reached_flush(core);
+        of.flushing = flush != reached_flush(core);
+        of.begins_flush = flush != held_before;
         unsigned fill;
         uint64_t taken = ati_log_merge(core, &fill);
-        kept_state kept = settle_sinks(core, flushing || stopping);
-        int64_t now = ati_monotonic_ns();
+        settle_and_report(core, &of, of.stopping || is_report_wanted(core));
         if (taken > 0)
-            times.last_line = now;
-        if (now >= times.next_report || stopping) {
-            ati_log_report(core);
-            times.next_report = now + AT_MILLISECONDS(report_every_ms);
-        }
-        if (flushing && kept != KEPT_WAITING)
-            reach_flush(core, flush, kept == KEPT_REFUSED);
-        if (stopping)
+            times.last_line = ati_monotonic_ns();
+        if (of.flushing && of.kept_of_flush != KEPT_WAITING)
+            reach_flush(core, flush, of.kept_of_flush == KEPT_REFUSED);
+        if (of.stopping)
             return NULL;
         if (flush == core->flush_seen || flush != reached_flush(core))
-            rest_if_idle(core, &times, fill, kept);
+            rest_if_idle(core, &times, fill, &of);
     }
 }

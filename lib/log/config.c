@@ -58,6 +58,10 @@ typedef struct config {
     at_logger_options options;
 } config;
 
+static at_status fail_without_memory(const config *it) {
+    return ati_fail(AT_ERROR_NO_MEMORY, "%s: no memory", it->path);
+}
+
 /* -- The file -- */
 
 static at_status fail_for_file(const char *path, int number) {
@@ -86,11 +90,15 @@ static at_status read_all(config *it, int file) {
     return AT_OK;
 }
 
+/* Anything but a file may have no end, or nobody who writes to it. */
 static at_status load_text(config *it) {
-    int file = open(it->path, O_RDONLY | O_CLOEXEC);
+    int file = open(it->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (file < 0)
         return fail_for_file(it->path, errno);
-    at_status status = read_all(it, file);
+    struct stat found;
+    at_status status = fstat(file, &found) == 0 && S_ISREG(found.st_mode)
+                           ? read_all(it, file)
+                           : ati_fail(AT_ERROR_IO, "%s: is not a regular file", it->path);
     close(file);
     return status;
 }
@@ -118,10 +126,10 @@ static at_status read_members(config *it) {
         const struct member *member = find_member(key);
         if (!member)
             return fail_at_member(it, number, key, "there is no such option");
-        if (member->kind == ATI_CONFIG_LEVELS
-                ? json_is_object(value)
-                : member->kind == ATI_CONFIG_LIST && json_is_array(value))
-            value = ati_config_join(it->root, key, value);
+        bool has_parts = (member->kind == ATI_CONFIG_LEVELS && json_is_object(value)) ||
+                         (member->kind == ATI_CONFIG_LIST && json_is_array(value));
+        if (has_parts && !ati_config_join(it->root, key, &value))
+            return fail_without_memory(it);
         const char *expected =
             ati_config_read(member->kind, value, (char *)&it->options + member->offset);
         if (expected)
@@ -135,7 +143,7 @@ static at_status parse(config *it) {
     json_error_t error;
     it->root = json_loadb(it->text, it->length, JSON_REJECT_DUPLICATES, &error);
     if (!it->root && json_error_code(&error) == json_error_out_of_memory)
-        return ati_fail(AT_ERROR_NO_MEMORY, "%s: no memory", it->path);
+        return fail_without_memory(it);
     if (!it->root)
         return ati_fail(AT_ERROR_INVALID, "%s:%d: %s", it->path, error.line, error.text);
     if (!json_is_object(it->root))
@@ -149,7 +157,7 @@ static at_status open_config(config *it, const char *path) {
     it->size = file_max + 1;
     it->text = ati_allocate(it->size + 1);
     if (!it->text)
-        return ati_fail(AT_ERROR_NO_MEMORY, "%s: no memory", path);
+        return fail_without_memory(it);
     at_status status = load_text(it);
     return status == AT_OK ? parse(it) : status;
 }

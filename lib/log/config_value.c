@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "log/config_value.h"
 
+#include "base/memory.h"
+
 #include <asynctools/clock.h>
 #include <asynctools/limits.h>
 #include <asynctools/log.h>
 
 #include <limits.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-
-enum {
-    joined_max = 4096, /* of all levels together */
-};
 
 /* -- Numbers with units -- */
 
@@ -60,39 +57,66 @@ static bool read_word(const char *text, int64_t *result) {
 
 /* -- Texts in an object or an array -- */
 
-static bool add_text(char *joined, const char *text) {
-    size_t length = strlen(joined);
-    size_t added = strlen(text);
-    if (length + added >= joined_max)
-        return false;
-    memcpy(joined + length, text, added + 1);
-    return true;
+/* Whether it stays one part when it is joined to others. */
+static bool is_part(const json_t *whole, const char *name, const json_t *text) {
+    return json_is_string(text) &&
+           (json_is_array(whole) ||
+            (!strchr(name, ',') && !strpbrk(json_string_value(text), ",=")));
 }
 
-/* Adds `name=text`, or `text` for an empty name, behind a comma. */
-static bool add_part(char *joined, const char *name, const json_t *text) {
-    return json_is_string(text) && !strchr(name, ',') && add_text(joined, *joined ? "," : "") &&
-           add_text(joined, name) && add_text(joined, *name ? "=" : "") &&
-           add_text(joined, json_string_value(text));
-}
-
-json_t *ati_config_join(json_t *root, const char *key, json_t *value) {
-    char joined[joined_max] = "";
+/* How many bytes the parts take as one text; 0: one of them is wrong. */
+static size_t joined_size(json_t *whole) {
     const char *name;
     size_t index;
     json_t *part;
-    if (!json_is_object(value) && !json_is_array(value))
-        return value;
-    json_object_foreach(value, name, part) {
-        if (!add_part(joined, name, part))
-            return value;
+    size_t size = 1;
+    json_object_foreach(whole, name, part) {
+        if (!is_part(whole, name, part))
+            return 0;
+        size += strlen(name) + 1 + json_string_length(part) + 1;
     }
-    json_array_foreach(value, index, part) {
-        if (!add_part(joined, "", part))
-            return value;
+    json_array_foreach(whole, index, part) {
+        if (!is_part(whole, "", part))
+            return 0;
+        size += json_string_length(part) + 1;
     }
-    json_t *text = json_string(joined);
-    return json_object_set_new(root, key, text) == 0 ? text : value;
+    return size;
+}
+
+/* Writes `name=text`, or `text` for an empty name, and a comma. */
+static char *put_part(char *to, const char *name, const json_t *text) {
+    to = stpcpy(stpcpy(to, name), *name ? "=" : "");
+    return stpcpy(stpcpy(to, json_string_value(text)), ",");
+}
+
+/* Writes all parts; gives the length. */
+static size_t put_parts(char *joined, json_t *whole) {
+    const char *name;
+    size_t index;
+    json_t *part;
+    char *to = joined;
+    json_object_foreach(whole, name, part) {
+        to = put_part(to, name, part);
+    }
+    json_array_foreach(whole, index, part) {
+        to = put_part(to, "", part);
+    }
+    return to > joined ? (size_t)(to - joined) - 1 : 0;
+}
+
+bool ati_config_join(json_t *root, const char *key, json_t **value) {
+    size_t size = joined_size(*value);
+    if (size == 0)
+        return true;
+    char *joined = ati_allocate(size);
+    if (!joined)
+        return false;
+    json_t *text = json_stringn(joined, put_parts(joined, *value));
+    ati_release(joined, size);
+    if (json_object_set_new(root, key, text) != 0)
+        return false;
+    *value = text;
+    return true;
 }
 
 /* -- Values -- */
@@ -151,9 +175,10 @@ const char *ati_config_read(ati_config_kind kind, const json_t *value, void *mem
         return read_level(value, member);
     case ATI_CONFIG_LEVELS:
         *(const char **)member = json_string_value(value);
-        return json_is_string(value) ? NULL
-                                     : "expected a text such as \"info,http=debug\", or an object "
-                                       "with such texts: {\"\": \"info\", \"http\": \"debug\"}";
+        return json_is_string(value)
+                   ? NULL
+                   : "expected a text such as \"info,http=debug\", or an object "
+                     "with a level for each name: {\"\": \"info\", \"http\": \"debug\"}";
     case ATI_CONFIG_FLAG:
         *(bool *)member = json_is_true(value);
         return json_is_boolean(value) ? NULL : "expected true or false";

@@ -4,6 +4,7 @@
 
 /* What values in a configuration file mean. */
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef enum ati_config_kind {
@@ -21,10 +22,10 @@ typedef enum ati_config_kind {
 /* Writes a value to a member of that kind. NULL; or what it should have been. */
 const char *ati_config_read(ati_config_kind kind, const json_t *value, void *member);
 
-/* Makes one text of {"": "info", "http": "debug"} or of ["password", "token"] and puts it in the
- * place of the value at `key` of `root`. Gives the value that is there then: `value` itself if it
- * is neither. */
-json_t *ati_config_join(json_t *root, const char *key, json_t *value);
+/* Makes one text of the object {"": "info", "http": "debug"} or the array ["password", "token"],
+ * and puts it in the place of `*value` at `key` of `root`. What has a part that is wrong stays as
+ * it is. False: no memory. */
+bool ati_config_join(json_t *root, const char *key, json_t **value);
 
 /* The number of the line in which the key of the member number `member` (from 0) stands, of a text
  * that is one valid JSON object. */

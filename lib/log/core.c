@@ -234,20 +234,11 @@ static void finish_sink(ati_log_core *core, ati_log_sink *sink) {
     ati_quiet_pipe_begin(&quiet);
     sink->kind->finish(sink);
     ati_quiet_pipe_end(&quiet);
-    uint64_t lost = ati_counter_read(&sink->lost);
-    if (lost == lost_before)
+    if (ati_counter_read(&sink->lost) == lost_before)
         return;
     if (sink->error_number != 0)
         reason = sink->error_number;
-    const at_field fields[] = {
-        at_kv_string("sink", sink->kind->name),
-        at_kv_unsigned("write_errors", ati_counter_read(&sink->errors)),
-        at_kv_unsigned("lost", lost),
-        at_kv_string("reason", reason ? strerrordesc_np(reason) : NULL),
-    };
-    const at_log_line line = {
-        .level = AT_LOG_ERROR, .event = "log.lines_lost", .fields = fields, .field_count = 4};
-    ati_log_write_stderr(NULL, NULL, &core->backend_line, &line);
+    ati_log_say_lost(core, sink, reason);
 }
 
 /* Leaves the rings to their threads, or frees them where those have ended. `alone`: in a forked

@@ -64,6 +64,11 @@ enum {
     ATI_LOG_FORKED = 2,     /* in a forked child: callers write; there is no backend */
 };
 
+/* What a flush waits for: as much as each sink had taken when it came. */
+typedef struct ati_log_barrier {
+    uint64_t taken[ATI_LOG_SINKS_MAX]; /* its `settled` then will be */
+} ati_log_barrier;
+
 typedef struct ati_log_core {
     /* Written by create, or on the way out (exit, process_fork). */
     _Atomic uint32_t mode;
@@ -89,8 +94,10 @@ typedef struct ati_log_core {
     _Atomic uint32_t flush_changed; /* futex: counts changes of flush_reached */
     uint64_t flush_seen;            /* flush_wanted when the backend looked last; its own */
     uint64_t flush_held; /* the barrier that it is waiting for, or the last one; its own */
+    ati_log_barrier flush_barrier; /* of flush_held; its own */
     _Atomic bool stopping;
     _Atomic bool reopen_wanted; /* files are to be opened anew */
+    _Atomic bool report_wanted; /* at once, whenever the last one was */
 
     /* Rings. Linked at the front under the registry's lock, unlinked by the backend under it. */
     _Alignas(ATI_CACHE_LINE) _Atomic(ati_log_ring *) rings;
@@ -112,6 +119,7 @@ typedef struct ati_log_core {
     size_t output_lines;
     ati_log_source *sources; /* the heap of the merge: ring_limit + 1 places */
     ati_line_thread backend_line;
+    at_deadline next_report; /* CLOCK_MONOTONIC: not before this, unless it is wanted */
     uint64_t reported_dropped[AT_LOG_OFF];
     uint64_t reported_sampled[AT_LOG_OFF];
     bool reported_failure[ATI_LOG_SINKS_MAX];
@@ -293,6 +301,9 @@ void ati_log_reopen_if_wanted(ati_log_core *core);
 void ati_log_write_stderr(const at_logger *logger, const ati_context *context,
                           ati_line_thread *thread, const at_log_line *line);
 
+/* In the child of a fork: whoever was writing to stderr is not in this process. */
+void ati_log_stderr_after_fork(void);
+
 /* -- backend.c, merge.c, report.c: the thread of its own -- */
 
 void *ati_log_backend_run(void *core);
@@ -307,8 +318,17 @@ uint64_t ati_log_merge(ati_log_core *core, unsigned *fill);
 /* Whether there is nothing for a merge to do. */
 bool ati_log_merge_idle(ati_log_core *core);
 
-/* Writes lines about what was dropped and about sinks that failed since the last report. */
-void ati_log_report(ati_log_core *core);
+/* Writes lines about what was dropped and about sinks that failed since the last report, if that
+ * was a second ago or `wanted`. True: it did. The caller holds write_lock. */
+bool ati_log_report(ati_log_core *core, bool wanted);
+
+/* In the child of a fork, where nobody has write_lock, under the registry's lock: what there is to
+ * be said of so far is said by the parent. */
+void ati_log_report_after_fork(ati_log_core *core);
+
+/* Says on stderr what a sink has lost, and what waits in it while nobody may write it any more. The
+ * caller holds write_lock, or is alone. `reason` is of errno, or 0. */
+void ati_log_say_lost(ati_log_core *core, const ati_log_sink *sink, int reason);
 
 /* How many lines of a level were dropped; under the registry's lock. */
 uint64_t ati_log_dropped(ati_log_core *core, at_log_level level);

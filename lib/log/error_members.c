@@ -34,6 +34,13 @@ static void put_short_text(writing *others, const char *key, const char *text, s
     others->at = ATI_PUT_LITERAL(to, "\",");
 }
 
+/* Writes the value of a key. */
+static char *put_number(char *to, const ati_members *members, ati_member_key key, int64_t number) {
+    if (ati_members_redact(members, key.bytes, key.length))
+        return ATI_PUT_LITERAL(to, "\"" ATI_REDACTED "\"");
+    return ati_number_integer(to, number);
+}
+
 static void put_other(writing *others, const at_error *error) {
     *others->at++ = '{';
     put_short_text(others, "status", at_status_name(at_error_status(error)), other_text);
@@ -46,10 +53,17 @@ static void put_other(writing *others, const at_error *error) {
         put_short_text(others, "started_at", at_error_started_at(error), other_text);
     if (at_error_item(error) != AT_NONE) {
         others->at = ATI_PUT_LITERAL(others->at, "\"item\":");
-        others->at = ati_number_integer(others->at, at_error_item(error));
+        others->at = put_number(others->at, others->members, (ati_member_key){"item", 4},
+                                at_error_item(error));
         *others->at++ = ',';
     }
     others->at[-1] = '}';
+}
+
+static void put_number_member(ati_members *members, const char *prefix, ati_member_text key,
+                              int64_t number) {
+    ati_member_key written = ati_members_put_key(members, prefix, key);
+    members->at = put_number(members->at, members, written, number);
 }
 
 /* The errors that came with one, as many as there is room for, and how many there are. */
@@ -58,11 +72,14 @@ static void put_others(ati_members *members, const char *prefix, const at_error 
     size_t total = count + ati_error_hidden_count(error);
     if (total == 0 || !ati_members_have_room(members, ATI_NUMBER_ROOM))
         return;
-    ati_members_put_key(members, prefix, (ati_member_text){"other_count", 11});
-    members->at = ati_number_unsigned(members->at, total);
+    put_number_member(members, prefix, (ati_member_text){"other_count", 11}, (int64_t)total);
     if (count == 0 || !ati_members_have_room(members, other_room + 2))
         return;
     ati_member_key written = ati_members_put_key(members, prefix, (ati_member_text){"others", 6});
+    if (ati_members_redact(members, written.bytes, written.length)) {
+        members->at = ATI_PUT_LITERAL(members->at, "\"" ATI_REDACTED "\"");
+        return;
+    }
     writing others = {members->at, members, true};
     *others.at++ = '[';
     const char *limit = members->limit - other_room - 2;
@@ -94,9 +111,7 @@ void ati_members_put_error(ati_members *members, const char *prefix, const at_er
             ati_members_put_text(members, prefix,
                                  (ati_member_text){texts[i].key, strlen(texts[i].key)},
                                  (ati_member_text){texts[i].text, strlen(texts[i].text)}, text_max);
-    if (at_error_item(error) != AT_NONE && ati_members_have_room(members, ATI_NUMBER_ROOM)) {
-        ati_members_put_key(members, prefix, (ati_member_text){"item", 4});
-        members->at = ati_number_integer(members->at, at_error_item(error));
-    }
+    if (at_error_item(error) != AT_NONE && ati_members_have_room(members, ATI_NUMBER_ROOM))
+        put_number_member(members, prefix, (ati_member_text){"item", 4}, at_error_item(error));
     put_others(members, prefix, error);
 }

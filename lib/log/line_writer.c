@@ -69,8 +69,7 @@ static size_t write_some(ati_line_writer *writer, ati_log_sink *sink, const char
     return done;
 }
 
-/* Takes the torn end of a file back, if it is ours for sure: nobody has written behind it. */
-static bool take_back(ati_line_writer *writer, size_t torn_size) {
+bool ati_line_writer_take_back(const ati_line_writer *writer, size_t torn_size) {
     struct stat status;
     if (writer->is_shared)
         return false;
@@ -97,7 +96,7 @@ static size_t settled_size(ati_line_writer *writer, ati_log_sink *sink, const ch
     }
     if (newline || !writer->torn) {
         writer->torn = true;
-        if (sink->error_number && take_back(writer, done - whole)) {
+        if (sink->error_number && ati_line_writer_take_back(writer, done - whole)) {
             writer->torn = false;
             return whole;
         }
@@ -127,6 +126,7 @@ void ati_line_writer_settle(ati_line_writer *writer, ati_log_sink *sink, bool no
     else
         writer->torn = false;
     sink->kept -= done;
+    sink->settled += done;
     memmove(writer->kept, writer->kept + done, sink->kept);
 }
 
@@ -138,6 +138,7 @@ void ati_line_writer_write(ati_line_writer *writer, ati_log_sink *sink, const ch
         done = write_some(writer, sink, lines, size);
         if (done < size)
             done = settled_size(writer, sink, lines, done);
+        sink->settled += done;
     }
     if (done < size)
         keep(writer, sink, lines + done, size - done);

@@ -21,6 +21,7 @@ typedef ssize_t (*ati_line_put_fn)(ati_line_writer *writer, const char *bytes, s
 struct ati_line_writer {
     int descriptor;
     ati_line_put_fn put;
+    bool owns_file;       /* nobody else in this process writes to the descriptor */
     bool torn;            /* what is kept begins in the middle of a line */
     bool is_shared;       /* with the parent of this process: the end of the file may be its own */
     at_deadline next_try; /* CLOCK_MONOTONIC: after an error, not before this */
@@ -37,6 +38,10 @@ void ati_line_writer_write(ati_line_writer *writer, ati_log_sink *sink, const ch
                            size_t size);
 void ati_line_writer_settle(ati_line_writer *writer, ati_log_sink *sink, bool now);
 void ati_line_writer_fork(ati_line_writer *writer, ati_log_sink *sink, ati_fork_phase phase);
+
+/* Cuts what was just written in the middle of a line off the end of its file, if nobody has written
+ * behind it. Async-signal-safe. */
+bool ati_line_writer_take_back(const ati_line_writer *writer, size_t torn_size);
 
 /* A last attempt, of 2 seconds while the descriptor would block; lines that remain are given up. */
 void ati_line_writer_finish(ati_line_writer *writer, ati_log_sink *sink);

@@ -17,6 +17,8 @@
 enum {
     piece_max = 4096, /* PIPE_BUF: a pipe that poll calls writable takes so much at once */
     end_max = 8192,   /* no line is longer */
+    end_looks = 10,   /* at the end of a file that seems to be torn, until it stays as it is */
+    end_pause_ms = 20,
 };
 
 /* Whether the descriptor takes bytes before `deadline`. */
@@ -82,24 +84,30 @@ static size_t torn_length(int descriptor, off_t file_size) {
 }
 
 /* Takes back a line of which only a part was written, if it is ours for sure: it is written once
- * more. Elsewhere, and behind lines of others, it is ended. */
-static void mend_end(int descriptor, at_deadline deadline) {
+ * more. What stands in a file that the program may write to itself, or behind lines of others, is
+ * ended. */
+static void mend_end(const ati_line_writer *writer, at_deadline deadline) {
     struct stat status;
-    if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0)
-        return;
-    size_t torn = torn_length(descriptor, status.st_size);
-    if (torn == 0)
-        return;
-    bool is_ours = lseek(descriptor, 0, SEEK_CUR) == status.st_size;
-    if (!is_ours || ftruncate(descriptor, status.st_size - (off_t)torn) != 0)
-        write_all(descriptor, "\n", 1, deadline);
+    size_t torn = 0;
+    off_t size_before = -1;
+    for (int look = 0; look < end_looks; look++) {
+        if (fstat(writer->descriptor, &status) != 0 || !S_ISREG(status.st_mode))
+            return;
+        torn = status.st_size > 0 ? torn_length(writer->descriptor, status.st_size) : 0;
+        if (torn == 0 || status.st_size == size_before)
+            break;
+        size_before = status.st_size;
+        (void)poll(NULL, 0, end_pause_ms); /* the backend may be in the middle of a write */
+    }
+    if (torn > 0 && !(writer->owns_file && ati_line_writer_take_back(writer, torn)))
+        write_all(writer->descriptor, "\n", 1, deadline);
 }
 
 void ati_line_writer_crash(ati_line_writer *writer, const ati_log_sink *sink, const char *lines,
                            size_t size, at_deadline deadline) {
     if (!lines) {
         if (!writer->torn && !writer->is_shared) /* else the rest of the line was kept */
-            mend_end(writer->descriptor, deadline);
+            mend_end(writer, deadline);
         lines = writer->kept;
         size = sink->kept < writer->room ? sink->kept : writer->room;
     }

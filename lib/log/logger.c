@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "log/default_logger.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,8 +15,6 @@ enum {
     name_room = 5 * ATI_LINE_CHUNK, /* for ,"logger":"name" */
     fields_max = 2048,              /* of a child, with those of its parents, encoded */
 };
-
-static _Atomic(at_logger *) default_logger;
 
 /* -- Create -- */
 
@@ -180,22 +179,6 @@ at_status at_logger_create_child(at_logger **child, at_logger *parent,
 
 /* -- Destroy -- */
 
-static bool is_below(const at_logger *logger, const at_logger *top) {
-    while (logger && logger != top)
-        logger = logger->parent;
-    return logger;
-}
-
-/* If the default logger is `top` or below it, there is none any more. */
-static void forget_default(const at_logger *top) {
-    ati_lock_acquire(&ati_log_registry_lock);
-    at_logger *logger = atomic_load_explicit(&default_logger, memory_order_relaxed);
-    if (is_below(logger, top))
-        atomic_compare_exchange_strong_explicit(&default_logger, &logger, NULL,
-                                                memory_order_relaxed, memory_order_relaxed);
-    ati_lock_release(&ati_log_registry_lock);
-}
-
 /* Takes a logger without children out of its tree. */
 static void leave_tree(at_logger *logger) {
     ati_lock_acquire(&ati_log_registry_lock);
@@ -225,7 +208,7 @@ static void free_tree(at_logger *top) {
 void at_logger_destroy(at_logger *logger) {
     if (!logger)
         return;
-    forget_default(logger);
+    ati_default_logger_forget(logger);
     ati_log_core *core = logger->parent ? NULL : logger->core;
     if (core)
         ati_log_core_stop(core);
@@ -249,20 +232,6 @@ void at_logger_reopen(at_logger *logger) {
 
 const char *at_log_level_name(at_log_level level) {
     return ati_level_name((int)level);
-}
-
-at_logger *at_logger_default(void) {
-    /* ORDER default_logger: acquire. Sees the logger as it was made.
-     * Pairs with: release in at_logger_set_default(). If relaxed: the caller reads an unwritten
-     * logger. */
-    return atomic_load_explicit(&default_logger, memory_order_acquire);
-}
-
-void at_logger_set_default(at_logger *logger) {
-    /* ORDER default_logger: release. Publishes the logger.
-     * Pairs with: acquire in at_logger_default(). If relaxed: a caller reads an unwritten logger.
-     */
-    atomic_store_explicit(&default_logger, logger, memory_order_release);
 }
 
 void at_logger_get_statistics(at_logger *logger, at_logger_statistics *statistics) {

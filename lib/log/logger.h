@@ -24,6 +24,7 @@ struct at_logger {
     at_logger *first_child;
     at_logger *next_sibling;
     at_logger *previous_sibling;
+    uint32_t holders;          /* of the default logger, see default_logger.h */
     at_log_level own_level;    /* AT_LOG_DEFAULT: none */
     bool own_is_newer;         /* than the rules: set by at_logger_set_level */
     const at_logger *by_own;   /* itself or the nearest above it that has a level of its own */

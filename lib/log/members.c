@@ -63,16 +63,36 @@ static void note_left_out(ati_members *members, ati_member_text key) {
     ati_members_note_cut(members, (ati_member_key){encoded, (size_t)(to - encoded)});
 }
 
+/* Of one that is too long, what stands behind its last dot is not cut as far as it can be a name
+ * that is not to be seen: whoever adds the member to a line looks for it. */
+static bool put_key_text(char **to, size_t room, ati_member_text key) {
+    enum { tail_max = 1 + ATI_REDACTION_NAME_MAX };
+    char *start = *to;
+    if (ati_text_put(to, room, key.bytes, key.length))
+        return true;
+    const char *dot = memrchr(key.bytes, '.', key.length);
+    if (!dot)
+        return false;
+    size_t head = (size_t)(dot - key.bytes);
+    size_t tail = key.length - head;
+    size_t tail_room = tail < tail_max ? tail : tail_max;
+    *to = start;
+    ati_text_put(to, room - tail_room, key.bytes, head);
+    ati_text_put(to, tail_room, dot, tail);
+    return false;
+}
+
 ati_member_key ati_members_put_key(ati_members *members, const char *prefix, ati_member_text key) {
     char *start = ATI_PUT_LITERAL(members->at, ",\"");
     char *to = start;
     bool whole = true;
     if (prefix) {
-        whole = ati_text_put(&to, ATI_MEMBER_KEY_MAX / 2, prefix, strlen(prefix));
+        whole =
+            put_key_text(&to, ATI_MEMBER_KEY_MAX / 2, (ati_member_text){prefix, strlen(prefix)});
         *to++ = '.';
     }
     size_t room = ATI_MEMBER_KEY_MAX - (size_t)(to - start);
-    whole = ati_text_put(&to, room, key.bytes, key.length) && whole;
+    whole = put_key_text(&to, room, key) && whole;
     to = ati_keys_make_unique(&members->keys, start, to);
     ati_member_key written = {start, (size_t)(to - start)};
     if (!whole)
@@ -123,6 +143,8 @@ static void put_short_value(ati_members *members, ati_member_text key, const at_
         break;
     }
 }
+
+static const ati_member_text redacted = {"\"" ATI_REDACTED "\"", sizeof ATI_REDACTED + 1};
 
 /* Writes JSON text, without what is not to be seen; false: there is no room. */
 static bool put_json_text(ati_members *members, ati_member_text json) {
@@ -185,8 +207,6 @@ static ati_member_text text_of(const at_field *field) {
 static bool is_error(const at_field *field) {
     return field->type == AT_FIELD_ERROR && field->value.error;
 }
-
-static const ati_member_text redacted = {"\"" ATI_REDACTED "\"", sizeof ATI_REDACTED + 1};
 
 /* A field of the rarer types. */
 static void put_rare_field(ati_members *members, ati_member_text key, const at_field *field) {
@@ -264,7 +284,8 @@ void ati_members_add(ati_members *members, const at_field *fields, size_t count)
 static void add_encoded_member(ati_members *members, const ati_encoded_member *found) {
     const char *value = found->key + found->key_length + 2; /* behind the quote and the colon */
     ati_member_text text = {value, (size_t)(found->start + found->length - value)};
-    if (ati_members_redact(members, found->key, found->key_length))
+    if (members->redaction &&
+        ati_redaction_has_member(members->redaction, found->key, found->key_length))
         text = redacted;
     char *start = members->at;
     bool fits = ati_members_room(members) >= found->key_length + ATI_KEY_SUFFIX_ROOM + 4 &&

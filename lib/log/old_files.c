@@ -70,6 +70,11 @@ static int64_t number_of(const char *entry, const char *name, size_t length) {
     return number;
 }
 
+static bool is_regular(int folder, const char *name) {
+    struct stat status;
+    return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
+}
+
 bool ati_old_files_prune(const char *path, int64_t count) {
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
@@ -83,6 +88,7 @@ bool ati_old_files_prune(const char *path, int64_t count) {
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is this thread's own */
     for (const struct dirent *entry; (entry = readdir(entries));)
         if (number_of(entry->d_name, name, strlen(name)) > count &&
+            is_regular(dirfd(entries), entry->d_name) &&
             unlinkat(dirfd(entries), entry->d_name, 0) != 0 && errno != ENOENT)
             error = errno;
     closedir(entries);

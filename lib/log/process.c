@@ -3,7 +3,9 @@
 
 #include "base/clock.h"
 #include "base/futex.h"
+#include "log/default_logger.h"
 #include "log/kept.h"
+#include "log/quiet_pipe.h"
 
 /* What the process knows of its loggers: the registry, process_fork and exit. */
 
@@ -23,6 +25,7 @@ static _Atomic uint32_t hold_count; /* crashes that go through the registry: nob
 
 enum {
     exit_wait_ms = 5000, /* for each logger whose sinks are stuck when the process exits */
+    exit_lock_ms = 100,  /* and then, if one is stuck inside a write */
 };
 
 uint64_t ati_log_new_id(void) {
@@ -121,16 +124,58 @@ static ati_log_core *take_undrained(void) {
     return core;
 }
 
+/* Takes write_lock from a backend, or another thread, that may never give it back. */
+static bool lock_sinks(ati_log_core *core) {
+    return ati_lock_acquire_until(&core->write_lock,
+                                  ati_monotonic_ns() + AT_MILLISECONDS(exit_lock_ms));
+}
+
+/* Says on stderr what the sinks still have, as nobody may write it any more. */
+static void say_what_waits(ati_log_core *core) {
+    if (!lock_sinks(core)) {
+        const at_field reason = at_kv_string("reason", "a sink takes no lines");
+        const at_log_line line = {
+            .level = AT_LOG_ERROR, .event = "log.lines_lost", .fields = &reason, .field_count = 1};
+        ati_line_thread thread = {0};
+        ati_line_thread_init(&thread);
+        ati_log_write_stderr(NULL, NULL, &thread, &line);
+        return;
+    }
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++)
+        if (core->sinks[i]->kept > 0)
+            ati_log_say_lost(core, core->sinks[i], core->sinks[i]->error_number);
+    ati_lock_release(&core->write_lock);
+}
+
+/* In a forked child: lines are with the sinks already, and nobody but this thread reports. */
+static void report_forked(ati_log_core *core) {
+    ati_quiet_pipe quiet;
+    ati_quiet_pipe_begin(&quiet);
+    if (lock_sinks(core)) {
+        ati_log_report(core, true);
+        ati_lock_release(&core->write_lock);
+    }
+    ati_quiet_pipe_end(&quiet);
+}
+
+static void drain(ati_log_core *core) {
+    at_deadline deadline = ati_monotonic_ns() + AT_MILLISECONDS(exit_wait_ms);
+    (void)ati_log_flush(core, deadline);
+    if (atomic_load_explicit(&core->mode, memory_order_relaxed) == ATI_LOG_FORKED) {
+        report_forked(core);
+    } else {
+        change_mode(core, ATI_LOG_AFTER_EXIT);
+        atomic_store_explicit(&core->report_wanted, true, memory_order_relaxed);
+    }
+    /* What came in between, and the report. */
+    if (ati_log_flush(core, deadline) != AT_OK)
+        say_what_waits(core);
+}
+
 /* Runs when the program or the library ends, after the functions given to atexit. */
 static __attribute__((destructor)) void drain_at_exit(void) {
-    for (ati_log_core *core; (core = take_undrained());) {
-        if (atomic_load_explicit(&core->mode, memory_order_relaxed) != ATI_LOG_BY_BACKEND)
-            continue;
-        at_deadline deadline = ati_monotonic_ns() + AT_MILLISECONDS(exit_wait_ms);
-        (void)ati_log_flush(core, deadline);
-        change_mode(core, ATI_LOG_AFTER_EXIT);
-        (void)ati_log_flush(core, deadline); /* lines that came in between */
-    }
+    for (ati_log_core *core; (core = take_undrained());)
+        drain(core);
 }
 
 /* process_fork: the registry and the memory sinks are held, so that the child finds them whole. The
@@ -157,11 +202,15 @@ static void after_fork_in_parent(void) {
 static void after_fork_in_child(void) {
     ati_log_kept_after_fork();
     ati_log_thread_after_fork();
+    ati_log_stderr_after_fork();
     for (ati_log_core *core = ati_log_registry_first; core; core = core->next_core) {
         /* Whoever held it is not in this process. */
         atomic_store_explicit(&core->write_lock.state, 0, memory_order_relaxed);
         core->holders = 0;
+        core->exit_drained = false;
+        ati_default_logger_after_fork(core->root);
         fork_sinks(core, ATI_FORK_CHILD);
+        ati_log_report_after_fork(core);
         change_mode(core, ATI_LOG_FORKED);
     }
     draining = NULL;

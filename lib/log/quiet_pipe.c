@@ -2,31 +2,36 @@
 #include "log/quiet_pipe.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <time.h>
 
-static sigset_t pipe_only(void) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGPIPE);
-    return set;
-}
+static const int signals[] = {SIGPIPE, SIGXFSZ};
 
-static bool is_pending(void) {
-    sigset_t pending;
-    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
-}
+enum { signal_count = sizeof signals / sizeof *signals };
 
 void ati_quiet_pipe_begin(ati_quiet_pipe *quiet) {
-    sigset_t blocked = pipe_only();
-    quiet->pending_before = is_pending();
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    for (int i = 0; i < signal_count; i++)
+        sigaddset(&blocked, signals[i]);
+    sigemptyset(&quiet->pending_before);
+    sigpending(&quiet->pending_before);
     pthread_sigmask(SIG_BLOCK, &blocked, &quiet->before);
 }
 
 void ati_quiet_pipe_end(const ati_quiet_pipe *quiet) {
-    if (!quiet->pending_before && is_pending()) {
-        sigset_t taken = pipe_only();
-        const struct timespec at_once = {0, 0};
-        sigtimedwait(&taken, NULL, &at_once);
-    }
+    const struct timespec at_once = {0, 0};
+    sigset_t pending;
+    sigset_t raised;
+    sigemptyset(&pending);
+    sigemptyset(&raised);
+    sigpending(&pending);
+    for (int i = 0; i < signal_count; i++)
+        if (sigismember(&pending, signals[i]) == 1 &&
+            sigismember(&quiet->pending_before, signals[i]) == 0) {
+            sigaddset(&raised, signals[i]);
+            sigtimedwait(&raised, NULL, &at_once);
+            sigdelset(&raised, signals[i]);
+        }
     pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
 }

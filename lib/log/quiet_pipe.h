@@ -2,14 +2,14 @@
 #ifndef ASYNCTOOLS_LOG_QUIET_PIPE_H
 #define ASYNCTOOLS_LOG_QUIET_PIPE_H
 
-/* A pipe that nobody reads must not end the process because of a log line: SIGPIPE is blocked
- * around writes on threads that are not ours, and taken back if a write raised it. */
+/* A pipe that nobody reads, or a file that may not grow, must not end the process because of a log
+ * line: SIGPIPE and SIGXFSZ are blocked around writes on threads that are not ours, and taken back
+ * if a write raised them. */
 #include <signal.h>
-#include <stdbool.h>
 
 typedef struct ati_quiet_pipe {
     sigset_t before;
-    bool pending_before;
+    sigset_t pending_before;
 } ati_quiet_pipe;
 
 void ati_quiet_pipe_begin(ati_quiet_pipe *quiet);

@@ -7,22 +7,21 @@
 #include "log/keys.h"
 #include "log/put.h"
 
-enum { name_max = 63 };
-
 static char lower(char letter) {
     return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
 }
 
 static at_status refuse(const char *call, const char *name, size_t length, const char *reason) {
     return ati_fail(AT_ERROR_INVALID, "%s: `redacted_keys` has \"%.*s\", which %s", call,
-                    (int)(length < name_max ? length : name_max), name, reason);
+                    (int)(length < ATI_REDACTION_NAME_MAX ? length : ATI_REDACTION_NAME_MAX), name,
+                    reason);
 }
 
 /* Names stand in lines as they are: those that would need an escape are no names. */
 static at_status check_name(const char *call, const char *name, size_t length) {
     if (length == 0)
         return refuse(call, name, length, "is no name");
-    if (length > name_max)
+    if (length > ATI_REDACTION_NAME_MAX)
         return refuse(call, name, length, "begins a name of more than 63 bytes");
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)name[i] < ' ' || name[i] == 0x7f || name[i] == '"' || name[i] == '\\')
@@ -87,7 +86,7 @@ bool ati_redaction_is_same(const ati_redaction *a, const ati_redaction *b) {
 }
 
 static bool has_name(const ati_redaction *list, const char *key, size_t length) {
-    if (length > name_max || !(list->lengths >> length & 1))
+    if (length > ATI_REDACTION_NAME_MAX || !(list->lengths >> length & 1))
         return false;
     for (const char *name = list->names; *name; name += 1 + *name) {
         size_t same = 0;
@@ -124,6 +123,13 @@ bool ati_redaction_has(const ati_redaction *list, const char *key, size_t length
         return true;
     const char *dot = memrchr(key, '.', length);
     return dot && has_stem(list, dot + 1, (size_t)(key + length - dot - 1));
+}
+
+bool ati_redaction_has_member(const ati_redaction *list, const char *key, size_t length) {
+    if (ati_redaction_has(list, key, length))
+        return true;
+    const char *dot = memrchr(key, '.', length);
+    return dot && ati_redaction_has(list, key, (size_t)(dot - key));
 }
 
 char *ati_redaction_copy(const ati_redaction *list, char *to, const char *limit, const char *json,

@@ -11,6 +11,8 @@
 
 #define ATI_REDACTED "[REDACTED]"
 
+enum { ATI_REDACTION_NAME_MAX = 63 }; /* bytes of a name */
+
 typedef struct ati_redaction {
     struct ati_redaction *older; /* of the same core */
     size_t size;                 /* of this allocation */
@@ -29,6 +31,10 @@ bool ati_redaction_is_same(const ati_redaction *a, const ati_redaction *b);
 /* Whether the key, or what stands behind its last dot, is a name of the list, in ASCII letters of
  * either case. Suffixes that made the key unique (_2) do not count. */
 bool ati_redaction_has(const ati_redaction *list, const char *key, size_t length);
+
+/* The same of a member that was encoded before. It may be one of an error, whose key is then what
+ * stands before its last dot. */
+bool ati_redaction_has_member(const ati_redaction *list, const char *key, size_t length);
 
 /* Copies JSON text, values whose keys are in the list replaced. Gives the end; NULL: there is no
  * room up to `limit`. */

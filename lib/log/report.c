@@ -6,9 +6,13 @@
 
 #include <string.h>
 
-/* What the logger says about itself, in its own log. */
+/* What the logger says about itself, in its own log. All of it under write_lock: in a forked child
+ * the callers report, and after exit() they write while the backend reports. */
 
-enum { report_level_count = AT_LOG_OFF - AT_LOG_TRACE };
+enum {
+    report_level_count = AT_LOG_OFF - AT_LOG_TRACE,
+    report_every_ms = 1000,
+};
 
 uint64_t ati_log_dropped(ati_log_core *core, at_log_level level) {
     uint64_t sum = atomic_load_explicit(&core->dropped[level], memory_order_relaxed);
@@ -23,9 +27,7 @@ static void say(ati_log_core *core, const ati_log_sink *but, const at_log_line *
     char bytes[ATI_LINE_MAX];
     ati_line_head head = ati_log_head(core->root, NULL, &core->backend_line, ati_stamp_now());
     size_t size = ati_line_encode(bytes, &head, line);
-    ati_lock_acquire(&core->write_lock);
     ati_log_give_to_sinks(core, but, bytes, size);
-    ati_lock_release(&core->write_lock);
 }
 
 /* Says how many lines did not come into the log since the last report, in all and by level. */
@@ -49,12 +51,22 @@ static void report_counts(ati_log_core *core, const at_log_line *like, const uin
     say(core, NULL, &line);
 }
 
+/* Under the registry's lock. */
+static void count_dropped(ati_log_core *core, uint64_t counts[AT_LOG_OFF]) {
+    for (int level = AT_LOG_TRACE; level < AT_LOG_OFF; level++)
+        counts[level] = ati_log_dropped(core, level);
+}
+
+static void count_sampled(ati_log_core *core, uint64_t counts[AT_LOG_OFF]) {
+    for (int level = AT_LOG_TRACE; level < AT_LOG_OFF; level++)
+        counts[level] = atomic_load_explicit(&core->sampled[level], memory_order_relaxed);
+}
+
 static void report_drops(ati_log_core *core) {
     static const at_log_line line = {.level = AT_LOG_WARN, .event = "log.dropped"};
     uint64_t now[AT_LOG_OFF] = {0};
     ati_lock_acquire(&ati_log_registry_lock);
-    for (int level = AT_LOG_TRACE; level < AT_LOG_OFF; level++)
-        now[level] = ati_log_dropped(core, level);
+    count_dropped(core, now);
     ati_lock_release(&ati_log_registry_lock);
     report_counts(core, &line, now, core->reported_dropped);
 }
@@ -62,8 +74,7 @@ static void report_drops(ati_log_core *core) {
 static void report_sampled(ati_log_core *core) {
     static const at_log_line line = {.level = AT_LOG_INFO, .event = "log.sampled"};
     uint64_t now[AT_LOG_OFF] = {0};
-    for (int level = AT_LOG_TRACE; level < AT_LOG_OFF; level++)
-        now[level] = atomic_load_explicit(&core->sampled[level], memory_order_relaxed);
+    count_sampled(core, now);
     report_counts(core, &line, now, core->reported_sampled);
 }
 
@@ -137,8 +148,12 @@ static void report_move(ati_log_core *core, uint32_t number) {
     say(core, NULL, &line);
 }
 
-void ati_log_report(ati_log_core *core) {
-    ati_log_verbose_settle(ati_monotonic_ns());
+bool ati_log_report(ati_log_core *core, bool wanted) {
+    int64_t now = ati_monotonic_ns();
+    if (!wanted && now < core->next_report)
+        return false;
+    core->next_report = now + AT_MILLISECONDS(report_every_ms);
+    ati_log_verbose_settle(now);
     report_drops(core);
     report_sampled(core);
     for (uint32_t i = 0; i < ati_log_sink_count(core); i++) {
@@ -146,4 +161,32 @@ void ati_log_report(ati_log_core *core) {
         report_lost(core, i);
         report_move(core, i);
     }
+    return true;
+}
+
+void ati_log_report_after_fork(ati_log_core *core) {
+    core->backend_line = (ati_line_thread){0};
+    ati_line_thread_init(&core->backend_line);
+    count_dropped(core, core->reported_dropped);
+    count_sampled(core, core->reported_sampled);
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++) {
+        core->reported_failure[i] = false;
+        core->reported_errors[i] = ati_counter_read(&core->sinks[i]->errors);
+        core->reported_lost[i] = ati_counter_read(&core->sinks[i]->lost);
+    }
+}
+
+void ati_log_say_lost(ati_log_core *core, const ati_log_sink *sink, int reason) {
+    const at_field fields[] = {
+        at_kv_string("sink", sink->kind->name),
+        at_kv_unsigned("write_errors", ati_counter_read(&sink->errors)),
+        at_kv_unsigned("lost", ati_counter_read(&sink->lost)),
+        at_kv_string("reason", reason ? strerrordesc_np(reason) : NULL),
+        at_kv_unsigned("waiting_bytes", sink->kept),
+    };
+    const at_log_line line = {.level = AT_LOG_ERROR,
+                              .event = "log.lines_lost",
+                              .fields = fields,
+                              .field_count = sink->kept > 0 ? 5 : 4};
+    ati_log_write_stderr(NULL, NULL, &core->backend_line, &line);
 }

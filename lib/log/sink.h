@@ -48,7 +48,10 @@ typedef struct ati_log_sink_kind {
 
 struct ati_log_sink {
     const ati_log_sink_kind *kind;
-    size_t kept;        /* bytes that wait to be written */
+    /* Bytes taken that do not wait any more; stays 0 in a sink that knows itself what a flush waits
+     * for, and keeps only that. */
+    uint64_t settled;
+    size_t kept;        /* bytes that wait to be written, in the order they came */
     int error_number;   /* of the last failed attempt; 0: the last one succeeded */
     ati_counter errors; /* failed attempts */
     ati_counter lost;   /* lines given up */

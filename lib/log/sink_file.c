@@ -104,21 +104,30 @@ static bool note_move(file_sink *file, int error) {
     return error == 0;
 }
 
-/* Opens what is at `path` now. Gives 0 or the error: then the old file stays. */
-static int replace_descriptor(file_sink *file) {
-    int descriptor = open_file(file);
+/* Puts an open file in the place of the old one. Gives 0 or the error: then the old one stays. */
+static int replace_descriptor(file_sink *file, int descriptor) {
+    int error = 0;
     if (descriptor < 0)
         return errno;
-    if (descriptor == file->writer.descriptor) /* somebody had closed ours */
-        return 0;
-    int result = dup3(descriptor, file->writer.descriptor, O_CLOEXEC);
-    int error = result < 0 ? errno : 0;
-    close(descriptor);
+    if (descriptor != file->writer.descriptor) { /* else somebody had closed ours */
+        error = dup3(descriptor, file->writer.descriptor, O_CLOEXEC) < 0 ? errno : 0;
+        close(descriptor);
+    }
+    if (!error)
+        file->writer.is_shared = false;
     return error;
 }
 
+/* In a forked child: the same file with a position of its own, so that what is torn can be taken
+ * back. Where that may not be opened the parent's goes on. */
+static void part_from_parent(file_sink *file) {
+    char name[32];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", file->writer.descriptor);
+    (void)replace_descriptor(file, open(name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY));
+}
+
 static bool reopen(file_sink *file) {
-    bool done = note_move(file, replace_descriptor(file));
+    bool done = note_move(file, replace_descriptor(file, open_file(file)));
     file->reopen_wanted = !done;
     return done;
 }
@@ -136,7 +145,7 @@ static bool rotate(file_sink *file, const struct stat *own) {
         return reopen(file);
     if (!realpath(file->path, path) || !ati_old_files_push(path))
         return note_move(file, errno);
-    int error = replace_descriptor(file);
+    int error = replace_descriptor(file, open_file(file));
     if (error) {
         ati_old_files_pull(path);
         return note_move(file, error);
@@ -145,6 +154,7 @@ static bool rotate(file_sink *file, const struct stat *own) {
     ati_counter_add(&file->sink.rotations, 1);
     bool pruned = ati_old_files_prune(path, file->rotate_count);
     note_move(file, pruned ? 0 : errno);
+    file->next_try = 0; /* the new file is there, whatever could not be removed */
     return true;
 }
 
@@ -187,6 +197,8 @@ static size_t begin_lines(file_sink *file, const char *lines, size_t all, size_t
         may_try = reopen(file);
     if (fstat(file->writer.descriptor, &own) != 0 || !S_ISREG(own.st_mode))
         return all;
+    if (file->writer.is_shared)
+        part_from_parent(file);
     bool is_gone = own.st_nlink == 0;
     if (is_gone || is_due(file, own.st_size, line_length)) {
         bool done = may_try && (is_gone ? reopen(file) : rotate(file, &own));
@@ -286,10 +298,12 @@ static file_sink *allocate_file(const char *path) {
         return NULL;
     memcpy(file->path, path, strlen(path) + 1);
     file->sink.kind = &file_kind;
-    if (ati_line_writer_init(&file->writer, -1, put_file))
-        return file;
-    destroy_file(&file->sink);
-    return NULL;
+    if (!ati_line_writer_init(&file->writer, -1, put_file)) {
+        destroy_file(&file->sink);
+        return NULL;
+    }
+    file->writer.owns_file = true;
+    return file;
 }
 
 static ati_log_sink *refuse_path(const char *path, int number) {

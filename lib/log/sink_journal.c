@@ -26,14 +26,16 @@ typedef struct journal_sink {
     ati_log_sink sink;
     ati_line_writer writer;
     bool is_connected;
-    bool is_slow; /* the last wait for room was in vain, and nothing was sent since */
+    at_duration patience; /* how long it may wait for room, at the time below */
+    int64_t patience_at;  /* CLOCK_MONOTONIC */
     char identifier[];
 } journal_sink;
 
 enum {
-    wait_ms = 20,     /* for a journal that reads, but slower than lines come */
-    value_max = 512,  /* more than names have */
-    head_size = 4096, /* more than all fields can have */
+    patience_ms = 20,   /* at most, for a journal that reads, but slower than lines come */
+    patience_share = 4, /* of the time before: the other sinks have the rest */
+    value_max = 512,    /* more than names have */
+    head_size = 4096,   /* more than all fields can have */
     socket_room = 64 * 1024,
 };
 
@@ -186,20 +188,30 @@ static bool send_line(journal_sink *journal, const char *line, size_t length) {
     return send_entry(journal, &entry);
 }
 
+/* Few lines fit into the socket, so room is waited for; but the other sinks wait meanwhile. */
+static bool wait_with_patience(journal_sink *journal) {
+    int64_t now = ati_monotonic_ns();
+    journal->patience += (now - journal->patience_at) / patience_share;
+    journal->patience_at = now;
+    if (journal->patience > AT_MILLISECONDS(patience_ms))
+        journal->patience = AT_MILLISECONDS(patience_ms);
+    if (journal->patience < AT_MILLISECONDS(1))
+        return false;
+    bool has_room = wait_for_room(journal, now + journal->patience);
+    journal->patience_at = ati_monotonic_ns();
+    journal->patience -= journal->patience_at - now;
+    return has_room;
+}
+
 /* Sends one line. */
 static ssize_t put_line(ati_line_writer *writer, const char *bytes, size_t size, bool inside) {
     journal_sink *journal = journal_of(writer);
     (void)inside; /* never: a line is sent whole */
     const char *newline = memchr(bytes, '\n', size);
     size_t length = (size_t)(newline + 1 - bytes);
-    bool done = send_line(journal, bytes, length);
-    if (!done && errno == EAGAIN && !journal->is_slow) {
-        journal->is_slow = !wait_for_room(journal, ati_monotonic_ns() + AT_MILLISECONDS(wait_ms));
-        done = send_line(journal, bytes, length);
-    }
-    if (!done)
-        return -1;
-    journal->is_slow = false;
+    while (!send_line(journal, bytes, length))
+        if (errno != EAGAIN || !wait_with_patience(journal))
+            return -1;
     return (ssize_t)length;
 }
 

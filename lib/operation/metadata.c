@@ -14,7 +14,7 @@ typedef struct kept_field {
 } kept_field;
 
 enum {
-    key_max = 200, /* longer ones are cut; a line would have less */
+    key_max = 200, /* a line would have less; cut, it might not be known as one that is hidden */
     scalar_size = 8,
 };
 
@@ -135,13 +135,17 @@ static kept_value value_of(const at_field *field) {
 
 static size_t length_of_key(const at_field *field, const char *key) {
     if (field->key_length == 0)
-        return strnlen(key, key_max);
-    return field->key_length < key_max ? field->key_length : key_max;
+        return strnlen(key, key_max + 1);
+    return field->key_length;
 }
 
 static void add(ati_metadata *metadata, const at_field *field) {
     const char *key = field->key ? field->key : "";
     size_t key_length = length_of_key(field, key);
+    if (key_length > key_max) {
+        metadata->dropped++;
+        return;
+    }
     if (metadata->count > 0)
         take_out_key(metadata, key, key_length);
     kept_value value = value_of(field);

@@ -167,7 +167,7 @@ static void ask_for_lines(at_operation *operation, const at_operation_options *o
             operation->keeps_lines = true;
         }
     }
-    operation->verbose_level = lower_of(options->log_level, options->kept_level);
+    operation->verbose_level = (uint8_t)lower_of(options->log_level, options->kept_level);
     ati_log_verbose_add(operation->verbose_level);
 }
 
@@ -327,6 +327,7 @@ void at_operation_scope_enter(at_operation_scope *scope, at_operation *operation
 
 void at_operation_scope_end(at_operation_scope *scope) {
     ATI_CALLER_CHECK(scope, "at_operation_scope_end", "`scope` is NULL");
+    ati_scope_check_end(&scope->scope, "at_operation_scope_end");
     at_operation *operation = scope->operation;
     if (operation && scope->is_owner) {
         const ati_frame *frame = ati_frame_current();
@@ -334,7 +335,7 @@ void at_operation_scope_end(at_operation_scope *scope) {
         finish(operation, has_failed ? frame->error : NULL);
     }
     at_error_release(scope->error);
-    ati_context_release(ati_scope_end(&scope->scope, "at_operation_scope_end"));
+    ati_context_release(ati_scope_end(&scope->scope));
 }
 
 /* -- What is known of it -- */

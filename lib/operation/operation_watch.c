@@ -25,7 +25,8 @@
  *
  * Who destroys it takes the timer out of the wheel, or waits for the end of the look.
  *
- * Checked by: tests/unit/operation_watch_test.c, tests/stress/operation_watch_test.c. */
+ * Checked by: tests/model/operation_watch_model.c, tests/unit/operation_watch_test.c,
+ * tests/stress/operation_watch_test.c. */
 #include "operation/operation_watch.h"
 
 #include "base/check.h"
@@ -59,11 +60,12 @@ struct at_operation_watch {
 /* -- Operations -- */
 
 void ati_operation_leave_watch_chosen(at_operation *operation) {
-    uint32_t watched = ATI_WATCHED_CHOSEN;
-    if (atomic_compare_exchange_strong_explicit(&operation->watched, &watched, ATI_WATCHED_ENDED,
+    uint32_t chosen = ATI_WATCHED_CHOSEN;
+    uint32_t written = ATI_WATCHED_WRITTEN;
+    if (atomic_compare_exchange_strong_explicit(&operation->watched, &chosen, ATI_WATCHED_ENDED,
                                                 memory_order_relaxed, memory_order_relaxed))
         return;
-    (void)atomic_compare_exchange_strong_explicit(&operation->watched, &watched,
+    (void)atomic_compare_exchange_strong_explicit(&operation->watched, &written,
                                                   ATI_WATCHED_AWAITED, memory_order_relaxed,
                                                   memory_order_relaxed);
     /* ORDER operation.watched: acquire. What was logged for it comes before its end.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/clock.h"
+#include "log/default_logger.h"
 #include "log/logger.h"
 #include "log/number.h"
 #include "log/stamp.h"
@@ -145,14 +146,18 @@ static void log_overdue(const at_operation *operation, at_logger *logger, int64_
 
 void ati_operation_log_late(const at_operation *operation, uint32_t late, at_logger *logger) {
     if (!logger)
-        logger = at_operation_logger(operation);
-    if (!at_log_enabled(logger, AT_LOG_WARN))
-        return;
-    int64_t now = at_clock_now(operation->clock);
-    if (late & ATI_LATE_SLOW)
-        log_slow(operation, logger, now);
-    if (late & ATI_LATE_OVERDUE)
-        log_overdue(operation, logger, now);
+        logger = operation->logger;
+    at_logger *taken = logger ? NULL : ati_default_logger_take();
+    if (!logger)
+        logger = taken;
+    if (at_log_enabled(logger, AT_LOG_WARN)) {
+        int64_t now = at_clock_now(operation->clock);
+        if (late & ATI_LATE_SLOW)
+            log_slow(operation, logger, now);
+        if (late & ATI_LATE_OVERDUE)
+            log_overdue(operation, logger, now);
+    }
+    ati_default_logger_give_back(taken);
 }
 
 /* -- A tracker is told -- */
@@ -179,9 +184,10 @@ static int64_t begun_at(const at_operation *operation, at_duration duration) {
 void ati_operation_track(at_operation *operation, const ati_operation_result *result) {
     const ati_context *context = ati_operation_context(operation);
     at_field fields[ATI_METADATA_FIELDS];
-    char bytes[ATI_METADATA_BYTES];
+    char bytes[ATI_MEMBERS_MAX]; /* escapes take more room than what they stand for */
     ati_members members;
     members.at = bytes;
+    members.cut_count = 0;
     size_t count = ati_metadata_get(&operation->metadata, fields);
     if (count > 0) {
         ati_members_init(&members, bytes, sizeof bytes,
@@ -201,6 +207,7 @@ void ati_operation_track(at_operation *operation, const ati_operation_result *re
         .status = result->error ? at_error_status(result->error) : AT_OK,
         .members = bytes,
         .members_length = (size_t)(members.at - bytes),
+        .members_cut = members.cut_count > 0 || operation->metadata.dropped > 0,
     };
     ati_tracker_record(operation->tracker, &tracked);
 }

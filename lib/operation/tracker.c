@@ -155,8 +155,7 @@ static size_t cut_members(const char *members, size_t length, size_t room) {
     return kept;
 }
 
-/* Records it; `is_cut` says that some of its members are left out already. */
-static void record(at_tracker *tracker, const ati_tracked *tracked, bool is_cut) {
+void ati_tracker_record(at_tracker *tracker, const ati_tracked *tracked) {
     int64_t duration = tracked->duration > 0 ? tracked->duration : 0;
     at_operation_outcome outcome = (unsigned)tracked->outcome < AT_OPERATION_OUTCOME_COUNT
                                        ? tracked->outcome
@@ -177,14 +176,10 @@ static void record(at_tracker *tracker, const ati_tracked *tracked, bool is_cut)
         .status = tracked->status,
         .outcome = outcome,
         .members_length = (uint32_t)length,
-        .members_cut = is_cut || length < tracked->members_length,
+        .members_cut = tracked->members_cut || length < tracked->members_length,
     };
     ati_tracker_rings_write(&tracker->rings, home, &event, tracked->members);
     ati_tracker_name_count(name, *home % ATI_TRACKER_CELLS, outcome, duration);
-}
-
-void ati_tracker_record(at_tracker *tracker, const ati_tracked *tracked) {
-    record(tracker, tracked, false);
 }
 
 static int32_t thread_id(void) {
@@ -212,11 +207,11 @@ void at_tracker_record(at_tracker *tracker, const at_tracker_measurement *measur
     if (tracked.started_at == 0)
         tracked.started_at = ati_stamp_now() - tracked.duration;
     char members[ATI_MEMBERS_MAX];
-    bool is_cut = measurement->field_count > 0;
-    if (is_cut && tracker->member_bytes > 0) {
+    tracked.members_cut = measurement->field_count > 0;
+    if (tracked.members_cut && tracker->member_bytes > 0) {
         tracked.members = members;
         tracked.members_length = ati_members_encode(members, sizeof members, measurement->fields,
-                                                    measurement->field_count, &is_cut);
+                                                    measurement->field_count, &tracked.members_cut);
     }
-    record(tracker, &tracked, is_cut);
+    ati_tracker_record(tracker, &tracked);
 }

@@ -31,6 +31,7 @@ typedef struct ati_tracked {
     at_status status;
     const char *members; /* encoded, ,"key":value behind each other */
     size_t members_length;
+    bool members_cut; /* some are left out already */
 } ati_tracked;
 
 /* Records it, in any thread; nothing waits. Borrows what it is given. The caller has a reference of

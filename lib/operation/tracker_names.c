@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "log/default_logger.h"
 
 #include <asynctools/log.h>
 
@@ -163,10 +164,13 @@ static bool count_name(ati_tracker_names *names) {
 }
 
 static void report_full(ati_tracker_names *names, const key *refused) {
-    if (!atomic_load_explicit(&names->is_reported, memory_order_relaxed) &&
-        !atomic_exchange_explicit(&names->is_reported, true, memory_order_relaxed))
-        at_log_warn(at_logger_default(), "tracker.names_full", at_kv("names", names->limit),
-                    at_kv_text("refused", refused->text, refused->length));
+    if (atomic_load_explicit(&names->is_reported, memory_order_relaxed) ||
+        atomic_exchange_explicit(&names->is_reported, true, memory_order_relaxed))
+        return;
+    at_logger *logger = ati_default_logger_take();
+    at_log_warn(logger, "tracker.names_full", at_kv("names", names->limit),
+                at_kv_text("refused", refused->text, refused->length));
+    ati_default_logger_give_back(logger);
 }
 
 static ati_tracker_name *add(ati_tracker_names *names, const key *wanted, uint64_t slot) {
@@ -262,27 +266,19 @@ void ati_tracker_name_count(ati_tracker_name *name, uint32_t index, at_operation
     if (__builtin_expect(!cell, 0))
         cell = make_cell(name, index);
     ati_histogram_record_shared(&cell->durations, duration);
-    if (outcome != AT_OPERATION_OK)
-        /* ORDER tracker.others: release. Comes after the event in the histogram.
-         * Pairs with: acquire in add_cell(). If relaxed: more events have failed than there are. */
-        atomic_fetch_add_explicit(&cell->others[outcome].value, 1, memory_order_release);
+    /* ORDER tracker.outcomes: release. Comes after the event in the histogram.
+     * Pairs with: acquire in add_cell(). If relaxed: more events have ended than there are. */
+    atomic_fetch_add_explicit(&cell->outcomes[outcome].value, 1, memory_order_release);
 }
 
 static void add_cell(ati_tracker_cell *cell, uint64_t outcomes[AT_OPERATION_OUTCOME_COUNT],
                      ati_histogram_total *total) {
-    uint64_t others = 0;
-    uint64_t before = total->count;
-    for (int i = AT_OPERATION_OK + 1; i < AT_OPERATION_OUTCOME_COUNT; i++) {
-        /* ORDER tracker.others: acquire. The histogram has these events.
-         * Pairs with: release in ati_tracker_name_count(). If relaxed: more events have failed than
+    for (int i = 0; i < AT_OPERATION_OUTCOME_COUNT; i++)
+        /* ORDER tracker.outcomes: acquire. The histogram has these events.
+         * Pairs with: release in ati_tracker_name_count(). If relaxed: more events have ended than
          * there are. */
-        uint64_t count = atomic_load_explicit(&cell->others[i].value, memory_order_acquire);
-        outcomes[i] += count;
-        others += count;
-    }
+        outcomes[i] += atomic_load_explicit(&cell->outcomes[i].value, memory_order_acquire);
     ati_histogram_add(total, &cell->durations);
-    uint64_t count = total->count - before;
-    outcomes[AT_OPERATION_OK] += count > others ? count - others : 0;
 }
 
 void ati_tracker_name_add(const ati_tracker_name *name,
@@ -301,7 +297,7 @@ void ati_tracker_name_clear(ati_tracker_name *name) {
         if (!cell)
             continue;
         for (int outcome = 0; outcome < AT_OPERATION_OUTCOME_COUNT; outcome++)
-            atomic_store_explicit(&cell->others[outcome].value, 0, memory_order_relaxed);
+            atomic_store_explicit(&cell->outcomes[outcome].value, 0, memory_order_relaxed);
         ati_histogram_clear(&cell->durations);
     }
 }

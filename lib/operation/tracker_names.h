@@ -20,8 +20,8 @@ enum {
 
 /* The events of a name that were recorded by some of the threads. */
 typedef struct ati_tracker_cell {
-    ati_counter others[AT_OPERATION_OUTCOME_COUNT]; /* by outcome; that of ok is not used: all that
-                                                       are in no other */
+    ati_counter outcomes[AT_OPERATION_OUTCOME_COUNT]; /* each only grows: one that is what the
+                                                         others leave over would go back */
     ati_histogram durations;
 } ati_tracker_cell;
 

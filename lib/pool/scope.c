@@ -110,13 +110,9 @@ void ati_scope_enter(at_scope *scope, ati_context *context, bool is_own) {
     put_under(context);
 }
 
-ati_context *ati_scope_end(at_scope *scope, const char *call) {
-    ati_frame *frame = ati_frame_current();
-    ATI_CALLER_CHECK(scope->frame == frame, call,
-                     "a scope ends in the function that began it, once");
+ati_context *ati_scope_end(at_scope *scope) {
+    ati_frame *frame = scope->frame;
     ati_context *context = scope->context;
-    ATI_CALLER_CHECK(!context || ati_context_current() == context, call,
-                     "a scope that was begun after this one has not ended");
     scope->frame = NULL;
     frame->scope_depth--;
     if (!context)
@@ -141,12 +137,13 @@ void at_scope_begin(at_scope *scope, const at_scope_options *options) {
 
 at_status at_scope_end(at_scope *scope) {
     ATI_CALLER_CHECK(scope, "at_scope_end", "`scope` is NULL");
+    ati_scope_check_end(scope, "at_scope_end");
     ati_context *context = scope->context;
     at_status status = context ? AT_OK : AT_ERROR_NO_MEMORY;
     if (ati_is_cancelled(context))
         status = ati_context_reason(context) == AT_CANCEL_DEADLINE ? AT_ERROR_TIMED_OUT
                                                                    : AT_ERROR_CANCELLED;
-    (void)ati_scope_end(scope, "at_scope_end");
+    (void)ati_scope_end(scope);
     leave_token(scope);
     ati_context_release(context);
     return status;

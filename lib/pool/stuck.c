@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a shutdown says that has reached its deadline. */
 #include "base/error.h"
+#include "log/default_logger.h"
 #include "pool/pool.h"
 #include "pool/report.h"
 #include "pool/view.h"
@@ -46,12 +47,13 @@ static void log_task(const at_pool *pool, const ati_task_view *view) {
     char id[ATI_VIEW_ID];
     const char *operation = task->operation[0] ? task->operation : NULL;
     const char *operation_id = task->operation_id != 0 ? ati_view_id(task, id) : NULL;
-    at_log_warn(at_logger_default(), "pool.stuck", at_kv("pool", pool->name),
-                at_kv("task", view->tasks[0].name), at_kv("started_at", place_of(view)),
-                at_kv("worker", view->worker), at_kv("forked_call", view->is_forked_call),
-                at_kv("state", state_of(view)), at_kv("wait", view->what),
-                at_kv("age_ms", view->age / AT_MILLISECONDS(1)), at_kv("task_operation", operation),
-                at_kv("task_operation_id", operation_id));
+    at_logger *logger = ati_default_logger_take();
+    at_log_warn(logger, "pool.stuck", at_kv("pool", pool->name), at_kv("task", view->tasks[0].name),
+                at_kv("started_at", place_of(view)), at_kv("worker", view->worker),
+                at_kv("forked_call", view->is_forked_call), at_kv("state", state_of(view)),
+                at_kv("wait", view->what), at_kv("age_ms", view->age / AT_MILLISECONDS(1)),
+                at_kv("task_operation", operation), at_kv("task_operation_id", operation_id));
+    ati_default_logger_give_back(logger);
 }
 
 /* Appends as much as there is room for. */

@@ -14,18 +14,36 @@
  *      start_lock, which publishes it; the second by a look under start_lock at what the last
  *      taker has released. */
 #include "base/memory.h"
+#include "base/process_fork.h"
 #include "future/future.h"
 #include "pool/pool.h"
 #include "work/task_manager.h"
 
-bool ati_child_extra_create(const char *name, ati_child_extra **extra) {
-    ati_child_extra *made = ati_block_allocate();
-    if (!made)
+/* In the child of a fork the manager will refuse it, and its record may be in anybody's hands. */
+static bool lend_context(const at_task_manager *manager, ati_context **context) {
+    *context = NULL;
+    return manager->fork_count != ati_process_fork_count() ||
+           ati_context_lend(manager->context, context);
+}
+
+bool ati_child_extra_create(const at_task_manager *manager, const char *name, bool needs_one,
+                            ati_child_extra **extra) {
+    ati_context *context;
+    if (!lend_context(manager, &context))
         return false;
-    *made = (ati_child_extra){0};
+    bool has_name = name && *name;
+    *extra = NULL;
+    if (!context && !has_name && !needs_one)
+        return true;
+    ati_child_extra *made = ati_block_allocate();
+    if (!made) {
+        ati_context_release(context);
+        return false;
+    }
+    *made = (ati_child_extra){.context = context};
     atomic_init(&made->references, 1);
-    if (name && *name && !(made->name = ati_copy_text(name))) {
-        ati_block_release(made);
+    if (has_name && !(made->name = ati_copy_text(name))) {
+        ati_child_extra_release(made);
         return false;
     }
     *extra = made;
@@ -39,6 +57,7 @@ void ati_child_extra_release(ati_child_extra *extra) {
         return;
     ati_release_text(extra->name);
     ati_future_release_inside(extra->future);
+    ati_context_release(extra->context);
     ati_block_release(extra);
 }
 

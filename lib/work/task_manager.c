@@ -299,13 +299,27 @@ static void settle(at_task_manager *manager, ati_child *child, ati_completions *
         complete_future(child, future, list);
 }
 
+/* What the child runs under. */
+static ati_context *context_of(const at_task_manager *manager, const ati_child *child) {
+    return child->extra && child->extra->context ? child->extra->context : manager->context;
+}
+
+/* Its outcome may be kept for long, and keeps nothing of the operation. */
+static void leave_context(const ati_child *child) {
+    if (!child->extra)
+        return;
+    ati_context_release(child->extra->context);
+    child->extra->context = NULL;
+}
+
 static void run_child(ati_worker *worker, ati_place *place) {
     at_task_manager *manager = place->manager;
     ati_child *child = place->child;
     at_future *future = future_of(child);
     bool is_cancelled = ati_is_cancelled(manager->context);
     ati_stop_run run;
-    ati_task_begin(worker, &run.task, manager->context, child->site, name_of(child));
+    ati_context *context = context_of(manager, child);
+    ati_task_begin(worker, &run.task, context, child->site, name_of(child));
     run.task.frame.identity = future;
     if (is_cancelled || (future && !ati_stop_enter(&child->extra->stop, &run)))
         leave_out(child);
@@ -313,12 +327,13 @@ static void run_child(ati_worker *worker, ati_place *place) {
         call_function(place, &run.task.frame);
     if (future) {
         run.task.frame.own_context = NULL;
-        run.task.frame.context = manager->context;
+        run.task.frame.context = context;
         ati_stop_leave(&child->extra->stop);
     }
     ati_completions list = {0};
     settle(manager, child, &list);
     ati_task_end(worker, &run.task, child->status);
+    leave_context(child);
     if (worker->depth == 0)
         worker->quiet = ATI_QUIET_FIRST;
     if (future)
@@ -507,7 +522,7 @@ at_status ati_child_start(at_task_manager *manager, const ati_child *child, cons
 static at_status start(const char *site, at_task_manager *manager, const at_task_options *options,
                        const char *call) {
     ati_child child = ati_child_of(site, options);
-    if (options->name && *options->name && !ati_child_extra_create(options->name, &child.extra))
+    if (!ati_child_extra_create(manager, options->name, false, &child.extra))
         return ati_fail(AT_ERROR_NO_MEMORY, "%s: out of memory", call);
     return ati_child_start(manager, &child, call);
 }

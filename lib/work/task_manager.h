@@ -19,6 +19,7 @@ typedef struct ati_child_extra {
     _Atomic uint32_t references;  /* the child's, and that of the future's list */
     char *name;                   /* owned, or NULL: that of its function */
     at_future *future;            /* of a submitted one, which owns the value: kept inside */
+    ati_context *context;         /* under the manager's, if it is of another operation; owned */
     struct ati_child_extra *next; /* of those that the manager keeps for who has gathered them */
 } ati_child_extra;
 
@@ -123,8 +124,10 @@ struct at_task_manager {
 /* Whether the running code belongs to a child. */
 bool ati_task_manager_is_inside(const at_task_manager *manager);
 
-/* Makes what a child with these options needs beside itself. False: out of memory. */
-bool ati_child_extra_create(const char *name, ati_child_extra **extra);
+/* Makes what a child with this name (or NULL), started by the running code, has beside itself;
+ * NULL if nothing, unless it `needs_one`. False: out of memory. */
+bool ati_child_extra_create(const at_task_manager *manager, const char *name, bool needs_one,
+                            ati_child_extra **extra);
 void ati_child_extra_release(ati_child_extra *extra); /* NULL is allowed */
 
 /* Starts a child like `child`, or queues it; takes its `extra`. Other than AT_OK, with an error: it

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/process_fork.h"
 #include "future/future.h"
+#include "log/default_logger.h"
 #include "pool/cancel.h"
 #include "pool/pool.h"
 #include "pool/report.h"
@@ -325,10 +326,11 @@ static void join_abandoned(at_task_manager *manager) {
     ATI_CALLER_CHECK(counts.running == 0 || !ati_frame_current()->may_not_wait,
                      "at_task_manager_destroy",
                      "children are left, and an inline continuation may not wait for them");
-    at_log_error(at_logger_default(), "task_manager.unjoined",
-                 at_kv("task_manager", manager->context->name), at_kv("started", counts.started),
-                 at_kv("queued", counts.queued), at_kv("running", counts.running),
-                 at_kv("failed", counts.failed));
+    at_logger *logger = ati_default_logger_take();
+    at_log_error(logger, "task_manager.unjoined", at_kv("task_manager", manager->context->name),
+                 at_kv("started", counts.started), at_kv("queued", counts.queued),
+                 at_kv("running", counts.running), at_kv("failed", counts.failed));
+    ati_default_logger_give_back(logger);
     (void)ati_cancel(manager->context, AT_CANCEL_EXPLICIT);
     ati_join_wait wait;
     ati_waiter_init(&wait.waiter, "at_task_manager_destroy", NULL);

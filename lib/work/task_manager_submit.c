@@ -13,7 +13,7 @@ static void release_extra(ati_stop *stop) {
 /* False: out of memory; the future is as it was. */
 static bool create_extra(const at_task_manager *manager, const at_task_options *options,
                          at_future *future, ati_child_extra **extra) {
-    if (!ati_child_extra_create(options->name, extra))
+    if (!ati_child_extra_create(manager, options->name, true, extra))
         return false;
     ati_child_extra *made = *extra;
     made->future = future;

@@ -3,6 +3,7 @@
 #define ASYNCTOOLS_WORK_TASK_POOL_H
 
 /* The inside of a task pool. See task_pool.c. */
+#include "base/block_cache.h"
 #include "base/context.h"
 #include "base/lock.h"
 #include "base/process_fork.h"
@@ -20,6 +21,7 @@ typedef struct ati_task_pool_item {
     ati_task_node node; /* its link: in a queue, or in a list of changes */
     at_outcome *kept;   /* where its outcome goes; NULL: nobody wants it */
     at_task_pool *workers;
+    ati_context *context; /* under that of the task pool, if it is of another operation; owned */
     const char *site;
     at_deadline expires; /* in the queue */
     union {
@@ -32,9 +34,10 @@ typedef struct ati_task_pool_item {
     };
     at_status left_out; /* why it never runs; AT_OK: it does */
     uint32_t in_a_row;  /* items that its task has run before */
-    size_t size;        /* of this allocation */
     char name[];
 } ati_task_pool_item;
+
+_Static_assert(sizeof(ati_task_pool_item) < ATI_BLOCK_SIZE, "an item is one block");
 
 enum { ATI_KEPT_OUTCOMES = 127 };
 

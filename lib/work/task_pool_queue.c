@@ -9,6 +9,8 @@
 #include "work/outcomes.h"
 #include "work/task_pool.h"
 
+#include <string.h>
+
 /* -- Lists -- */
 
 static ati_task_pool_item *item_of(ati_task_node *node) {
@@ -375,7 +377,8 @@ ati_task_pool_item *ati_task_pool_take_start(ati_task_pool_changes *changes) {
 /* -- Without the locks -- */
 
 void ati_task_pool_free_item(ati_task_pool_item *item) {
-    ati_release(item, item->size);
+    ati_context_release(item->context);
+    ati_release(item, sizeof *item + strlen(item->name) + 1);
 }
 
 /* What was dropped or has expired did so by the rules of the task pool, and the numbers tell of it:

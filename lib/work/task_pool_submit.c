@@ -15,18 +15,23 @@ static ati_task_pool_item *create_item(at_task_pool *workers, const char *site,
                                        const at_task_options *options) {
     const char *name = options->name ? options->name : "";
     size_t name_size = strlen(name) + 1;
-    ati_task_pool_item *item = ati_allocate(sizeof *item + name_size);
-    if (!item)
+    ati_context *context;
+    if (!ati_context_lend(workers->context, &context))
         return NULL;
+    ati_task_pool_item *item = ati_allocate(sizeof *item + name_size);
+    if (!item) {
+        ati_context_release(context);
+        return NULL;
+    }
     void *lane = ati_context_in_lane(NULL, ati_lane_of(options->priority));
     *item = (ati_task_pool_item){
         .node.work = {.run = ati_task_pool_run_started, .argument = item, .context = lane},
         .workers = workers,
+        .context = context,
         .run = options->run,
         .argument = options->argument,
         .drop = options->drop,
         .site = site,
-        .size = sizeof *item + name_size,
     };
     memcpy(item->name, name, name_size);
     return item;

@@ -135,7 +135,7 @@ Test(log_fault, create_from_file_without_memory, .init = make_folder, .fini = re
             " \"redacted_keys\": [\"password\", \"token\"]}\n",
             path);
     fclose(file);
-    cr_expect_geq(fault_each(fault_memory, create_from_file, config), 18);
+    cr_expect_geq(fault_each(fault_memory, create_from_file, config), 20);
     unlink(config);
 }
 

@@ -82,6 +82,8 @@ static bool is_tree(const json_t *value, const json_t *tree) {
     const char *key;
     json_t *part;
     size_t index;
+    if (json_is_integer(tree) && json_is_integer(value))
+        return json_integer_value(value) == json_integer_value(tree);
     if (json_is_number(tree))
         return json_is_number(value) && json_number_value(value) == json_number_value(tree);
     if (json_typeof(value) != json_typeof(tree) ||
@@ -108,9 +110,11 @@ static bool reads_back(const json_t *value, const at_field *field) {
     case AT_FIELD_BOOL:
         return json_is_boolean(value) && json_is_true(value) == (field->value.natural != 0);
     case AT_FIELD_INTEGER:
-        return json_number_value(value) == (double)field->value.integer;
+        return json_is_integer(value) ? json_integer_value(value) == field->value.integer
+                                      : json_number_value(value) == (double)field->value.integer;
     case AT_FIELD_UNSIGNED:
-        return json_number_value(value) == (double)field->value.natural;
+        return json_is_integer(value) ? (uint64_t)json_integer_value(value) == field->value.natural
+                                      : json_number_value(value) == (double)field->value.natural;
     case AT_FIELD_DOUBLE:
         return is_real(value, field->value.real);
     case AT_FIELD_TEXT:

@@ -202,6 +202,38 @@ static void check_many_events(void) {
     json_decref(root);
 }
 
+/* A name that is kept in part ends with a whole character, whatever byte the end comes to. */
+static void check_long_names(void) {
+    FILE *file = fopen(at_bench_path("log"), "w");
+    plain_check(file);
+    for (int length = 1; length <= 4; length++) {
+        fprintf(file, "{\"ts\":\"2026-11-23T10:00:00.000000Z\",\"level\":\"info\",\"event\":\"%.*s",
+                length, "name");
+        for (int i = 0; i < 60; i++)
+            fputs("\xf0\x9f\x90\x9f", file);
+        fputs("\"," TAIL, file);
+    }
+    fclose(file);
+    plain_check(at_bench_run("log", "--summary", "--json", at_bench_path("log"), NULL) == 0);
+    json_t *root = at_bench_read_json("out");
+    plain_check(json_object_size(json_object_get(root, "events")) == 4);
+    json_decref(root);
+}
+
+/* Sinks that are slow say what is new, those that fail how many there are in all. */
+static void check_lost_lines(void) {
+    static const char text[] = LINE("10:00:00.000000", "warn", "log.lines_lost",
+                                    "\"sink\":\"descriptor\",\"lost\":20,")
+        LINE("10:00:01.000000", "warn", "log.lines_lost", "\"sink\":\"descriptor\",\"lost\":30,")
+            LINE("10:00:02.000000", "error", "log.write_failed", "\"lost\":10,")
+                LINE("10:00:03.000000", "warn", "log.write_recovered", "\"lost\":40,");
+    at_bench_write("log", text, sizeof(text) - 1);
+    plain_check(at_bench_run("log", "--summary", "--json", at_bench_path("log"), NULL) == 0);
+    json_t *root = at_bench_read_json("out");
+    plain_check(at_bench_count(root, "lost") == 50);
+    json_decref(root);
+}
+
 /* -- The rest -- */
 
 /* What a logger makes of hard cases. */
@@ -248,6 +280,8 @@ int main(void) {
     check_text();
     check_summary();
     check_many_events();
+    check_long_names();
+    check_lost_lines();
     check_real_lines();
     check_arguments();
     at_bench_end();

@@ -23,6 +23,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_THREAD__)
+/* What the handler reads of threads that go on cannot be synchronised with them. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) {
+    return "report_bugs=0";
+}
+#endif
+
 enum {
     WRITERS = 4,
     LINES_BEFORE = 500, /* of each writer, before anything happens */
@@ -235,10 +243,13 @@ static int find_descriptor(void) {
 }
 
 /* Half of a line, as a signal in the middle of a write leaves it. */
-static void crash_behind(int descriptor) {
+static const char half_line[] = "{\"ts\":\"20";
+
+static void crash_behind(int descriptor, const char *text) {
+    ssize_t length = (ssize_t)strlen(text);
     plain_check(at_logger_flush(logger, AT_FOREVER) == AT_OK);
     ati_lock_acquire(&ati_log_registry_first->write_lock); /* the backend waits for it */
-    plain_check(descriptor >= 0 && write(descriptor, "{\"ts\":\"20", 9) == 9);
+    plain_check(descriptor >= 0 && write(descriptor, text, (size_t)length) == length);
     abort();
 }
 
@@ -246,14 +257,27 @@ static void crash_behind_own_torn_line(void) {
     open_log(false);
     start_writers();
     note_lines();
-    crash_behind(find_descriptor());
+    crash_behind(find_descriptor(), half_line);
 }
 
 static void crash_behind_torn_line_of_others(void) {
     open_log(false);
     start_writers();
     note_lines();
-    crash_behind(open(path, O_WRONLY | O_APPEND));
+    crash_behind(open(path, O_WRONLY | O_APPEND), half_line);
+}
+
+/* What the program says last, on the stderr that the lines go to as well. It is its own. */
+static const char last_words[] = "cannot go on, and say so without a newline";
+
+static void crash_behind_words_on_stderr(void) {
+    int file = open(path, O_WRONLY);
+    plain_check(file >= 0 && dup2(file, STDERR_FILENO) == STDERR_FILENO);
+    at_logger_options options = {.name = "crash", .use_stderr = true};
+    plain_check(at_logger_create(&logger, &options) == AT_OK);
+    plain_check(at_crash_handler_install() == AT_OK);
+    note_lines();
+    crash_behind(STDERR_FILENO, last_words);
 }
 
 /* -- What the test finds -- */
@@ -264,21 +288,23 @@ static const struct test_case {
     int signal;       /* that ends the process; 0: it leaves */
     const char *said; /* of the last line: its signal */
     bool may_repeat;  /* lines may be there twice */
-    bool is_torn;     /* half a line of somebody else is there */
+    const char *torn; /* of somebody else, and no line of the log */
 } cases[] = {
-    {"fault", fault, SIGSEGV, "SIGSEGV", false, false},
-    {"abort", abort_process, SIGABRT, "SIGABRT", false, false},
-    {"crash_on_a_small_stack", crash_on_a_small_stack, SIGABRT, "SIGABRT", false, false},
-    {"overflow", overflow, SIGSEGV, "SIGSEGV", false, false},
-    {"crash_in_backend", crash_in_backend, SIGABRT, "SIGABRT", true, false},
-    {"crash_beside_a_stuck_sink", crash_beside_a_stuck_sink, SIGABRT, "SIGABRT", true, false},
-    {"crash_together", crash_together, SIGSEGV, "SIGSEGV", false, false},
-    {"crash_under_the_lock", crash_under_the_lock, SIGSEGV, "SIGSEGV", true, false},
-    {"previous_ends_the_process", previous_ends_the_process, 0, NULL, false, false},
-    {"crash_in_a_forked_child", crash_in_a_forked_child, 0, "SIGABRT", false, false},
-    {"crash_behind_own_torn_line", crash_behind_own_torn_line, SIGABRT, "SIGABRT", true, false},
+    {"fault", fault, SIGSEGV, "SIGSEGV", false, NULL},
+    {"abort", abort_process, SIGABRT, "SIGABRT", false, NULL},
+    {"crash_on_a_small_stack", crash_on_a_small_stack, SIGABRT, "SIGABRT", false, NULL},
+    {"overflow", overflow, SIGSEGV, "SIGSEGV", false, NULL},
+    {"crash_in_backend", crash_in_backend, SIGABRT, "SIGABRT", true, NULL},
+    {"crash_beside_a_stuck_sink", crash_beside_a_stuck_sink, SIGABRT, "SIGABRT", true, NULL},
+    {"crash_together", crash_together, SIGSEGV, "SIGSEGV", false, NULL},
+    {"crash_under_the_lock", crash_under_the_lock, SIGSEGV, "SIGSEGV", true, NULL},
+    {"previous_ends_the_process", previous_ends_the_process, 0, NULL, false, NULL},
+    {"crash_in_a_forked_child", crash_in_a_forked_child, 0, "SIGABRT", false, NULL},
+    {"crash_behind_own_torn_line", crash_behind_own_torn_line, SIGABRT, "SIGABRT", true, NULL},
     {"crash_behind_torn_line_of_others", crash_behind_torn_line_of_others, SIGABRT, "SIGABRT", true,
-     true},
+     half_line},
+    {"crash_behind_words_on_stderr", crash_behind_words_on_stderr, SIGABRT, "SIGABRT", true,
+     last_words},
 };
 
 enum { CASES = sizeof cases / sizeof *cases };
@@ -286,9 +312,10 @@ enum { CASES = sizeof cases / sizeof *cases };
 static unsigned char seen[WRITERS][MOST_LINES];
 
 static struct found {
-    int crashed; /* lines that say so */
-    int own;     /* lines of the thread that crashed */
-    int torn;    /* lines that are none */
+    int crashed;   /* lines that say so */
+    int own;       /* lines of the thread that crashed */
+    int torn;      /* lines that are none */
+    char text[64]; /* the last of them */
     int repeated;
     char signal[16];
     char task[32];
@@ -298,6 +325,7 @@ static void take_line(const char *line) {
     json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
     if (!object) {
         found.torn++;
+        snprintf(found.text, sizeof found.text, "%.*s", (int)strcspn(line, "\n"), line);
         return;
     }
     const char *event = json_string_value(json_object_get(object, "event"));
@@ -325,7 +353,7 @@ static void read_log(void) {
     FILE *file = fopen(path, "r");
     plain_check(file);
     while (fgets(line, sizeof line, file)) {
-        found.torn += line[strlen(line) - 1] != '\n';
+        found.torn += !strchr(line, '\n');
         take_line(line);
     }
     fclose(file);
@@ -372,7 +400,8 @@ static bool check_case(const struct test_case *it) {
     read_log();
     int missing = count_missing();
     bool says = it->said && !has_handler_before(it);
-    bool well = ended_as(it, status) && missing == 0 && found.torn == it->is_torn &&
+    bool well = ended_as(it, status) && missing == 0 && found.torn == (it->torn != NULL) &&
+                strcmp(found.text, it->torn ? it->torn : "") == 0 &&
                 (it->may_repeat || has_handler_before(it) || found.repeated == 0) &&
                 found.crashed == says && (!says || strcmp(found.signal, it->said) == 0);
     if (says && strcmp(it->name, "overflow") == 0)

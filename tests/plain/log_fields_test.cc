@@ -7,6 +7,27 @@
 
 #include <cstring>
 #include <jansson.h>
+#include <type_traits>
+#include <utility>
+
+/* Whether there is an overload for this type. */
+template <typename value_, typename = void> struct is_value : std::false_type {};
+template <typename value_>
+struct is_value<value_, std::void_t<decltype(at_kv("k", std::declval<value_>()))>>
+    : std::true_type {};
+
+struct user {
+    int id;
+};
+
+/* No pointer becomes `true`. */
+static_assert(is_value<char *>::value && is_value<const char (&)[4]>::value, "texts");
+static_assert(is_value<at_error *>::value && is_value<json_t *>::value, "what has an overload");
+static_assert(is_value<bool>::value && is_value<long double>::value, "numbers");
+static_assert(!is_value<user *>::value && !is_value<const void *>::value, "pointers");
+static_assert(!is_value<unsigned char (&)[4]>::value && !is_value<const wchar_t *>::value,
+              "arrays");
+static_assert(!is_value<int (*)()>::value && !is_value<int user::*>::value, "functions, members");
 
 static void check_types() {
     const long large = -5;
@@ -19,6 +40,7 @@ static void check_types() {
     plain_check(at_kv("k", large).value.integer == large);
     plain_check(at_kv("k", size).type == AT_FIELD_UNSIGNED);
     plain_check(at_kv("k", real).type == AT_FIELD_DOUBLE);
+    plain_check(at_kv("k", 0.5L).value.real == 0.5);
     plain_check(at_kv("k", "text").type == AT_FIELD_TEXT);
     plain_check(at_kv("k", nullptr).type == AT_FIELD_NULL);
     plain_check(at_kv("k", at_error_last()).type == AT_FIELD_ERROR);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* /dev/full never has space. */
@@ -40,10 +41,9 @@ static void limit_files(rlim_t size) {
 }
 
 /* A limit on the size of files stands for a small disk: a write stops in the middle of a line, and
- * goes on when the limit is raised. */
+ * goes on when the limit is raised. The signal of that limit ends nobody. */
 static void run_out_of_space_and_recover(const char *path) {
     enum { limit = 10001 };
-    signal(SIGXFSZ, SIG_IGN);
     limit_files(limit);
     at_logger *logger = create_logger(&(at_logger_options){.path = path, .memory_bytes = 1 << 20});
     size_t sent = 0;
@@ -91,6 +91,29 @@ static void give_up_lines(const char *path) {
     REQUIRE(count_events(path, "line") == statistics.written - statistics.lost);
 }
 
+/* The end of a logger, and a forked child, write on threads of the program. */
+static void end_at_the_limit(const char *path) {
+    REQUIRE(truncate(path, 0) == 0);
+    limit_files(5000);
+    at_logger *logger = create_logger(&(at_logger_options){.path = path});
+    for (int i = 0; i < 100; i++)
+        at_log_info(logger, "line", at_kv("text", "some text to make the line longer"));
+    REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(20))) == AT_ERROR_IO);
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        at_log_info(logger, "child");
+        _exit(0);
+    }
+    int status;
+    REQUIRE(waitpid(child, &status, 0) == child && status == 0);
+    at_logger_destroy(logger);
+    sigset_t pending;
+    REQUIRE(sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ) == 0);
+    limit_files(RLIM_INFINITY);
+    REQUIRE(count_events(path, "line") > 0);
+}
+
 /* A file that ends in the middle of a line, as a crash leaves it: our lines stand alone. */
 static void begin_behind_a_torn_line(const char *path) {
     FILE *file = fopen(path, "w");
@@ -116,6 +139,7 @@ int main(void) {
     close(mkstemp(path));
     run_out_of_space_and_recover(path);
     give_up_lines(path);
+    end_at_the_limit(path);
     begin_behind_a_torn_line(path);
     unlink(path);
     return 0;

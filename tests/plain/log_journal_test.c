@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
  * The journal as a sink (rules J1 to J3), with a socket of our own where it listens: the fields of
- * each entry, a journal that is not there, starts anew or reads nothing, a forked child and a
- * crash. */
+ * each entry, a journal that is not there, starts anew, reads nothing or slowly, a forked child and
+ * a crash. */
 #include "plain/log_support.h"
 
 #include <asynctools/asynctools.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -245,6 +247,34 @@ static void a_journal_that_reads_nothing(void) {
     close(journal);
 }
 
+static atomic_bool is_slow;
+
+static void *read_slowly(void *unused) {
+    char bytes[line_max];
+    while (recv(journal, bytes, sizeof bytes, 0) > 0)
+        if (is_slow)
+            poll(NULL, 0, 10);
+    return unused;
+}
+
+/* It reads on, so each line could be waited for: the file would get a hundred in a second. */
+static void a_journal_that_is_slow(void) {
+    static const char path[] = "/run/slow.log";
+    listen_only();
+    is_slow = true;
+    REQUIRE(pthread_create(&reader, NULL, read_slowly, NULL) == 0);
+    at_logger *logger = create_logger(
+        &(at_logger_options){.path = path, .use_journal = true, .ring_bytes = 1 << 20});
+    for (int i = 0; i < 3000; i++)
+        at_log_info(logger, "line", at_kv("text", "some text to make the line longer"));
+    REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(2))) == AT_ERROR_TIMED_OUT);
+    REQUIRE(count_events(path, "line") == 3000);
+    is_slow = false;
+    REQUIRE(flush(logger) == AT_OK);
+    at_logger_destroy(logger);
+    stop_journal();
+}
+
 static void a_forked_child(void) {
     start_journal();
     at_logger *logger = create_logger(&(at_logger_options){.name = "shop", .use_journal = true});
@@ -302,6 +332,7 @@ int main(void) {
     a_journal_that_comes_late();
     no_journal_at_all();
     a_journal_that_reads_nothing();
+    a_journal_that_is_slow();
     a_forked_child();
     a_crash();
     return 0;

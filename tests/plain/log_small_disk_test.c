@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A small file system that fills and gets space again (rule J3), with and without rotation: each
- * line is whole, those that are lost are counted. */
+ * A small file system that fills and gets space again (rule J3), with and without rotation and in a
+ * forked child: each line is whole, those that are lost are counted. */
 #include "plain/log_support.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { disk_bytes = 512 * 1024, rotate_bytes = 32 * 1024, rotate_count = 20, round_count = 30 };
@@ -98,6 +99,29 @@ static void with_rotation(void) {
     REQUIRE(count_all() == kept);
 }
 
+/* A child whose disk is full ends with lines that it could not write: no part of one stays. */
+static void in_a_forked_child(void) {
+    at_logger *logger = create_logger(&(at_logger_options){.path = path});
+    at_log_info(logger, "parent");
+    REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(20))) == AT_OK);
+    fill_disk();
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        for (int i = 0; i < 100; i++)
+            at_log_info(logger, "child", at_kv("text", "some text to make the line longer"));
+        _exit(0);
+    }
+    int status;
+    REQUIRE(waitpid(child, &status, 0) == child && status == 0);
+    REQUIRE(count_events(path, "child") > 0 && count_events(path, "child") < 100);
+    unlink(ballast);
+    at_log_info(logger, "parent");
+    at_logger_destroy(logger);
+    REQUIRE(count_events(path, "parent") == 2);
+    unlink(path);
+}
+
 int main(void) {
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     REQUIRE(mkdtemp(folder));
@@ -111,6 +135,7 @@ int main(void) {
     REQUIRE(dup2(null, 2) == 2); /* what is said about lost lines */
     without_rotation();
     with_rotation();
+    in_a_forked_child();
     umount(folder);
     rmdir(folder);
     return 0;

@@ -9,6 +9,7 @@
 
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static at_operation_scope scopes[2];
 
@@ -57,9 +58,23 @@ static void bad_reserved(void) {
     begin_with(&(at_operation_options){.reserved = {0, 0, 0, 1}});
 }
 
+static void leave_well(void *unused) {
+    (void)unused;
+    _exit(0);
+}
+
+/* It is noticed before anything of the outer one has ended. */
 static void scopes_in_the_wrong_order(void) {
     at_operation_scope_begin(&scopes[0], "outer", NULL);
+    if (at_defer(scopes[0].operation, leave_well, NULL) != AT_OK)
+        return;
     at_operation_scope_begin(&scopes[1], "inner", NULL);
+    at_operation_scope_end(&scopes[0]);
+}
+
+static void operation_ended_twice(void) {
+    at_operation_scope_begin(&scopes[0], "once", NULL);
+    at_operation_scope_end(&scopes[0]);
     at_operation_scope_end(&scopes[0]);
 }
 
@@ -97,6 +112,7 @@ static const struct {
     {"minus", negative_kept_bytes, "`kept_bytes` is not between"},
     {"reserved", bad_reserved, "`reserved` is not zero"},
     {"order", scopes_in_the_wrong_order, "a scope that was begun after this one has not ended"},
+    {"operation", operation_ended_twice, "a scope ends in the function that began it, once"},
     {"twice", scope_ended_twice, "a scope ends in the function that began it, once"},
     {"defer", no_function, "`run` is NULL"},
     {"add", no_fields, "`fields` is NULL"},

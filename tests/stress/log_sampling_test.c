@@ -37,7 +37,7 @@ static void *count_lines(void *argument) {
         pthread_barrier_wait(self->barrier);
         for (int i = 0; i < line_count; i++)
             for (int event = 0; event < event_count; event++) {
-                char name[16];
+                char name[24];
                 snprintf(name, sizeof name, "event %d", event);
                 self->taken[interval][event] +=
                     ati_sampling_take(self->sampling, name, AT_LOG_INFO, AT_SECONDS(interval) + i);

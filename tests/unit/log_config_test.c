@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char path[] = "/tmp/at-log-config-XXXXXX";
@@ -114,6 +115,9 @@ Test(log_config, values_of_the_wrong_kind_are_named) {
     expect_refusal("{\"memory_bytes\": \"99999999999999999999 B\"}", ":1: `memory_bytes`");
     expect_refusal("{\"levels\": [\"info\"]}", ":1: `levels`: expected");
     expect_refusal("{\"levels\": {\"http\": 1}}", ":1: `levels`: expected");
+    expect_refusal("{\"levels\": {\"http\": \"debug,db=off\"}}", ":1: `levels`: expected");
+    expect_refusal("{\"levels\": {\"\": \"db=off\"}}", ":1: `levels`: expected");
+    expect_refusal("{\"levels\": {\"http,db\": \"off\"}}", ":1: `levels`: expected");
 }
 
 Test(log_config, durations_counts_and_lists) {
@@ -142,6 +146,24 @@ Test(log_config, durations_counts_and_lists) {
     at_logger_destroy(logger);
 }
 
+Test(log_config, a_list_may_be_long) {
+    enum { KEYS = 1000 };
+    static char text[KEYS * 16 + 100] = "{\"memory_bytes\": 65536, \"redacted_keys\": [\"first\"";
+    char *to = text + strlen(text);
+    for (int i = 0; i < KEYS; i++)
+        to += sprintf(to, ", \"secret%d\"", i);
+    strcpy(to, "]}");
+    at_logger *logger;
+    cr_assert_eq(create(&logger, text), AT_OK);
+    at_log_info(logger, "one", at_kv("first", 5), at_kv("secret999", 6));
+    char *lines;
+    cr_assert_eq(at_logger_flush(logger, AT_FOREVER), AT_OK);
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    cr_assert(strstr(lines, "\"first\":\"[REDACTED]\",\"secret999\":\"[REDACTED]\""));
+    at_logger_memory_release(lines);
+    at_logger_destroy(logger);
+}
+
 Test(log_config, what_create_refuses_has_its_line_too) {
     expect_refusal("{\n\"name\": \"a\",\n\"ring_bytes\": 5}", ":3: `ring_bytes` is not a power");
     expect_refusal("{\"memory_bytes\": \"2 GiB\"}", ":1: `memory_bytes` is not between");
@@ -159,8 +181,17 @@ Test(log_config, files_that_cannot_be_read) {
     cr_assert_str_eq(at_error_text(at_error_last()),
                      "/nowhere/log.json: No such file or directory");
     cr_assert_eq(at_logger_create_from_file(&logger, "/tmp"), AT_ERROR_IO);
-    cr_assert_eq(at_logger_create_from_file(&logger, "/dev/zero"), AT_ERROR_INVALID);
-    cr_assert(strstr(at_error_text(at_error_last()), "/dev/zero: has more than 1 MiB"));
+    cr_assert_eq(at_logger_create_from_file(&logger, "/dev/zero"), AT_ERROR_IO);
+    cr_assert_str_eq(at_error_text(at_error_last()), "/dev/zero: is not a regular file");
+    write_bytes("", 0);
+    cr_assert(unlink(path) == 0 && mkfifo(path, 0600) == 0); /* that nobody writes to */
+    cr_assert_eq(at_logger_create_from_file(&logger, path), AT_ERROR_IO);
+    unlink(path);
+    write_bytes("{}", 2);
+    cr_assert_eq(truncate(path, 1024 * 1024 + 1), 0);
+    cr_assert_eq(at_logger_create_from_file(&logger, path), AT_ERROR_INVALID);
+    cr_assert(says(": has more than 1 MiB"));
+    unlink(path);
     write_bytes("{}\0{}", 5);
     cr_assert_eq(at_logger_create_from_file(&logger, path), AT_ERROR_INVALID);
     cr_assert_null(logger);

@@ -142,6 +142,34 @@ Test(log_file, the_oldest_are_removed) {
     read_all(3, first, 1000);
 }
 
+Test(log_file, what_is_no_file_is_not_removed) {
+    cr_assert_eq(mkdir(name_of_old(9), 0755), 0);
+    ati_log_sink *sink = open_sink(rotate_bytes, 0, 2);
+    write_lines(sink, 0, 0, 1000);
+    cr_expect_eq(ati_counter_read(&sink->move_errors), 0);
+    cr_expect_gt(ati_counter_read(&sink->rotations), 10);
+    close_sink(sink);
+    cr_expect_eq(find_oldest(), 2);
+    cr_expect_eq(rmdir(name_of_old(9)), 0);
+}
+
+/* Root's, in a folder where nobody may remove files of others. */
+Test(log_file, one_that_cannot_be_removed_stays) {
+    if (geteuid() != 0)
+        return;
+    put_file(name_of_old(9), "root's\n");
+    cr_assert(chmod(folder, 01777) == 0 && seteuid(65534) == 0);
+    ati_log_sink *sink = open_sink(rotate_bytes, 0, 2);
+    write_lines(sink, 0, 0, 1000);
+    cr_expect_gt(ati_counter_read(&sink->rotations), 10);
+    cr_expect_eq(ati_counter_read(&sink->move_errors), ati_counter_read(&sink->rotations));
+    cr_expect_eq(sink->move_error_number, EPERM);
+    close_sink(sink);
+    cr_expect_eq(find_oldest(), 2);
+    cr_assert_eq(seteuid(0), 0);
+    cr_expect(exists(name_of_old(9)));
+}
+
 Test(log_file, none_is_kept) {
     ati_log_sink *sink = open_sink(rotate_bytes, 0, 0);
     write_lines(sink, 0, 0, 100);

@@ -4,6 +4,7 @@
 #include "support/log_line.h"
 #include "support/test.h"
 
+#include "base/error.h"
 #include "log/core.h"
 #include "log/logger.h"
 
@@ -186,6 +187,66 @@ Test(log_redaction, a_logger_changes_its_list) {
         cr_expect(found && found < end, "%zu: %s", i, at);
         at = end + 1;
     }
+    at_logger_memory_release(lines);
+    at_logger_destroy(logger);
+}
+
+static at_error *error_with(const char *text) {
+    at_status status = at_fail_status(AT_ERROR_IO, "%s", text);
+    cr_assert_eq(status, AT_ERROR_IO);
+    return at_error_take();
+}
+
+/* One member of an error may be hidden, and its value is not always a text. */
+Test(log_redaction, members_of_an_error) {
+    at_error *item = ati_error_of_item(error_with("first"), 4711);
+    ati_error_add_other(item, ati_error_of_item(error_with("SECRET"), 4712));
+    use("item");
+    json_t *object = LINE_ENCODE("error", at_kv("error", item));
+    cr_expect_str_eq(line_text(object, "error.item"), "[REDACTED]");
+    cr_expect_null(strstr(line_bytes, "471"), "%s", line_bytes);
+    cr_expect_not_null(strstr(line_bytes, "SECRET"));
+    json_decref(object);
+    end_use();
+    static const char *const names[] = {"others", "error.others"};
+    for (size_t i = 0; i < 2; i++) {
+        use(names[i]);
+        object = LINE_ENCODE("error", at_kv("error", item));
+        cr_expect_str_eq(line_text(object, "error.others"), "[REDACTED]");
+        cr_expect_null(strstr(line_bytes, "SECRET"), "%s", line_bytes);
+        json_decref(object);
+        end_use();
+    }
+    at_error_release(item);
+}
+
+/* Children encode their fields once: whatever they are, the value is not seen later either. */
+Test(log_redaction, fields_of_a_child) {
+    at_logger *logger = NULL;
+    at_logger *child = NULL;
+    const at_logger_options options = {.memory_bytes = 65536, .redacted_keys = "password,db"};
+    cr_assert_eq(at_logger_create(&logger, &options), AT_OK);
+    at_status status = at_fail_status(AT_ERROR_IO, "SECRET");
+    cr_assert_eq(status, AT_ERROR_IO);
+    char longer[600]; /* encoded, the first part is cut within the key */
+    char key[200];
+    memset(longer, '\x01', sizeof longer);
+    strcpy(longer + 500, ".password_2");
+    memset(key, 'k', sizeof key);
+    strcpy(key + 140, ".db");
+    const at_field fields[] = {at_kv(longer, "SECRET"), at_kv_error_as(key, at_error_last()),
+                               at_kv_error_as("db", at_error_last()),
+                               at_kv_error_as("a.DB", at_error_last()), at_kv("rows", 3)};
+    const at_logger_child_options child_options = {.fields = fields, .field_count = 5};
+    cr_assert_eq(at_logger_create_child(&child, logger, &child_options), AT_OK);
+    at_log_info(child, "child");
+    cr_assert_eq(at_logger_flush(logger, AT_FOREVER), AT_OK);
+    char *lines;
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    cr_expect_null(strstr(lines, "SECRET"), "%s", lines);
+    cr_expect_not_null(strstr(lines, "\"db.message\":\"[REDACTED]\""), "%s", lines);
+    cr_expect_not_null(strstr(lines, ".password_2\":\"[REDACTED]\""), "%s", lines);
+    cr_expect_not_null(strstr(lines, "\"rows\":3"), "%s", lines);
     at_logger_memory_release(lines);
     at_logger_destroy(logger);
 }

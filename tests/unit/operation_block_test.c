@@ -119,6 +119,36 @@ Test(operation_block, an_error_goes_through_all_blocks) {
     expect_end("outer.failed", "warn", "rejected");
 }
 
+#define NAME_ONLY "of, a macro"
+#define NAME_AND_OPTIONS "of_a_macro", .slow = AT_SECONDS(1), AT_FIELDS(at_kv("user", "ann"))
+
+AT_LOGGED(logged_by_macro, NAME_AND_OPTIONS)(void *unused) {
+    pass(AT_SECONDS(2));
+    return unused;
+}
+
+static void expect_options(void) {
+    json_t *lines;
+    json_t *line = line_of("of_a_macro.completed", &lines);
+    cr_expect_str_eq(text_of(line, "user"), "ann");
+    cr_expect(json_is_true(json_object_get(line, "slow")));
+    json_decref(lines);
+    at_logger_memory_clear(logger);
+}
+
+/* Options count wherever they come from. */
+Test(operation_block, a_macro_may_give_name_and_options) {
+    AT_OPERATION(operation, NAME_AND_OPTIONS) {
+        pass(AT_SECONDS(2));
+    }
+    expect_options();
+    logged_by_macro(NULL);
+    expect_options();
+    AT_OPERATION(operation, NAME_ONLY) {
+    }
+    expect_end("of, a macro.completed", "info", "ok");
+}
+
 /* -- Deferred functions -- */
 
 static char order[64];

@@ -361,6 +361,41 @@ Test(operation, live_ones_are_dumped) {
     at_text_release(text);
 }
 
+/* Rule E1: an event says when it lacks a field, whether the operation had no room for it or the
+ * event; and has all that fit into member_bytes, however long they become in JSON. */
+Test(operation, an_event_says_that_fields_are_missing) {
+    at_tracker *tracker;
+    const at_tracker_options options = {.member_bytes = 8192};
+    cr_assert_eq(at_tracker_create(&tracker, &options), AT_OK);
+    AT_TRACK(event, tracker, "too_many") {
+        char key[16];
+        for (int i = 0; i < 40; i++) {
+            snprintf(key, sizeof key, "key_%d", i);
+            at_operation_add(event, at_kv_integer(key, i));
+        }
+    }
+    char controls[600];
+    memset(controls, 1, sizeof controls); /* six bytes each */
+    AT_TRACK(event, tracker, "escaped") {
+        at_operation_add(event, at_kv_text("a", controls, sizeof controls),
+                         at_kv_text("b", controls, sizeof controls), at_kv("c", 1));
+    }
+    AT_TRACK(event, tracker, "too_long") {
+        at_operation_add(event, at_kv_text("a", controls, sizeof controls),
+                         at_kv_text("b", controls, sizeof controls),
+                         at_kv_text("c", controls, sizeof controls), at_kv("d", 1));
+    }
+    at_tracker_events *events;
+    cr_assert_eq(at_tracker_get_events(tracker, NULL, &events), AT_OK);
+    cr_assert_eq(events->count, 3);
+    cr_expect(events->events[2].members_cut, "too_many");
+    cr_expect_not(events->events[1].members_cut, "escaped");
+    cr_expect_not_null(strstr(events->events[1].members, "\"c\":1"));
+    cr_expect(events->events[0].members_cut, "too_long");
+    at_tracker_events_release(events);
+    at_tracker_release(tracker);
+}
+
 /* Rule E1: the end of an operation is an event of its tracker. */
 Test(operation, a_tracker_is_told_of_the_end) {
     at_tracker *tracker;
@@ -469,8 +504,12 @@ Test(operation, trackers_and_dumps_are_redacted) {
                  AT_OK);
     cr_assert_eq(at_tracker_create(&tracker, NULL), AT_OK);
     json_t *tree = json_pack("{s:{s:s}}", "login", "password", "secret");
+    char longer[300]; /* than the keys that are kept */
+    memset(longer, 'k', sizeof longer);
+    strcpy(longer + 250, ".password");
     AT_TRACK(event, tracker, "login", .logger = other, AT_FIELDS(at_kv("password", "secret"))) {
-        at_operation_add(event, at_kv("user.Password", "secret"), at_kv("tree", tree));
+        at_operation_add(event, at_kv("user.Password", "secret"), at_kv("tree", tree),
+                         at_kv(longer, "secret"));
         char *dump;
         cr_assert_eq(at_dump(&dump), AT_OK);
         cr_expect_null(strstr(dump, "secret"));

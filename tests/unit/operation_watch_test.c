@@ -6,6 +6,8 @@
 #include "support/fixture.h"
 #include "support/test.h"
 
+#include "operation/operation_watch.h"
+
 #include <asynctools/asynctools.h>
 
 #include <jansson.h>
@@ -273,6 +275,15 @@ Test(operation_watch, many_tasks_are_told_each) {
     pass(AT_SECONDS(5));
     expect_lines("task.slow", task_count);
     expect_lines("task.completed", task_count);
+}
+
+/* The end sees that a line is being written, and comes to wait for it when it has been. */
+Test(operation_watch, an_end_does_not_wait_for_a_line_that_is_written) {
+    at_operation *operation = at_operation_begin("query", NULL);
+    atomic_store(&operation->watched, ATI_WATCHED_NOT);
+    ati_operation_leave_watch_chosen(operation);
+    at_operation_end(operation);
+    expect_lines("query.completed", 0);
 }
 
 Test(operation_watch, it_looks_at_its_interval_and_logs_to_its_logger) {

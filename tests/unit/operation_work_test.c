@@ -313,6 +313,138 @@ static void *begin_and_wait(void *gate) {
     return gate;
 }
 
+/* -- In what was made elsewhere -- */
+
+static at_task_manager *tasks;
+static at_task_pool *workers;
+
+static void make_parts(void) {
+    cr_assert_eq(at_task_manager_create(&tasks, pool, NULL), AT_OK);
+    cr_assert_eq(at_task_pool_create(&workers, pool, NULL), AT_OK);
+}
+
+static void end_parts(void) {
+    if (at_task_manager_join(tasks, PATIENCE) != AT_OK)
+        at_error_clear();
+    at_task_manager_destroy(tasks);
+    at_task_pool_destroy(workers);
+}
+
+static at_status start_child(at_run_fn run) {
+    return at_task_manager_start(tasks, run, NULL);
+}
+
+static at_status start_named_child(at_run_fn run) {
+    return at_task_manager_start_with(tasks, &(at_task_options){.run = run, .name = "child"});
+}
+
+static at_status submit_child(at_run_fn run) {
+    at_future_release(at_task_manager_submit(tasks, run, NULL));
+    return AT_OK;
+}
+
+static at_status submit_item(at_run_fn run) {
+    return at_task_pool_submit(workers, run, NULL);
+}
+
+static at_status (*const starts[])(at_run_fn run) = {start_child, start_named_child, submit_child,
+                                                     submit_item};
+enum { start_count = sizeof starts / sizeof *starts };
+
+/* Starts one each way in an operation, which it gives the id of. */
+static uint64_t start_all(at_run_fn run) {
+    uint64_t id = 0;
+    AT_OPERATION(operation, "request", .log_level = AT_LOG_TRACE, AT_FIELDS(at_kv("user", "ann"))) {
+        id = at_operation_id(operation);
+        for (int i = 0; i < start_count; i++)
+            cr_assert_eq(starts[i](run), AT_OK);
+    }
+    return id;
+}
+
+static void *tell_all(void *unused) {
+    (void)unused;
+    cr_expect_str_eq(at_operation_name(at_operation_current()), "request");
+    at_log_trace(logger, "told");
+    see();
+    return NULL;
+}
+
+/* J5, S4: what a manager or a task pool runs is of the operation that started it, not of the one
+ * that the manager was made in. */
+static void expect_lines_of_starter(void) {
+    atomic_store(&seen_count, 0);
+    uint64_t id = start_all(tell_all);
+    cr_assert_eq(at_task_manager_join(tasks, PATIENCE), AT_OK);
+    cr_assert_eq(at_task_pool_join(workers, PATIENCE), AT_OK);
+    cr_expect_eq(atomic_load(&seen_count), start_count);
+    cr_expect_eq(atomic_load(&seen_id), id);
+    cr_assert_eq(at_logger_flush(logger, PATIENCE), AT_OK);
+    char *text;
+    cr_assert_eq(at_logger_memory_lines(logger, &text), AT_OK);
+    int found = 0;
+    for (const char *at = text; (at = strstr(at, "\"event\":\"told\"")); at++) {
+        const char *end = strchr(at, '\n');
+        const char *user = strstr(at, "\"user\":\"ann\"");
+        found += user && user < end;
+    }
+    cr_expect_eq(found, start_count);
+    at_text_release(text);
+}
+
+Test(operation_work, parts_made_outside_run_in_it) {
+    make_parts();
+    expect_lines_of_starter();
+    end_parts();
+}
+
+Test(operation_work, parts_made_in_another_run_in_it) {
+    AT_OPERATION(outer, "service") {
+        make_parts();
+        expect_lines_of_starter();
+        end_parts();
+    }
+}
+
+static void *await_cancel(void *unused) {
+    (void)unused;
+    see();
+    cr_expect_eq(at_sleep(AT_HOURS(1)), AT_ERROR_CANCELLED);
+    return NULL;
+}
+
+/* They end with the part that runs them, which is what cancels them. */
+Test(operation_work, parts_cancel_what_they_run) {
+    at_scope scope;
+    at_scope_begin(&scope, NULL);
+    make_parts();
+    atomic_store(&seen_count, 0);
+    start_all(await_cancel);
+    while (atomic_load(&seen_count) < start_count)
+        sched_yield();
+    (void)at_token_cancel(at_scope_token(&scope));
+    end_parts();
+    cr_expect_eq(at_scope_end(&scope), AT_ERROR_CANCELLED);
+}
+
+static void *step_again(void *unused) {
+    AT_OPERATION(operation, "step") {
+        if (atomic_fetch_add(&seen_count, 1) < 100000)
+            cr_assert_eq(at_task_manager_start(tasks, step_again, unused), AT_OK);
+    }
+    return NULL;
+}
+
+/* Whatever keeps the operations of those before, freeing it is no recursion. */
+Test(operation_work, children_that_start_each_other) {
+    make_parts();
+    atomic_store(&seen_count, 0);
+    cr_assert_eq(at_logger_set_level(logger, AT_LOG_ERROR), AT_OK);
+    cr_assert_eq(at_task_manager_start(tasks, step_again, NULL), AT_OK);
+    end_parts();
+    cr_expect_eq(atomic_load(&seen_count), 100001);
+}
+
 /* Rule J5: tasks that are suspended in an operation do not lend it to those that run meanwhile. */
 Test(operation_work, it_comes_back_after_a_wait) {
     change_pool(2);

@@ -297,6 +297,18 @@ Test(tracker, summaries_count_and_measure) {
     expect_near(save.median, AT_HOURS(30));
 }
 
+/* E1: one that is being recorded does not count as any outcome until its own is counted. */
+Test(tracker, half_an_event_has_not_gone_well) {
+    record("load", AT_OPERATION_ERROR, 5);
+    ati_tracker_name *name = ati_tracker_names_find(&tracker->names, "load");
+    ati_tracker_cell *cell = atomic_load_explicit(&name->cells[0], memory_order_relaxed);
+    ati_histogram_record_shared(&cell->durations, 5); /* and no further */
+    at_tracker_summary load = summary_of("load");
+    cr_expect_eq(load.count, 1);
+    cr_expect_eq(load.outcomes[AT_OPERATION_OK], 0);
+    cr_expect_eq(load.outcomes[AT_OPERATION_ERROR], 1);
+}
+
 Test(tracker, what_is_no_outcome_is_an_error) {
     record("odd", (at_operation_outcome)77, 1);
     cr_expect_eq(summary_of("odd").outcomes[AT_OPERATION_ERROR], 1);

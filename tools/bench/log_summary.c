@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "log_summary.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Copies as many whole characters as fit. */
 static void copy_text(char *to, size_t size, const char *text) {
-    snprintf(to, size, "%s", text ? text : "");
+    size_t length = text ? strlen(text) : 0;
+    if (length >= size)
+        for (length = size - 1; length > 0 && (text[length] & 0xc0) == 0x80;)
+            length--;
+    if (length > 0)
+        memcpy(to, text, length);
+    to[length] = '\0';
 }
 
 /* FNV-1a, of G. Fowler, L. C. Noll and K.-P. Vo. */
@@ -106,6 +112,12 @@ static void add_report(struct log_summary *summary, const struct log_line *line)
     else if (strcmp(event, "log.write_failed") == 0)
         summary->write_failures++;
     uint64_t lost = strncmp(event, "log.", 4) == 0 ? count_in(line, "lost") : 0;
+    bool is_new =
+        strcmp(event, "log.lines_lost") == 0 && strcmp(log_level_names[line->level], "warn") == 0;
+    if (is_new) {
+        summary->newly_lost += lost;
+        lost = summary->newly_lost;
+    }
     if (lost > summary->lost)
         summary->lost = lost;
 }

@@ -53,7 +53,8 @@ struct log_summary {
     uint64_t dropped; /* sums of what log.dropped and its kin say */
     uint64_t sampled;
     uint64_t write_failures;
-    uint64_t lost;
+    uint64_t lost;       /* at least */
+    uint64_t newly_lost; /* the sum of what slow sinks say; failing ones say how many in all */
 };
 
 /* Zeroed is empty. */

@@ -106,10 +106,17 @@ static inline at_field at_kv(const char *key, unsigned value) { return at_kv_uns
 static inline at_field at_kv(const char *key, unsigned long value) { return at_kv_unsigned(key, value); }
 static inline at_field at_kv(const char *key, unsigned long long value) { return at_kv_unsigned(key, value); }
 static inline at_field at_kv(const char *key, double value) { return at_kv_double(key, value); }
+static inline at_field at_kv(const char *key, long double value) { return at_kv_double(key, static_cast<double>(value)); }
+static inline at_field at_kv(const char *key, char *value) { return at_kv_string(key, value); }
 static inline at_field at_kv(const char *key, const char *value) { return at_kv_string(key, value); }
+static inline at_field at_kv(const char *key, at_error *value) { return at_kv_error_as(key, value); }
 static inline at_field at_kv(const char *key, const at_error *value) { return at_kv_error_as(key, value); }
+static inline at_field at_kv(const char *key, struct json_t *value) { return at_kv_json(key, value); }
 static inline at_field at_kv(const char *key, const struct json_t *value) { return at_kv_json(key, value); }
 static inline at_field at_kv(const char *key, decltype(nullptr)) { return at_kv_null(key); }
+/* Other pointers would become `true`. */
+template <typename other_> at_field at_kv(const char *key, other_ *value) = delete;
+template <typename other_, typename owner_> at_field at_kv(const char *key, other_ owner_::*value) = delete;
 /* clang-format on */
 #endif
 
