@@ -83,9 +83,7 @@ static size_t write_until(const char *bytes, size_t size, at_deadline deadline) 
         ssize_t result = write(STDERR_FILENO, bytes + done, size - done);
         if (result > 0)
             done += (size_t)result;
-        else if (result == 0 || (errno != EINTR && errno != EAGAIN))
-            break;
-        else if (errno == EAGAIN && !wait_for_stderr(deadline))
+        else if (result == 0 || (errno != EINTR && (errno != EAGAIN || !wait_for_stderr(deadline))))
             break;
     }
     return done;
