@@ -323,6 +323,20 @@ Test(log_callback, a_call_that_is_stuck_outlives_the_logger) {
     cr_expect_eq(it.dropped, 1);
 }
 
+Test(log_callback, it_may_be_the_only_sink) {
+    cr_assert_eq(at_pool_create(&pool, NULL), AT_OK);
+    cr_assert_eq(at_logger_create(&logger, &(at_logger_options){.no_stderr = true}), AT_OK);
+    cr_expect_eq(ati_log_sink_count(logger->core), 0);
+    log_lines(0, 10);
+    cr_expect_eq(flush(), AT_OK);
+    cr_assert_eq(at_logger_add_callback(logger, pool, read_line, &it, NULL), AT_OK);
+    log_lines(0, 10);
+    cr_expect_eq(flush(), AT_OK);
+    cr_expect_eq(it.lines, 10);
+    at_logger_destroy(logger);
+    at_pool_destroy(pool);
+}
+
 Test(log_callback, bad_options_are_refused_by_name) {
     start(read_line, 0);
     cr_expect_eq(at_logger_add_callback(logger, pool, read_line, &it,
