@@ -14,7 +14,9 @@ static void count_errors(void *context, const char *line, size_t length) {
 int main(void) {
     at_pool *pool;
     at_logger *logger;
-    if (at_pool_create(&pool, NULL) != AT_OK || at_logger_create(&logger, NULL) != AT_OK) {
+    const at_logger_options for_functions = {.no_stderr = true};
+    if (at_pool_create(&pool, NULL) != AT_OK ||
+        at_logger_create(&logger, &for_functions) != AT_OK) {
         fprintf(stderr, "%s\n", at_error_message(at_error_last()));
         return 1;
     }

@@ -17,7 +17,9 @@ AT_DECLARATIONS_BEGIN
  *  handler that the program installs later comes first and has to pass the signal on in the same
  *  way.
  *  Threads:   any, before or after pools are created.      Blocks: never.
- *  Ownership: keeps an alternate signal stack for the calling thread, unless it has one.
+ *  Ownership: keeps an alternate signal stack for the calling thread, unless it has one of at least
+ *             16 KiB; a smaller one is put aside. Other threads that have one need as much. (Both:
+ *             12 KiB more than sysconf(_SC_MINSIGSTKSZ), where that is more than 4 KiB.)
  *  Errors:    AT_ERROR_NO_MEMORY, AT_ERROR_SYSTEM; nothing is installed then. */
 AT_API AT_NODISCARD at_status at_crash_handler_install(void);
 

@@ -168,8 +168,13 @@ static void start_task(callback_sink *it) {
     if (status == AT_OK)
         return;
     it->is_under_way = false;
-    if (status != AT_ERROR_FULL) /* then it is tried again */
-        give_lines_up(it);
+    if (status == AT_ERROR_FULL) /* it is tried again */
+        return;
+    give_lines_up(it);
+    const char *end = status == AT_ERROR_CLOSED   ? "its pool is shut down"
+                      : status == AT_ERROR_FORKED ? "its pool is the parent's"
+                                                  : NULL;
+    atomic_store_explicit(&it->sink.end, end, memory_order_relaxed);
 }
 
 /* -- The sink -- */
@@ -177,7 +182,7 @@ static void start_task(callback_sink *it) {
 static void write_callback(ati_log_sink *sink, const char *lines, size_t size) {
     callback_sink *it = (callback_sink *)sink;
     ati_lock_acquire(&it->lock);
-    size_t fits = it->room - it->size;
+    size_t fits = ati_log_sink_end(sink) ? 0 : it->room - it->size;
     if (fits < size) {
         const char *newline = fits > 0 ? memrchr(lines, '\n', fits) : NULL;
         fits = newline ? (size_t)(newline + 1 - lines) : 0;

@@ -36,6 +36,7 @@ static const struct member {
     {"descriptor", ATI_CONFIG_DESCRIPTOR, offsetof(at_logger_options, descriptor)},
     {"use_stderr", ATI_CONFIG_FLAG, offsetof(at_logger_options, use_stderr)},
     {"use_journal", ATI_CONFIG_FLAG, offsetof(at_logger_options, use_journal)},
+    {"no_stderr", ATI_CONFIG_FLAG, offsetof(at_logger_options, no_stderr)},
     {"memory_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, memory_bytes)},
     {"ring_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, ring_bytes)},
     {"max_ring_bytes", ATI_CONFIG_BYTES, offsetof(at_logger_options, max_ring_bytes)},

@@ -67,7 +67,7 @@ static at_status create_sinks(ati_log_core *core, const at_logger_options *optio
         if (done)
             core->memory = core->sinks[ati_log_sink_count(core) - 1];
     }
-    if (done && (options->use_stderr || ati_log_sink_count(core) == 0))
+    if (done && !options->no_stderr && (options->use_stderr || ati_log_sink_count(core) == 0))
         done = add_sink(core, ati_log_sink_stderr_create());
     return done ? AT_OK : at_error_status(at_error_last());
 }

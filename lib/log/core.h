@@ -125,6 +125,7 @@ typedef struct ati_log_core {
     bool reported_failure[ATI_LOG_SINKS_MAX];
     uint64_t reported_errors[ATI_LOG_SINKS_MAX];
     uint64_t reported_lost[ATI_LOG_SINKS_MAX];
+    bool reported_end[ATI_LOG_SINKS_MAX];
     bool reported_move_failure[ATI_LOG_SINKS_MAX];
 
     /* Under the registry's lock. */

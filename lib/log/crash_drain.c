@@ -19,6 +19,9 @@
  * after all does no harm; some lines are then written twice. A record that the backend releases
  * meanwhile is left to it (ati_byte_ring_copy_next).
  *
+ * A program's alternate stacks may be small, so what is large is static: one thread at a time
+ * drains, and it never comes here a second time.
+ *
  * Checked by: tests/plain/log_crash_test.c, tests/unit/byte_ring_test.c */
 
 enum {
@@ -47,10 +50,7 @@ static void give_to_sinks(const ati_log_core *core, const char *lines, size_t si
 }
 
 static void give_ring(const ati_log_core *core, ati_log_ring *ring, at_deadline deadline) {
-    union {
-        ati_log_record record;
-        char bytes[sizeof(ati_log_record) + ATI_LINE_MAX];
-    } copy;
+    static ati_log_copy copy;
     size_t size;
     ati_byte_ring_view view = ati_byte_ring_look_on(&ring->ring);
     while ((size = ati_byte_ring_copy_next(&view, &copy, sizeof copy)) > sizeof copy.record)
@@ -70,7 +70,7 @@ static void give_rings(ati_log_core *core, at_deadline deadline) {
 }
 
 static void give_line(ati_log_core *core, crash *it) {
-    char bytes[ATI_LINE_MAX];
+    static char bytes[ATI_LINE_MAX];
     ati_line_head head =
         ati_log_head(core->root, ati_context_current(), &it->thread, ati_stamp_now());
     size_t size = ati_line_encode(bytes, &head, it->line);
@@ -108,8 +108,7 @@ void ati_log_crash_drain(const at_log_line *line) {
     ati_quiet_pipe_end(&quiet);
 }
 
-void ati_log_crash_flush(void) {
-    at_deadline deadline = ati_monotonic_ns() + AT_MILLISECONDS(all_ms);
+void ati_log_crash_flush(at_deadline deadline) {
     ati_log_registry_hold(within(deadline, registry_ms));
     for (ati_log_core *core = ati_log_registry_first; core; core = core->next_core)
         if (atomic_load_explicit(&core->mode, memory_order_relaxed) != ATI_LOG_FORKED)

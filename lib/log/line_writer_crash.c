@@ -69,8 +69,8 @@ static void name_descriptor(char name[32], int descriptor) {
 
 /* How much of the last line, without its newline, stands at the end of a file of this size. */
 static size_t torn_length(int descriptor, off_t file_size) {
+    static char end[end_max]; /* the stack may be small, and no two calls overlap */
     char name[32];
-    char end[end_max];
     name_descriptor(name, descriptor);
     size_t wanted = file_size < end_max ? (size_t)file_size : end_max;
     int reader = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

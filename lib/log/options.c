@@ -46,6 +46,9 @@ at_status ati_log_check_options(const at_logger_options *options) {
                         "at_logger_create: `max_ring_bytes` is not between 0 and 1 GiB");
     if (options->path && !*options->path)
         return ati_fail(AT_ERROR_INVALID, "at_logger_create: `path` is empty");
+    if (options->no_stderr && options->use_stderr)
+        return ati_fail(AT_ERROR_INVALID, "at_logger_create: `no_stderr` and `use_stderr`: only "
+                                          "one of them can be");
     at_status status = check_rotation(options);
     if (status != AT_OK)
         return status;

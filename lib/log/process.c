@@ -158,9 +158,15 @@ static void report_forked(ati_log_core *core) {
     ati_quiet_pipe_end(&quiet);
 }
 
+/* A task may exit. Where nobody can take its place the other sinks are still to be waited for. */
+static at_status flush(ati_log_core *core, at_deadline deadline) {
+    at_status status = ati_log_flush_by_caller(core, deadline);
+    return status == AT_ERROR_DEADLOCK ? ati_log_flush(core, deadline) : status;
+}
+
 static void drain(ati_log_core *core) {
     at_deadline deadline = ati_monotonic_ns() + AT_MILLISECONDS(exit_wait_ms);
-    (void)ati_log_flush(core, deadline);
+    (void)flush(core, deadline);
     if (atomic_load_explicit(&core->mode, memory_order_relaxed) == ATI_LOG_FORKED) {
         report_forked(core);
     } else {
@@ -168,7 +174,7 @@ static void drain(ati_log_core *core) {
         atomic_store_explicit(&core->report_wanted, true, memory_order_relaxed);
     }
     /* What came in between, and the report. */
-    if (ati_log_flush(core, deadline) != AT_OK)
+    if (flush(core, deadline) != AT_OK)
         say_what_waits(core);
 }
 

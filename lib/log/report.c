@@ -78,6 +78,14 @@ static void report_sampled(ati_log_core *core) {
     report_counts(core, &line, now, core->reported_sampled);
 }
 
+/* Whether another sink takes lines. */
+static bool has_other(const ati_log_core *core, const ati_log_sink *sink) {
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++)
+        if (core->sinks[i] != sink && !ati_log_sink_end(core->sinks[i]))
+            return true;
+    return false;
+}
+
 /* A sink fails: the others say so, or stderr if there is no other. When it works again, all say so,
  * also if it failed for less than a second. */
 static void report_sink(ati_log_core *core, uint32_t number) {
@@ -102,25 +110,31 @@ static void report_sink(ati_log_core *core, uint32_t number) {
         .fields = fields,
         .field_count = failing ? 4 : 3,
     };
-    if (failing && ati_log_sink_count(core) == 1)
+    if (failing && !has_other(core, sink))
         ati_log_write_stderr(NULL, NULL, &core->backend_line, &line);
     else
         say(core, failing ? sink : NULL, &line);
 }
 
-/* A sink without errors is too slow: the others say so, or stderr if there is no other. */
+/* A sink without errors is too slow, or takes no lines any more, which is said once: the others say
+ * so, or stderr if there is no other. */
 static void report_lost(ati_log_core *core, uint32_t number) {
     ati_log_sink *sink = core->sinks[number];
+    const char *end = ati_log_sink_end(sink);
     uint64_t lost = ati_counter_read(&sink->lost);
     uint64_t fresh = lost - core->reported_lost[number];
     core->reported_lost[number] = lost;
-    if (fresh == 0 || ati_counter_read(&sink->errors) > 0)
+    bool is_known = end && core->reported_end[number];
+    if (fresh == 0 || is_known || ati_counter_read(&sink->errors) > 0)
         return;
+    core->reported_end[number] = end;
     const at_field fields[] = {at_kv_string("sink", sink->kind->name),
-                               at_kv_unsigned("lost", fresh)};
-    const at_log_line line = {
-        .level = AT_LOG_WARN, .event = "log.lines_lost", .fields = fields, .field_count = 2};
-    if (ati_log_sink_count(core) == 1)
+                               at_kv_unsigned("lost", fresh), at_kv_string("reason", end)};
+    const at_log_line line = {.level = AT_LOG_WARN,
+                              .event = "log.lines_lost",
+                              .fields = fields,
+                              .field_count = end ? 3 : 2};
+    if (!has_other(core, sink))
         ati_log_write_stderr(NULL, NULL, &core->backend_line, &line);
     else
         say(core, sink, &line);

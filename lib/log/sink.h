@@ -40,7 +40,8 @@ typedef struct ati_log_sink_kind {
      * needs no thread of the program. */
     bool (*begin_wait)(ati_log_sink *sink, void (**end)(void));
     /* In a process that is about to end by a signal: writes whole lines by system calls only, and
-     * before them, for NULL, what it kept. Allocates nothing and waits until `deadline` at most.
+     * before them, for NULL, what it kept. Allocates nothing, waits until `deadline` at most and
+     * needs less than 8 KiB of stack; no two calls overlap, in all loggers.
      * NULL: a sink without a descriptor. */
     void (*crash)(ati_log_sink *sink, const char *lines, size_t size, at_deadline deadline);
 } ati_log_sink_kind;
@@ -50,10 +51,11 @@ struct ati_log_sink {
     /* Bytes taken that do not wait any more; stays 0 in a sink that knows itself what a flush waits
      * for, and keeps only that. */
     uint64_t settled;
-    size_t kept;        /* bytes that wait to be written, in the order they came */
-    int error_number;   /* of the last failed attempt; 0: the last one succeeded */
-    ati_counter errors; /* failed attempts */
-    ati_counter lost;   /* lines given up */
+    size_t kept;               /* bytes that wait to be written, in the order they came */
+    int error_number;          /* of the last failed attempt; 0: the last one succeeded */
+    ati_counter errors;        /* failed attempts */
+    ati_counter lost;          /* lines given up */
+    _Atomic(const char *) end; /* why it takes no lines any more; NULL: it does */
 
     /* Of a file that is rotated or opened anew. */
     int move_error_number;   /* of the last attempt; 0: it succeeded */
@@ -90,6 +92,11 @@ bool ati_log_add_sink(at_logger *logger, ati_log_sink *sink);
 /* Whether log calls of this thread may wait; gives what was before. For a sink that calls code of
  * the program: what that logs must not wait for the sink. */
 bool ati_log_never_wait(bool never);
+
+/* Why it takes no lines any more, or NULL. */
+static inline const char *ati_log_sink_end(const ati_log_sink *sink) {
+    return atomic_load_explicit(&((ati_log_sink *)sink)->end, memory_order_relaxed);
+}
 
 /* How many lines these bytes have. */
 size_t ati_log_count_lines(const char *lines, size_t size);

@@ -56,8 +56,8 @@ static void fork_descriptor(ati_log_sink *sink, ati_fork_phase phase) {
 
 static void crash_descriptor(ati_log_sink *sink, const char *lines, size_t size,
                              at_deadline deadline) {
+    static char text[ATI_READABLE_MAX];
     descriptor_sink *out = (descriptor_sink *)sink;
-    char text[ATI_READABLE_MAX];
     if (!lines || !out->readable) {
         ati_line_writer_crash(&out->writer, sink, lines, size, deadline);
         return;

@@ -12,7 +12,10 @@
  *
  * Only where the default action follows is it known that the process ends. Then the loggers are
  * drained, and threads that crash meanwhile wait, for the first of them to end the process would
- * end the drain. Where a handler follows, the loggers are flushed, at most once a second. */
+ * end the drain. Where a handler follows, the loggers are flushed, at most once a second: it may
+ * end the process, or mend what happened. A thread that comes by the same signal again was let go
+ * on, so the handler mends, perhaps many times a second: from then on the log is waited for a
+ * moment only, and not by two threads at once. */
 #include "pool/crash.h"
 
 #include "base/clock.h"
@@ -29,9 +32,12 @@
 
 enum {
     alternate_bytes = 64 * 1024,
+    handler_bytes = 12 * 1024, /* that the handler needs, besides what the system puts there */
     sentence_bytes = 512,
     others_ms = 5000,      /* for another thread's drain */
-    flush_every_ms = 1000, /* where a handler may mend what happened */
+    flush_every_ms = 1000, /* where a handler follows */
+    flush_ms = 3000,       /* where it may end the process */
+    brief_flush_ms = 20,   /* where it is known to mend */
 };
 
 static const int handled[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
@@ -46,34 +52,47 @@ static ati_lock drain_lock; /* held by the thread that drains, for good where th
 static _Atomic pid_t drain_thread; /* kernel id of that thread, or 0 */
 static int64_t last_flush;         /* under drain_lock */
 
+/* Whether the handler before is known to mend; and by which signals this thread came to it. */
+static _Atomic bool is_mended[handled_count];
+static _Thread_local bool has_come[handled_count];
+
 /* -- Alternate stacks -- */
 
-static _Thread_local void *own_alternate;
+static _Thread_local struct {
+    void *memory; /* NULL: none */
+    stack_t before;
+} own_alternate;
+
+static bool is_large_enough(const stack_t *stack) {
+    return !(stack->ss_flags & SS_DISABLE) &&
+           stack->ss_size >= (size_t)sysconf(_SC_MINSIGSTKSZ) + handler_bytes;
+}
 
 bool ati_crash_thread_enter(void) {
-    stack_t current;
-    if (sigaltstack(NULL, &current) == 0 && !(current.ss_flags & SS_DISABLE))
+    stack_t before;
+    if (sigaltstack(NULL, &before) == 0 && is_large_enough(&before))
         return true;
     void *memory = mmap(NULL, alternate_bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (memory == MAP_FAILED)
         return false;
-    if (sigaltstack(&(stack_t){.ss_sp = memory, .ss_size = alternate_bytes}, NULL) != 0) {
+    if (sigaltstack(&(stack_t){.ss_sp = memory, .ss_size = alternate_bytes}, &before) != 0) {
         munmap(memory, alternate_bytes);
         return false;
     }
-    own_alternate = memory;
+    own_alternate.memory = memory;
+    own_alternate.before = before;
     return true;
 }
 
 void ati_crash_thread_leave(void) {
     stack_t current;
-    if (!own_alternate || sigaltstack(NULL, &current) != 0)
+    if (!own_alternate.memory || sigaltstack(NULL, &current) != 0)
         return;
-    if (current.ss_sp == own_alternate)
-        (void)sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
-    munmap(own_alternate, alternate_bytes);
-    own_alternate = NULL;
+    if (current.ss_sp == own_alternate.memory)
+        (void)sigaltstack(&own_alternate.before, NULL);
+    munmap(own_alternate.memory, alternate_bytes);
+    own_alternate.memory = NULL;
 }
 
 /* -- The sentence -- */
@@ -191,23 +210,36 @@ static void drain(int signal, const siginfo_t *info, bool overflow) {
     ati_log_crash_drain(&line);
 }
 
-static void write_log(int signal, const siginfo_t *info, bool overflow, bool is_end) {
+/* False: this thread drains already, or another one did until the deadline. */
+static bool enter_drain(at_deadline deadline) {
     pid_t self = gettid();
-    int64_t now = ati_monotonic_ns();
     if (atomic_load_explicit(&drain_thread, memory_order_relaxed) == self ||
-        !ati_lock_acquire_until(&drain_lock, now + AT_MILLISECONDS(others_ms)))
-        return;
+        !ati_lock_acquire_until(&drain_lock, deadline))
+        return false;
     atomic_store_explicit(&drain_thread, self, memory_order_relaxed);
-    if (is_end) {
-        drain(signal, info, overflow);
-        return;
-    }
-    if (last_flush == 0 || now - last_flush >= AT_MILLISECONDS(flush_every_ms)) {
-        ati_log_crash_flush();
-        last_flush = ati_monotonic_ns();
-    }
+    return true;
+}
+
+static void leave_drain(void) {
     atomic_store_explicit(&drain_thread, 0, memory_order_relaxed);
     ati_lock_release(&drain_lock);
+}
+
+/* A handler follows, for the signal at this place. */
+static void flush_log(int place) {
+    int64_t now = ati_monotonic_ns();
+    if (has_come[place])
+        atomic_store_explicit(&is_mended[place], true, memory_order_relaxed);
+    has_come[place] = true;
+    bool is_brief = atomic_load_explicit(&is_mended[place], memory_order_relaxed);
+    if (!enter_drain(is_brief ? now : now + AT_MILLISECONDS(others_ms)))
+        return;
+    if (last_flush == 0 || now - last_flush >= AT_MILLISECONDS(flush_every_ms)) {
+        ati_log_crash_flush(ati_monotonic_ns() +
+                            AT_MILLISECONDS(is_brief ? brief_flush_ms : flush_ms));
+        last_flush = ati_monotonic_ns();
+    }
+    leave_drain();
 }
 
 /* -- The handler -- */
@@ -263,8 +295,10 @@ static void handle(int signal, siginfo_t *info, void *context) {
         place++;
     const struct sigaction *before = &previous[place];
     bool is_ignored = before->sa_handler == SIG_IGN && info->si_code <= 0;
-    if (is_handler(before) || !is_ignored)
-        write_log(signal, info, overflow, !is_handler(before));
+    if (is_handler(before))
+        flush_log(place);
+    else if (!is_ignored && enter_drain(ati_monotonic_ns() + AT_MILLISECONDS(others_ms)))
+        drain(signal, info, overflow);
     pass_on(before, signal, info, context);
     errno = error;
 }

@@ -197,6 +197,36 @@ static void previous_mends_the_fault(void) {
     _exit(0);
 }
 
+/* A logger whose thread waits for ever. */
+static void stick_a_logger(void) {
+    int ends[2];
+    at_logger *logger;
+    plain_check(pipe(ends) == 0);
+    plain_check(at_logger_create(&logger, &(at_logger_options){.descriptor = ends[1]}) == AT_OK);
+    for (int i = 0; i < 2000; i++) /* more than a pipe takes */
+        at_log_info(logger, "line", at_kv("text", "some text to make the line longer"));
+}
+
+static int64_t fault_once(void) {
+    int64_t began = at_clock_now(at_clock_real());
+    mprotect(page, 4096, PROT_NONE);
+    *(volatile char *)page = 1;
+    return at_clock_now(at_clock_real()) - began;
+}
+
+/* The first one may wait for the log, as the handler could be one that ends the process. */
+static void previous_mends_many_faults(void) {
+    set_previous(SIGSEGV, &(struct sigaction){.sa_sigaction = mend, .sa_flags = SA_SIGINFO});
+    install();
+    stick_a_logger();
+    page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void)fault_once();
+    at_deadline end = at_clock_now(at_clock_real()) + AT_MILLISECONDS(2500);
+    while (at_clock_now(at_clock_real()) < end)
+        plain_check(fault_once() < AT_MILLISECONDS(500));
+    _exit(0);
+}
+
 static void previous_has_a_mask(void) {
     struct sigaction action = {.sa_handler = note};
     sigaddset(&action.sa_mask, SIGUSR1);
@@ -219,17 +249,21 @@ static void previous_ignores(void) {
     dig_in_pool(create_pool()); /* a fault cannot be ignored */
 }
 
-/* An alternate stack that a thread has already is left alone. */
+/* An alternate stack that a thread has already is left alone, if it is large enough; else it is put
+ * aside. */
 static void *keep_own_stack(void *unused) {
     static char own[256 * 1024];
     stack_t current;
-    sigaltstack(&(stack_t){.ss_sp = own, .ss_size = sizeof own}, NULL);
-    plain_check(ati_crash_thread_enter());
-    sigaltstack(NULL, &current);
-    plain_check(current.ss_sp == own);
-    ati_crash_thread_leave();
-    sigaltstack(NULL, &current);
-    plain_check(current.ss_sp == own);
+    for (int is_small = 0; is_small < 2; is_small++) {
+        size_t size = is_small ? 8192 : sizeof own;
+        sigaltstack(&(stack_t){.ss_sp = own, .ss_size = size}, NULL);
+        plain_check(ati_crash_thread_enter());
+        sigaltstack(NULL, &current);
+        plain_check((current.ss_sp == own) == !is_small && current.ss_size > 32768);
+        ati_crash_thread_leave();
+        sigaltstack(NULL, &current);
+        plain_check(current.ss_sp == own && current.ss_size == size);
+    }
     sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
 
     plain_check(ati_crash_thread_enter());
@@ -271,6 +305,7 @@ static const struct test_case {
     {"sent_signal", sent_signal, END_SIGNAL, SIGBUS, false},
     {"previous_ends_the_process", previous_ends_the_process, END_PREVIOUS, 0, true},
     {"previous_mends_the_fault", previous_mends_the_fault, END_WELL, 0, false},
+    {"previous_mends_many_faults", previous_mends_many_faults, END_WELL, 0, false},
     {"previous_has_a_mask", previous_has_a_mask, END_WELL, 0, false},
     {"previous_ignores", previous_ignores, END_SIGNAL, SIGSEGV, true},
     {"alternate_stacks", alternate_stacks, END_WELL, 0, false},

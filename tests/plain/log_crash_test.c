@@ -114,6 +114,21 @@ static void abort_process(void) {
     abort();
 }
 
+/* Below it lies a page that nobody may touch. */
+static void use_alternate_stack(size_t size) {
+    enum { GUARD = 64 * 1024 };
+    char *memory =
+        mmap(NULL, GUARD + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    plain_check(memory != MAP_FAILED && mprotect(memory, GUARD, PROT_NONE) == 0);
+    plain_check(sigaltstack(&(stack_t){.ss_sp = memory + GUARD, .ss_size = size}, NULL) == 0);
+}
+
+/* The one that programs usually have. */
+static void crash_on_a_small_stack(void) {
+    use_alternate_stack(8192);
+    abort_process();
+}
+
 static int descend(int level) {
     volatile char block[512];
     memset((char *)block, level, sizeof block);
@@ -277,6 +292,7 @@ static const struct test_case {
 } cases[] = {
     {"fault", fault, SIGSEGV, "SIGSEGV", false, NULL},
     {"abort", abort_process, SIGABRT, "SIGABRT", false, NULL},
+    {"crash_on_a_small_stack", crash_on_a_small_stack, SIGABRT, "SIGABRT", false, NULL},
     {"overflow", overflow, SIGSEGV, "SIGSEGV", false, NULL},
     {"crash_in_backend", crash_in_backend, SIGABRT, "SIGABRT", true, NULL},
     {"crash_beside_a_stuck_sink", crash_beside_a_stuck_sink, SIGABRT, "SIGABRT", true, NULL},

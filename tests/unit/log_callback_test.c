@@ -301,6 +301,36 @@ Test(log_callback, the_pool_may_end_first) {
     cr_expect_eq(it.dropped, 1);
 }
 
+static void report(void) {
+    ati_lock_acquire(&logger->core->write_lock);
+    ati_log_report(logger->core, true);
+    ati_lock_release(&logger->core->write_lock);
+}
+
+static int count_in_memory(const char *text) {
+    int count = 0;
+    char *lines;
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    for (const char *at = lines; (at = strstr(at, text)); at++)
+        count++;
+    at_logger_memory_release(lines);
+    return count;
+}
+
+Test(log_callback, that_the_pool_has_gone_is_said_once) {
+    start(read_line, 0);
+    at_pool_destroy(pool);
+    for (int i = 0; i < 30; i += 10) {
+        log_lines(i, i + 10);
+        cr_expect_eq(flush(), AT_OK);
+        report();
+    }
+    cr_expect_eq(lost(), 30);
+    cr_expect_eq(count_in_memory("\"log.lines_lost\""), 1);
+    cr_expect_eq(count_in_memory("\"lost\":10,\"reason\":\"its pool is shut down\""), 1);
+    at_logger_destroy(logger);
+}
+
 Test(log_callback, the_logger_may_end_with_lines_to_deliver) {
     start(read_line, 0);
     log_lines(0, 1000);
@@ -321,6 +351,20 @@ Test(log_callback, a_call_that_is_stuck_outlives_the_logger) {
     at_pool_destroy(pool); /* waits for the call */
     cr_expect_eq(it.lines, 1);
     cr_expect_eq(it.dropped, 1);
+}
+
+Test(log_callback, it_may_be_the_only_sink) {
+    cr_assert_eq(at_pool_create(&pool, NULL), AT_OK);
+    cr_assert_eq(at_logger_create(&logger, &(at_logger_options){.no_stderr = true}), AT_OK);
+    cr_expect_eq(ati_log_sink_count(logger->core), 0);
+    log_lines(0, 10);
+    cr_expect_eq(flush(), AT_OK);
+    cr_assert_eq(at_logger_add_callback(logger, pool, read_line, &it, NULL), AT_OK);
+    log_lines(0, 10);
+    cr_expect_eq(flush(), AT_OK);
+    cr_expect_eq(it.lines, 10);
+    at_logger_destroy(logger);
+    at_pool_destroy(pool);
 }
 
 Test(log_callback, bad_options_are_refused_by_name) {

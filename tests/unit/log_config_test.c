@@ -79,6 +79,13 @@ Test(log_config, an_empty_object_has_all_defaults) {
     at_logger_destroy(logger);
 }
 
+Test(log_config, stderr_is_not_asked_for_twice) {
+    at_logger *logger;
+    cr_assert_eq(create(&logger, "{\"no_stderr\": true}"), AT_OK);
+    at_logger_destroy(logger);
+    expect_refusal("{\"use_stderr\": true,\n\"no_stderr\": true}", ":2: `no_stderr`");
+}
+
 Test(log_config, what_is_no_json_is_named_by_its_line) {
     expect_refusal("", ":1: ");
     expect_refusal("{\n\"name\": \"a\",\n}", ":3: ");

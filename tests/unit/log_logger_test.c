@@ -82,6 +82,7 @@ Test(log_logger, bad_options_are_refused_by_name) {
         {{.path = "/dev/null", .rotate_count = 100000}, "rotate_count"},
         {{.rotate_count = 1}, "rotate_count"},
         {{.memory_bytes = -1}, "memory_bytes"},
+        {{.use_stderr = true, .no_stderr = true}, "no_stderr"},
         {{.memory_bytes = INT64_MAX}, "memory_bytes"},
         {{.ring_bytes = 65537}, "ring_bytes"},
         {{.ring_bytes = 16384}, "ring_bytes"},
