@@ -54,6 +54,19 @@ install_packages() {
             apt-get install --yes --no-install-recommends "$@"
 }
 
+# print_failed_tests LOG: the end of what each test said that failed in a run of ctest.
+print_failed_tests() {
+    awk '
+        function show() {
+            for (i = count > 40 ? count - 40 : 0; i < count; i++) print lines[i]
+            count = 0
+        }
+        / Test +#[0-9]+: / { show(); failed = /\*\*\*/ && !/\*\*\*(Skipped|Not Run)/ }
+        /^ +Start +[0-9]+: / || /^[0-9]+% tests passed/ { show(); failed = 0 }
+        failed { lines[count++] = $0 }
+        END { show() }' "$1"
+}
+
 # step TEXT COMMAND...: runs the command; prints the text, how it ended and how long it took.
 step() {
     text=$1
@@ -72,6 +85,7 @@ step() {
         steps_failed=$((steps_failed + 1))
         say "FAILED after $took s$closing"
         sed 's/^/    /' "$log" | tail -n 200
+        print_failed_tests "$log" | sed 's/^/    /'
         say "    (all of it: $log)"
     fi
     return "$result"

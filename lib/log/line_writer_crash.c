@@ -97,7 +97,8 @@ static void mend_end(const ati_line_writer *writer, at_deadline deadline) {
         if (torn == 0 || status.st_size == size_before)
             break;
         size_before = status.st_size;
-        (void)poll(NULL, 0, end_pause_ms); /* the backend may be in the middle of a write */
+        (void)futimens(writer->descriptor, NULL); /* waits for a write that is under way */
+        (void)poll(NULL, 0, end_pause_ms);        /* the backend may write the rest */
     }
     if (torn > 0 && !(writer->owns_file && ati_line_writer_take_back(writer, torn)))
         write_all(writer->descriptor, "\n", 1, deadline);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,6 +43,7 @@ typedef struct file_sink {
 enum {
     try_again_after_ms = 1000,
     others_write_ms = 10, /* a line that another process is writing is whole by then */
+    end_looks = 20,       /* at the end of a file that seems to be torn */
 };
 
 static file_sink *file_of(ati_line_writer *writer) {
@@ -50,23 +52,47 @@ static file_sink *file_of(ati_line_writer *writer) {
 
 /* -- Opening -- */
 
-static bool ends_inside_a_line(int reader) {
+/* Whether the last line has no newline; gives the size of the file. */
+static bool ends_inside_a_line(int reader, off_t *size) {
     struct stat status;
     char last;
-    return fstat(reader, &status) == 0 && status.st_size > 0 &&
-           pread(reader, &last, 1, status.st_size - 1) == 1 && last != '\n';
+    bool is_known = fstat(reader, &status) == 0 && status.st_size > 0 &&
+                    pread(reader, &last, 1, status.st_size - 1) == 1;
+    *size = is_known ? status.st_size : 0;
+    return is_known && last != '\n';
+}
+
+/* Whether the file ends inside a line, and that is not the work of a process that is writing at
+ * this moment: of a write that is under way, some file systems show a part. Such a write holds the
+ * lock of the file, for which futimens() waits, so the file has grown behind it. What another
+ * process could not write in one piece it may add in the next one. */
+static bool is_torn(int descriptor, int reader) {
+    off_t size;
+    off_t size_before = -1;
+    for (int look = 0; look < end_looks && ends_inside_a_line(reader, &size); look++) {
+        if (size == size_before)
+            return true;
+        size_before = size;
+        (void)futimens(descriptor, NULL);
+        poll(NULL, 0, others_write_ms);
+    }
+    return false; /* if it is in motion still, others have written behind that line */
 }
 
 /* A file whose last line was torn, by a crash or a full disk, gets a newline, so that our first
- * line stands alone. Another process may be about to write the rest of it. */
+ * line stands alone. Only one: where several processes open it at once, one does it. Whoever else
+ * keeps the file locked is not waited for. */
 static void end_torn_line(int descriptor, const char *path) {
+    off_t size;
     int reader = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (reader < 0)
         return;
-    if (ends_inside_a_line(reader)) {
-        poll(NULL, 0, others_write_ms);
-        if (ends_inside_a_line(reader) && write(descriptor, "\n", 1) != 1)
-            errno = 0; /* no space: the first lines will not be written either */
+    if (ends_inside_a_line(reader, &size)) {
+        for (int look = 0; look < end_looks && flock(reader, LOCK_EX | LOCK_NB) != 0; look++)
+            poll(NULL, 0, others_write_ms);
+        if (is_torn(descriptor, reader) && write(descriptor, "\n", 1) != 1)
+            errno = 0;                /* no space: the first lines will not be written either */
+        (void)flock(reader, LOCK_UN); /* a forked child may have the descriptor too */
     }
     close(reader);
 }
