@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-TestSuite(pool_suspend_stress, .timeout = 110);
+TestSuite(pool_suspend_stress, .timeout = 200);
 
 #if defined(__SANITIZE_THREAD__)
 enum { scale = 50, rounds = 1 };

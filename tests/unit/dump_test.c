@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <string.h>
 
-TestSuite(dump, .timeout = 100);
+TestSuite(dump, .timeout = 200);
 
 /* -- Looking into a dump -- */
 

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <urcu/urcu-bp.h>
 
-TestSuite(pool_suspend, .timeout = 60);
+TestSuite(pool_suspend, .timeout = 200);
 
 enum { turn_limit = 2 * 61 + 8 }; /* picks until everybody must have had a turn */
 

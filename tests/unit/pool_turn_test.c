@@ -12,7 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-TestSuite(pool_turn, .timeout = 60);
+TestSuite(pool_turn, .timeout = 200);
 
 /* Checks, at least as many as it takes until a worker sees that there is nothing to do. */
 enum { some = 3 };

@@ -11,7 +11,7 @@
 
 #include <sched.h>
 
-TestSuite(search, .timeout = 60);
+TestSuite(search, .timeout = 200);
 
 /* One worker computes above a task that waits, another one is free; the search does not end before
  * a timer has fired. */
