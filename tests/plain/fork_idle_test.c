@@ -40,7 +40,7 @@ static void pause_for(at_duration duration) {
 
 static void run(at_pool *pool, at_run_fn function, void *argument) {
     at_future *future = at_pool_submit(pool, function, argument);
-    plain_check(at_future_wait(future, at_after(AT_SECONDS(50)), NULL) == AT_OK);
+    plain_check(at_future_wait(future, at_after(AT_SECONDS(200)), NULL) == AT_OK);
     at_future_release(future);
 }
 
@@ -95,17 +95,18 @@ static bool is_busy_machine(void) {
 /* The best: what the machine does to the rest is not the library's. Owner and thief run at the same
  * time on two CPUs only, and other programs may want these for a while. */
 static void *find_forks(void *before) {
-    int64_t times[fork_count] = {INT64_MAX};
-    int rounds = at_cpu_count() > 1 ? attempts : 0;
-    for (int round = 0; round < rounds && times[0] > 2 * found_limit_ns; round++) {
+    int64_t times[fork_count];
+    bool is_measured = false;
+    for (int round = 0; round < attempts && !is_measured; round++) {
         for (int i = 0; i < fork_count; i++)
             times[i] = fork_and_spin((intptr_t)before);
         qsort(times, fork_count, sizeof *times, compare);
         fprintf(stderr, "forks %lld us apart: entered within %lld us, %lld us, %lld us\n",
                 (long long)(intptr_t)before / 1000, (long long)times[0] / 1000,
                 (long long)times[fork_count / 2] / 1000, (long long)times[fork_count - 1] / 1000);
+        is_measured = times[0] <= 2 * found_limit_ns || at_cpu_count() < 2 || is_busy_machine();
     }
-    plain_check(times[0] <= 2 * found_limit_ns || rounds == 0 || is_busy_machine());
+    plain_check(is_measured);
     return NULL;
 }
 
