@@ -178,6 +178,16 @@ static inline void ati_fiber_tools_deinit(ati_fiber_tools *tools) {
     (void)tools;
 }
 
+/* A cleanup handler of a thread has been entered, whose frame is at `here`, from another stack than
+ * the thread's. The frames below were left without a return. */
+static inline void ati_fiber_tools_forget_frames(const ati_fiber_tools *thread, const char *here) {
+    (void)thread, (void)here;
+#if ATI_FIBER_ASAN
+    if (here >= thread->lowest && (size_t)(here - thread->lowest) <= thread->size)
+        __asan_unpoison_memory_region(thread->lowest, (size_t)(here - thread->lowest));
+#endif
+}
+
 /* Right before a switch; `innermost` is an address in the frame that is suspended. */
 static inline void ati_fiber_tools_suspend(ati_fiber_tools *from, const ati_fiber_tools *to,
                                            const char *innermost) {

@@ -246,8 +246,9 @@ void ati_worker_loop(ati_worker *worker) {
 
 /* -- The thread -- */
 
-static void abort_dying_worker(void *unused) {
-    (void)unused;
+static void abort_dying_worker(void *argument) {
+    const ati_worker *worker = argument;
+    ati_fiber_tools_forget_frames(&worker->thread_fiber.tools, __builtin_frame_address(0));
     ati_caller_abort("task", "pthread_exit or a cancellation of the thread may not leave a task; "
                              "return from its function instead");
 }
@@ -260,7 +261,7 @@ void *ati_worker_main(void *argument) {
     ati_clock_lend(options->clock);
     prctl(PR_SET_TIMERSLACK, 1UL);  /* timers on time: the default lets them be 50 us late */
     (void)ati_crash_thread_enter(); /* without it an overflow is only not reported */
-    pthread_cleanup_push(abort_dying_worker, NULL);
+    pthread_cleanup_push(abort_dying_worker, worker);
     if (options->on_thread_start)
         options->on_thread_start(options->context);
     ati_worker_current = worker; /* what the hooks call is called by a plain thread */

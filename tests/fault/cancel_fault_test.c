@@ -11,7 +11,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(cancel_fault, .timeout = 100);
+TestSuite(cancel_fault, .timeout = 200);
 
 static at_pool *pool;
 

@@ -10,7 +10,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(concurrent_executor_fault, .timeout = 100);
+TestSuite(concurrent_executor_fault, .timeout = 200);
 
 enum { count = 20 };
 

@@ -17,7 +17,7 @@ static void start_first_thread(void) {
     pthread_join(thread, NULL);
 }
 
-TestSuite(dump_fault, .init = start_first_thread, .timeout = 100);
+TestSuite(dump_fault, .init = start_first_thread, .timeout = 200);
 
 static void expect_text(at_status status, char *text) {
     if (status == AT_OK) {

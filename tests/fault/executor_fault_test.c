@@ -12,7 +12,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(executor_fault, .timeout = 100);
+TestSuite(executor_fault, .timeout = 200);
 
 /* Counts a task as run or dropped, as it must be. */
 static void expect_once(at_future *future, const struct tally *tally) {

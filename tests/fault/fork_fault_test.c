@@ -12,7 +12,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(fork_fault, .timeout = 100);
+TestSuite(fork_fault, .timeout = 200);
 
 static void *fibonacci(void *argument) {
     intptr_t n = (intptr_t)argument;

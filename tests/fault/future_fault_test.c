@@ -12,7 +12,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(future_fault, .timeout = 100);
+TestSuite(future_fault, .timeout = 200);
 
 /* The pool itself is made without faults: those are the pool's own tests. */
 static at_pool *pool;

@@ -38,7 +38,7 @@ static void end(void) {
     at_logger_destroy(logger);
 }
 
-TestSuite(operation_fault, .init = begin, .fini = end, .timeout = 100);
+TestSuite(operation_fault, .init = begin, .fini = end, .timeout = 200);
 
 static int64_t count_of(const char *name) {
     at_tracker_summaries *summaries;

@@ -21,7 +21,7 @@ static void begin(void) {
     begin_with_clock();
 }
 
-TestSuite(operation_watch_fault, .init = begin, .fini = end_with_pool, .timeout = 60);
+TestSuite(operation_watch_fault, .init = begin, .fini = end_with_pool, .timeout = 200);
 
 static void create_and_destroy(void *unused) {
     (void)unused;

@@ -21,7 +21,7 @@ static void start_first_thread(void) {
     pthread_join(thread, NULL);
 }
 
-TestSuite(pool_fault, .init = start_first_thread, .timeout = 100);
+TestSuite(pool_fault, .init = start_first_thread, .timeout = 200);
 
 /* The pool that the options make, or NULL where the fault forbids it, with the documented status.
  */

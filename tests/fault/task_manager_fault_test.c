@@ -11,7 +11,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(task_manager_fault, .timeout = 100);
+TestSuite(task_manager_fault, .timeout = 200);
 
 /* The pool itself is made without faults: those are the pool's own tests. */
 static at_pool *pool;

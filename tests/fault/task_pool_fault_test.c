@@ -10,7 +10,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(task_pool_fault, .timeout = 100);
+TestSuite(task_pool_fault, .timeout = 200);
 
 enum { count = 20 };
 

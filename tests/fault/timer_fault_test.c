@@ -11,7 +11,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(timer_fault, .timeout = 100);
+TestSuite(timer_fault, .timeout = 200);
 
 static void start_later(void *unused) {
     (void)unused;

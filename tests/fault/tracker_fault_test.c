@@ -14,7 +14,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(tracker_fault, .timeout = 60);
+TestSuite(tracker_fault, .timeout = 200);
 
 static at_tracker *tracker;
 

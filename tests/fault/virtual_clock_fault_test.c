@@ -11,7 +11,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(virtual_clock_fault, .timeout = 100);
+TestSuite(virtual_clock_fault, .timeout = 200);
 
 enum { task_count = 6 };
 

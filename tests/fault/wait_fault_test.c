@@ -23,7 +23,7 @@ static void start_first_thread(void) {
     pthread_join(thread, NULL);
 }
 
-TestSuite(wait_fault, .init = start_first_thread, .timeout = 100);
+TestSuite(wait_fault, .init = start_first_thread, .timeout = 200);
 
 struct held {
     at_promise *promise;

@@ -214,16 +214,25 @@ static int64_t fault_once(void) {
     return at_clock_now(at_clock_real()) - began;
 }
 
-/* The first one may wait for the log, as the handler could be one that ends the process. */
+/* For so long that the log would be waited for at least once more. */
+static bool is_held_up(void) {
+    at_deadline end = at_clock_now(at_clock_real()) + AT_MILLISECONDS(2500);
+    bool found = false;
+    while (at_clock_now(at_clock_real()) < end)
+        found |= fault_once() >= AT_MILLISECONDS(500);
+    return found;
+}
+
+/* The first one may wait for the log, as the handler could be one that ends the process. What holds
+ * the others up each time is no other program that had the CPU. */
 static void previous_mends_many_faults(void) {
     set_previous(SIGSEGV, &(struct sigaction){.sa_sigaction = mend, .sa_flags = SA_SIGINFO});
     install();
     stick_a_logger();
     page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     (void)fault_once();
-    at_deadline end = at_clock_now(at_clock_real()) + AT_MILLISECONDS(2500);
-    while (at_clock_now(at_clock_real()) < end)
-        plain_check(fault_once() < AT_MILLISECONDS(500));
+    for (int left = 5; is_held_up(); left--)
+        plain_check(left > 0);
     _exit(0);
 }
 

@@ -70,7 +70,7 @@ static void check_dump(at_pool *pool, at_process_fork_policy policy) {
 
 static int run_child(const struct parent *parent, at_process_fork_policy policy) {
     int64_t count = 77;
-    alarm(30);
+    alarm(200);
     check_dump(parent->pool, policy);
     expect_forked(at_executor_submit_with(at_strand_executor(parent->busy), &give_options));
     expect_forked(at_executor_submit_with(at_strand_executor(parent->idle), &give_options));

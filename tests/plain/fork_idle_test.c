@@ -18,6 +18,7 @@
 enum {
     measured_ms = 1000,
     limit_us = 500, /* 5 ms over 10 s */
+    attempts = 5,   /* what does not sleep takes more each time; a busy machine does not */
     fork_count = 200,
     found_limit_ns = 100000,
     asked_per_ms = 40, /* the owner of small forks: one in 32 us, and some to begin with */
@@ -39,15 +40,18 @@ static void pause_for(at_duration duration) {
 
 static void run(at_pool *pool, at_run_fn function, void *argument) {
     at_future *future = at_pool_submit(pool, function, argument);
-    plain_check(at_future_wait(future, at_after(AT_SECONDS(50)), NULL) == AT_OK);
+    plain_check(at_future_wait(future, at_after(AT_SECONDS(200)), NULL) == AT_OK);
     at_future_release(future);
 }
 
 static void check_idle(const char *when) {
-    int64_t before = read_cpu_us();
-    pause_for(AT_MILLISECONDS(measured_ms));
-    int64_t used = read_cpu_us() - before;
-    fprintf(stderr, "%s: %lld us of CPU time in %d ms\n", when, (long long)used, measured_ms);
+    int64_t used = INT64_MAX;
+    for (int i = 0; i < attempts && used > limit_us; i++) {
+        int64_t before = read_cpu_us();
+        pause_for(AT_MILLISECONDS(measured_ms));
+        used = read_cpu_us() - before;
+        fprintf(stderr, "%s: %lld us of CPU time in %d ms\n", when, (long long)used, measured_ms);
+    }
     plain_check(used <= limit_us);
 }
 
@@ -88,16 +92,21 @@ static bool is_busy_machine(void) {
     return getloadavg(&load, 1) == 1 && load > (double)at_cpu_count();
 }
 
-/* The best: what the machine does to the rest is not the library's. */
+/* The best: what the machine does to the rest is not the library's. Owner and thief run at the same
+ * time on two CPUs only, and other programs may want these for a while. */
 static void *find_forks(void *before) {
     int64_t times[fork_count];
-    for (int i = 0; i < fork_count; i++)
-        times[i] = fork_and_spin((intptr_t)before);
-    qsort(times, fork_count, sizeof *times, compare);
-    fprintf(stderr, "forks %lld us apart: entered within %lld us, %lld us, %lld us\n",
-            (long long)(intptr_t)before / 1000, (long long)times[0] / 1000,
-            (long long)times[fork_count / 2] / 1000, (long long)times[fork_count - 1] / 1000);
-    plain_check(times[0] <= 2 * found_limit_ns || is_busy_machine());
+    bool is_measured = false;
+    for (int round = 0; round < attempts && !is_measured; round++) {
+        for (int i = 0; i < fork_count; i++)
+            times[i] = fork_and_spin((intptr_t)before);
+        qsort(times, fork_count, sizeof *times, compare);
+        fprintf(stderr, "forks %lld us apart: entered within %lld us, %lld us, %lld us\n",
+                (long long)(intptr_t)before / 1000, (long long)times[0] / 1000,
+                (long long)times[fork_count / 2] / 1000, (long long)times[fork_count - 1] / 1000);
+        is_measured = times[0] <= 2 * found_limit_ns || at_cpu_count() < 2 || is_busy_machine();
+    }
+    plain_check(is_measured);
     return NULL;
 }
 

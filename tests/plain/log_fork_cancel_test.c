@@ -27,7 +27,7 @@ static void *log_on(void *unused) {
 
 /* Fills the pipe, and lets the parent read it when the thread that does is stuck and cancelled. */
 static void be_child(int may_read) {
-    alarm(30);
+    alarm(200);
     pthread_t thread;
     REQUIRE(pthread_create(&thread, NULL, log_on, NULL) == 0);
     while (at_logger_flush(logger, at_after(AT_MILLISECONDS(10))) != AT_ERROR_TIMED_OUT)

@@ -28,15 +28,23 @@ static void rest(int seconds) {
     nanosleep(&time, NULL);
 }
 
+/* Behind a line. A backend that does not sleep uses too much each time; a busy machine does not. */
+static void check_idle(at_logger *logger) {
+    int64_t used = allowed_ns;
+    for (int attempts = 5; used >= allowed_ns && attempts > 0; attempts--) {
+        at_log_info(logger, "line");
+        REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(20))) == AT_OK);
+        int64_t before = cpu_ns();
+        rest(10);
+        used = cpu_ns() - before;
+        printf("CPU time in 10 s: %.3f ms\n", (double)used / 1e6);
+    }
+    REQUIRE(used < allowed_ns);
+}
+
 int main(void) {
     at_logger *logger = create_logger(&(at_logger_options){.memory_bytes = 100000});
-    at_log_info(logger, "first.line");
-    REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(20))) == AT_OK);
-    int64_t before = cpu_ns();
-    rest(10);
-    int64_t used = cpu_ns() - before;
-    printf("CPU time in 10 s: %.3f ms\n", (double)used / 1e6);
-    REQUIRE(used < allowed_ns);
+    check_idle(logger);
     REQUIRE(atomic_load(&logger->core->backend_state) == ATI_BACKEND_ASLEEP);
     at_log_info(logger, "wakes.it");
     int64_t deadline = ati_monotonic_ns() + AT_SECONDS(20);

@@ -42,7 +42,7 @@ static void *log_on(void *unused) {
 static inline void use_own_logger(void) {
     at_logger *own = create_logger(&(at_logger_options){.memory_bytes = 10000});
     at_log_info(own, "own.line");
-    REQUIRE(at_logger_flush(own, at_after(AT_SECONDS(5))) == AT_OK);
+    REQUIRE(at_logger_flush(own, at_after(AT_SECONDS(30))) == AT_OK);
     char *lines;
     REQUIRE(at_logger_memory_lines(own, &lines) == AT_OK);
     REQUIRE(strstr(lines, "own.line") != NULL);
@@ -70,7 +70,7 @@ static void be_child(int number) {
     REQUIRE(at_logger_create_child(&own, part, &(at_logger_child_options){.name = "own"}) == AT_OK);
     at_log_info(own, "own.line");
     at_logger_destroy(own);
-    REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(5))) == AT_OK);
+    REQUIRE(at_logger_flush(logger, at_after(AT_SECONDS(30))) == AT_OK);
     char *lines;
     REQUIRE(at_logger_memory_lines(logger, &lines) == AT_OK);
     REQUIRE(strstr(lines, "child.line") != NULL);

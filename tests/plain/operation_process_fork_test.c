@@ -132,7 +132,7 @@ static void fork_while_locks_are_held(void) {
     ati_lock_acquire(&((ati_context *)token)->lock);
     pid_t child = fork();
     if (child == 0) {
-        alarm(20);
+        alarm(200);
         use_in_child(operation);
         use_by_many(token);
         _exit(0);
@@ -174,7 +174,7 @@ static void fork_twice(void) {
 
 static void run_child(at_operation *scoped) {
     char *text;
-    alarm(20);
+    alarm(200);
     plain_check(at_dump(&text) == AT_OK);
     plain_check(strstr(text, "\"of_the_parent\"") && strstr(text, "\"scoped\""));
     plain_check(!strstr(text, "\"of_another\"") && !strstr(text, "\"inside\""));

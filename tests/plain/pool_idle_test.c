@@ -13,6 +13,7 @@
 enum {
     measured_seconds = 2,
     limit_us = 1000, /* 5 ms over 10 s */
+    attempts = 5,    /* workers that do not sleep take more each time; a busy machine does not */
 };
 
 static int64_t read_cpu_us(void) {
@@ -30,10 +31,14 @@ static void pause_for(at_duration duration) {
 }
 
 static void check_idle(const char *when) {
-    int64_t before = read_cpu_us();
-    pause_for(AT_SECONDS(measured_seconds));
-    int64_t used = read_cpu_us() - before;
-    fprintf(stderr, "%s: %lld us of CPU time in %d s\n", when, (long long)used, measured_seconds);
+    int64_t used = INT64_MAX;
+    for (int i = 0; i < attempts && used > limit_us; i++) {
+        int64_t before = read_cpu_us();
+        pause_for(AT_SECONDS(measured_seconds));
+        used = read_cpu_us() - before;
+        fprintf(stderr, "%s: %lld us of CPU time in %d s\n", when, (long long)used,
+                measured_seconds);
+    }
     plain_check(used <= limit_us);
 }
 

@@ -54,7 +54,7 @@ static void check_starts(at_pool *pool) {
 
 /* The child: everything answers at once; what is done already can still be read. */
 static int run_child(const struct parent *parent) {
-    alarm(30);
+    alarm(200);
     check_starts(parent->pool);
     plain_check(at_future_wait(parent->pending, AT_FOREVER, NULL) == AT_ERROR_FORKED);
     void *value = NULL;
@@ -69,7 +69,7 @@ static int run_child(const struct parent *parent) {
 
 /* A child may have pools of its own. */
 static int run_child_with_own_pool(void) {
-    alarm(30);
+    alarm(200);
     at_pool *pool = NULL;
     plain_check(at_pool_create(&pool, &(at_pool_options){.thread_count = 2}) == AT_OK);
     at_future *future = at_pool_submit(pool, give, pool);
@@ -102,7 +102,7 @@ static void use_pool(at_pool *pool) {
 
 /* Starts threads of its own, again in a child of the child. */
 static int run_child_afresh(at_pool *pool) {
-    alarm(30);
+    alarm(200);
     use_pool(pool);
     pid_t child = fork();
     if (child == 0) {
@@ -152,7 +152,7 @@ static void *sleep_until(void *stop) {
 }
 
 static int run_child_with_statistics(at_pool *pool) {
-    alarm(30);
+    alarm(200);
     at_pool_statistics none = {0};
     at_pool_statistics statistics = {.executed = 1};
     at_pool_get_statistics(pool, &statistics);
@@ -184,7 +184,7 @@ static void check_statistics(void) {
 
 /* What the parent has set is not set in a child that starts afresh, and may be set there. */
 static int run_child_with_timer(at_pool *pool, at_timer *timer) {
-    alarm(30);
+    alarm(200);
     use_pool(pool);
     plain_check(!at_timer_cancel(timer));
     at_timer_unregister(timer);
@@ -237,7 +237,7 @@ static void *leave_callback(void *argument) {
 
 /* Nor is the deadline of a callback; in a child that fails, too, it is removed at once. */
 static int run_child_with_callback(at_pool *pool, struct called *called, bool starts_afresh) {
-    alarm(30);
+    alarm(200);
     if (starts_afresh)
         use_pool(pool);
     at_cancel_callback_unregister(&called->callback);
@@ -270,7 +270,7 @@ static void check_callback_of_parent(at_process_fork_policy process_fork) {
 static void *fork_and_wait(void *unused) {
     pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        alarm(200);
         plain_check(at_pool_current() == NULL);
         plain_check(at_sleep(AT_MILLISECONDS(1)) == AT_OK);
         at_yield();
@@ -294,7 +294,7 @@ static void *fork_and_destroy(void *pool) {
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        alarm(200);
         at_pool_destroy(pool);
         _exit(0);
     }

@@ -51,7 +51,7 @@ static void *fork_and_return(void *child) {
         AT_TRY(at_pool_start(pool, count_one, NULL));
     pid_t pid = fork();
     if (pid == 0) {
-        alarm(30);
+        alarm(200);
         dup2(child_errors[1], STDERR_FILENO);
         wait_in_child(pool);
     }
@@ -62,7 +62,7 @@ static void *fork_and_return(void *child) {
 static pid_t fork_process(void) {
     pid_t pid = fork();
     if (pid == 0) {
-        alarm(30);
+        alarm(200);
         dup2(child_errors[1], STDERR_FILENO);
     }
     return pid;

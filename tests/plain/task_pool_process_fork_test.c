@@ -57,7 +57,7 @@ static void *map_again(void *unused) {
 static int run_child(at_scope *scope) {
     at_task_pool_statistics statistics = {.submitted = 77};
     at_outcome outcomes[items_of_a_map];
-    alarm(20);
+    alarm(200);
     at_task_pool_get_statistics(workers, &statistics);
     plain_check(statistics.submitted == 0);
     plain_check(at_task_pool_join(workers, AT_FOREVER) == AT_ERROR_FORKED);

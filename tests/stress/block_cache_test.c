@@ -40,7 +40,7 @@ static void *exchange(void *number) {
     return NULL;
 }
 
-Test(block_cache_stress, blocks_change_hands, .timeout = 100) {
+Test(block_cache_stress, blocks_change_hands, .timeout = 200) {
     for (int generation = 0; generation < thread_generations; generation++) {
         pthread_t started[threads];
         for (uintptr_t i = 0; i < threads; i++)

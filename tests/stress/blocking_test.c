@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-TestSuite(blocking_stress, .timeout = 110);
+TestSuite(blocking_stress, .timeout = 200);
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 enum { call_count = 2000 };

@@ -15,7 +15,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(cancel_stress, .timeout = 100);
+TestSuite(cancel_stress, .timeout = 200);
 
 enum {
     racer_count = 8,

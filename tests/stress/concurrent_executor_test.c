@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-TestSuite(concurrent_executor_stress, .timeout = 100);
+TestSuite(concurrent_executor_stress, .timeout = 200);
 
 enum { item_count = 3000, rounds = 60, mappers = 4 };
 

@@ -19,7 +19,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(context_stock_stress, .timeout = 100);
+TestSuite(context_stock_stress, .timeout = 200);
 
 enum {
     starter_count = 4,

@@ -28,7 +28,7 @@ static void end_quiet(void) {
     at_logger_destroy(at_logger_default());
 }
 
-TestSuite(deadlock_stress, .init = be_quiet, .fini = end_quiet, .timeout = 110);
+TestSuite(deadlock_stress, .init = be_quiet, .fini = end_quiet, .timeout = 200);
 
 struct member {
     at_future *told;

@@ -11,7 +11,7 @@
 
 #include <stdatomic.h>
 
-TestSuite(fork_stress, .timeout = 100);
+TestSuite(fork_stress, .timeout = 200);
 
 static void *fibonacci(void *argument) {
     intptr_t n = (intptr_t)argument;

@@ -12,7 +12,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(future_cancel_stress, .timeout = 100);
+TestSuite(future_cancel_stress, .timeout = 200);
 
 enum {
     racer_count = 8,

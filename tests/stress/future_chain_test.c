@@ -10,7 +10,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(future_chain_stress, .timeout = 110);
+TestSuite(future_chain_stress, .timeout = 200);
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 enum { link_count = 200000 };

@@ -11,7 +11,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(future_race_stress, .timeout = 110);
+TestSuite(future_race_stress, .timeout = 200);
 
 enum { racer_count = 6 };
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-TestSuite(keyed_executor_stress, .timeout = 110);
+TestSuite(keyed_executor_stress, .timeout = 200);
 
 enum { key_count = 40, thread_count = 4, rounds = 4000 };
 

@@ -58,12 +58,12 @@ static void run_threads(void *(*even)(void *), void *(*odd)(void *)) {
     cr_expect_eq(lock.state, 0);
 }
 
-Test(lock_stress, one_at_a_time, .timeout = 100) {
+Test(lock_stress, one_at_a_time, .timeout = 200) {
     run_threads(acquire_often, acquire_often);
     cr_expect_eq(guarded_count, (long)thread_count * round_count);
 }
 
-Test(lock_stress, trying_among_acquiring, .timeout = 100) {
+Test(lock_stress, trying_among_acquiring, .timeout = 200) {
     run_threads(acquire_often, try_often);
     cr_expect_eq(guarded_count, (long)thread_count / 2 * round_count + tried_count);
 }

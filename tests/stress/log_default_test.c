@@ -14,7 +14,7 @@
 #include <sched.h>
 #include <string.h>
 
-TestSuite(log_default, .timeout = 100);
+TestSuite(log_default, .timeout = 200);
 
 #if defined(__SANITIZE_THREAD__)
 enum { round_count = 100 };

@@ -14,7 +14,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(memory_level, .timeout = 100);
+TestSuite(memory_level, .timeout = 200);
 
 enum {
     warm_up = 10,

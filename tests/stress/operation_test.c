@@ -41,7 +41,7 @@ static void begin(void) {
                  AT_OK);
 }
 
-TestSuite(operation_stress, .timeout = 170);
+TestSuite(operation_stress, .timeout = 200);
 
 static void add_one(_Atomic int64_t *count) {
     atomic_fetch_add_explicit(count, 1, memory_order_relaxed);

@@ -21,7 +21,7 @@ enum { round_count = 150 };
 
 enum { thread_count = 4, watch_count = 2, scope_count = 100, handed_count = 16 };
 
-TestSuite(operation_watch_stress, .timeout = 100);
+TestSuite(operation_watch_stress, .timeout = 200);
 
 static at_pool *pool;
 

@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <stdio.h>
 
-TestSuite(pool_dump_stress, .timeout = 110);
+TestSuite(pool_dump_stress, .timeout = 200);
 
 enum { observer_count = 2, round_count = 25, tree_depth = 4, tree_width = 3 };
 

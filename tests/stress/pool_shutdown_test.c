@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-TestSuite(pool_shutdown_stress, .timeout = 110);
+TestSuite(pool_shutdown_stress, .timeout = 200);
 
 enum { outside_count = 6, pool_count = 60 };
 

@@ -9,7 +9,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
-TestSuite(pool_start_stress, .timeout = 110);
+TestSuite(pool_start_stress, .timeout = 200);
 
 enum {
     outside_count = 8, /* threads that start tasks */

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-TestSuite(pool_wait_stress, .timeout = 110);
+TestSuite(pool_wait_stress, .timeout = 200);
 
 /* Each level starts the next one and waits for it. */
 static void *descend(void *left) {

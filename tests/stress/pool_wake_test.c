@@ -24,7 +24,7 @@ static void deinit(void) {
     cr_assert_eq(failures, 0);
 }
 
-TestSuite(pool_wake, .init = init, .fini = deinit, .timeout = 100);
+TestSuite(pool_wake, .init = init, .fini = deinit, .timeout = 200);
 
 static void *raise_flag(void *unused) {
     (void)unused;

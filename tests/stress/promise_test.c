@@ -10,7 +10,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(promise_stress, .timeout = 110);
+TestSuite(promise_stress, .timeout = 200);
 
 enum { round_count = 20000 };
 

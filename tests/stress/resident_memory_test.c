@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-TestSuite(resident_memory, .timeout = 100);
+TestSuite(resident_memory, .timeout = 200);
 
 enum {
     warm_up = 50,

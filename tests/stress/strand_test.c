@@ -7,7 +7,7 @@
 
 #include <asynctools/asynctools.h>
 
-TestSuite(strand_stress, .timeout = 110);
+TestSuite(strand_stress, .timeout = 200);
 
 enum { strand_count = 3, thread_count = 4, rounds = 4000 };
 

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-TestSuite(task_manager_stress, .timeout = 100);
+TestSuite(task_manager_stress, .timeout = 200);
 
 /* Waits for how it ends, and lets it go. */
 static void expect_end(at_future *future, at_status status) {

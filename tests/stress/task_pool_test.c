@@ -12,7 +12,7 @@
 
 #include <stdlib.h>
 
-TestSuite(task_pool_stress, .timeout = 100);
+TestSuite(task_pool_stress, .timeout = 200);
 
 enum { submitters = 4, item_count = 3000 };
 

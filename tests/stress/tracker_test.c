@@ -22,7 +22,7 @@ enum { event_count = 100000 };
 
 enum { writer_count = 8, reader_count = 2, kept_count = 256 };
 
-TestSuite(tracker_stress, .timeout = 100);
+TestSuite(tracker_stress, .timeout = 200);
 
 static const char *const names[] = {"load", "save", "database_query", "a name of other length"};
 

@@ -12,7 +12,7 @@
 
 #include <sched.h>
 
-TestSuite(virtual_clock_stress, .timeout = 110);
+TestSuite(virtual_clock_stress, .timeout = 200);
 
 enum { round_count = 60, task_count = 20, step_count = 10, actor_count = 4 };
 

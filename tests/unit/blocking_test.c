@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-TestSuite(blocking, .timeout = 60);
+TestSuite(blocking, .timeout = 200);
 
 static void run_task(at_pool *pool, at_run_fn run, void *argument) {
     at_future *future = at_pool_submit(pool, run, argument);

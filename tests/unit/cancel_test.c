@@ -14,7 +14,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(cancel, .timeout = 60);
+TestSuite(cancel, .timeout = 200);
 
 static at_token *create_token(at_token *parent) {
     at_token *token = NULL;

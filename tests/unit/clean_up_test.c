@@ -11,7 +11,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(clean_up, .init = begin_with_clock, .fini = end_with_pool, .timeout = 60);
+TestSuite(clean_up, .init = begin_with_clock, .fini = end_with_pool, .timeout = 200);
 
 static void *recover_with(const at_error *error, void *tally) {
     (void)error;

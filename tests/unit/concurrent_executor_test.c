@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-TestSuite(concurrent_executor, .timeout = 60);
+TestSuite(concurrent_executor, .timeout = 200);
 
 static at_concurrent_executor *create_executor(at_pool *pool, int64_t max_workers) {
     at_concurrent_executor *executor = NULL;

@@ -15,7 +15,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(context_stock, .timeout = 60);
+TestSuite(context_stock, .timeout = 200);
 
 static uint32_t count_of(const ati_context *context) {
     return atomic_load(&((ati_context *)context)->references);

@@ -24,7 +24,7 @@ static void end_log(void) {
     at_logger_destroy(at_logger_default());
 }
 
-TestSuite(deadlock_serial, .init = begin_log, .fini = end_log, .timeout = 60);
+TestSuite(deadlock_serial, .init = begin_log, .fini = end_log, .timeout = 200);
 
 enum { longest = 6 };
 

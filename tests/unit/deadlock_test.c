@@ -27,7 +27,7 @@ static void end_log(void) {
     at_logger_destroy(at_logger_default());
 }
 
-TestSuite(deadlock, .init = begin_log, .fini = end_log, .timeout = 60);
+TestSuite(deadlock, .init = begin_log, .fini = end_log, .timeout = 200);
 
 /* Whether the report names a task. */
 static bool names(const char *lines, const char *name) {

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-TestSuite(dump_operation, .timeout = 60);
+TestSuite(dump_operation, .timeout = 200);
 
 static at_pool *pool;
 

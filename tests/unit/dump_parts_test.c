@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <string.h>
 
-TestSuite(dump_parts, .timeout = 100);
+TestSuite(dump_parts, .timeout = 200);
 
 /* -- Looking into a dump -- */
 

@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <string.h>
 
-TestSuite(dump, .timeout = 100);
+TestSuite(dump, .timeout = 200);
 
 /* -- Looking into a dump -- */
 
@@ -330,24 +330,29 @@ Test(dump, of_a_crowd) {
 
 /* -- Sleeping, timers, blocking -- */
 
-static void *sleep_a_moment(void *unused) {
-    (void)at_sleep(AT_MILLISECONDS(300));
+static void *sleep_until_cancelled(void *unused) {
+    (void)at_sleep(AT_SECONDS(300));
     return unused;
 }
 
-static bool two_sleep_shortly(json_t *pool) {
-    return waiting_task(pool, "sleep_a_moment") && number(pool, "timers", "count") == 2;
+static bool two_sleep(json_t *pool) {
+    return waiting_task(pool, "sleep_until_cancelled") && number(pool, "timers", "count") == 2;
 }
 
 Test(dump, of_timers) {
     at_pool *created = create_pool(1);
+    at_future *futures[2];
     for (int i = 0; i < 2; i++)
-        cr_assert_eq(at_pool_start(created, sleep_a_moment, NULL), AT_OK);
+        futures[i] = at_pool_submit(created, sleep_until_cancelled, NULL);
     json_t *pool;
-    json_t *document = dump_when(two_sleep_shortly, &pool);
-    cr_expect(text_is(waiting_task(pool, "sleep_a_moment"), "wait", "at_sleep"));
-    cr_expect_leq(number(pool, "timers", "next_look_ms"), 300);
+    json_t *document = dump_when(two_sleep, &pool);
+    cr_expect(text_is(waiting_task(pool, "sleep_until_cancelled"), "wait", "at_sleep"));
+    cr_expect_leq(number(pool, "timers", "next_look_ms"), 300 * 1000);
     json_decref(document);
+    for (int i = 0; i < 2; i++) {
+        at_future_cancel(futures[i]);
+        at_future_release(futures[i]);
+    }
     destroy_pool(created);
 }
 

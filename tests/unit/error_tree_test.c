@@ -15,7 +15,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(error_tree, .timeout = 50);
+TestSuite(error_tree, .timeout = 200);
 
 static at_pool *pool;
 

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-TestSuite(executor_lock, .timeout = 60);
+TestSuite(executor_lock, .timeout = 200);
 
 static at_keyed_executor *keyed;
 static at_task_pool *workers;

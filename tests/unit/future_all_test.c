@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-TestSuite(future_all, .timeout = 60);
+TestSuite(future_all, .timeout = 200);
 
 enum { count = 10 };
 

@@ -4,7 +4,7 @@
 #include "support/tasks.h"
 #include "support/test.h"
 
-TestSuite(future_any, .timeout = 60);
+TestSuite(future_any, .timeout = 200);
 
 enum { count = 5 };
 

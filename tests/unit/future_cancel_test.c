@@ -13,7 +13,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(future_cancel, .init = begin_with_pool, .fini = end_with_pool, .timeout = 60);
+TestSuite(future_cancel, .init = begin_with_pool, .fini = end_with_pool, .timeout = 200);
 
 /* -- One task ---------------------------------------------------------------------------------- */
 

@@ -20,7 +20,7 @@ static void destroy_logger(void) {
     at_logger_destroy(logger);
 }
 
-TestSuite(future_dropped, .init = create_logger, .fini = destroy_logger, .timeout = 60);
+TestSuite(future_dropped, .init = create_logger, .fini = destroy_logger, .timeout = 200);
 
 static void *fail_plainly(void *unused) {
     (void)unused;

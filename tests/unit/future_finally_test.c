@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-TestSuite(future_finally, .timeout = 60);
+TestSuite(future_finally, .timeout = 200);
 
 static void *give_owned(void *tally) {
     return at_return(tally, tally_drop);

@@ -11,7 +11,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(future_interest, .init = begin_with_clock, .fini = end_with_pool, .timeout = 60);
+TestSuite(future_interest, .init = begin_with_clock, .fini = end_with_pool, .timeout = 200);
 
 Test(future_interest, the_last_one_counts) {
     at_future *source;

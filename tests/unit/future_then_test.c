@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-TestSuite(future_then, .timeout = 60);
+TestSuite(future_then, .timeout = 200);
 
 static void *give(void *argument) {
     return argument;

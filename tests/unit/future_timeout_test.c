@@ -11,7 +11,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(future_timeout, .timeout = 60);
+TestSuite(future_timeout, .timeout = 200);
 
 static void *sleep_for(void *seconds) {
     AT_TRY(at_sleep(AT_SECONDS((intptr_t)seconds)));

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-TestSuite(future_value, .timeout = 60);
+TestSuite(future_value, .timeout = 200);
 
 static void *give(void *argument) {
     return argument;

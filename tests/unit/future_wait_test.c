@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-TestSuite(future_wait, .timeout = 60);
+TestSuite(future_wait, .timeout = 200);
 
 static void *give(void *argument) {
     return argument;

@@ -14,7 +14,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(gather, .timeout = 50);
+TestSuite(gather, .timeout = 200);
 
 /* Waits for how it ends, and lets it go. */
 static void expect_end(at_future *future, at_status status) {

@@ -5,7 +5,7 @@
 
 #include "base/hash.h"
 
-TestSuite(hash, .timeout = 60);
+TestSuite(hash, .timeout = 200);
 
 static const ati_hash_seed counting = {
     {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)}};

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-TestSuite(histogram, .timeout = 60);
+TestSuite(histogram, .timeout = 200);
 
 static uint64_t only_value(int64_t value) {
     static ati_histogram histogram;

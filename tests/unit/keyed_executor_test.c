@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-TestSuite(keyed_executor, .timeout = 60);
+TestSuite(keyed_executor, .timeout = 200);
 
 static at_keyed_executor *create_keyed(at_pool *pool, const at_keyed_executor_options *options) {
     at_keyed_executor *keyed = NULL;

@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-TestSuite(keyed_wait, .timeout = 60);
+TestSuite(keyed_wait, .timeout = 200);
 
 static at_keyed_executor *own;
 

@@ -35,7 +35,7 @@ static void *set_value(void *argument) {
 }
 
 /* A thread that sleeps for the lock is woken by the release. */
-Test(lock, release_wakes_a_sleeper, .timeout = 30) {
+Test(lock, release_wakes_a_sleeper, .timeout = 200) {
     struct shared shared = {0};
     pthread_t thread;
     ati_lock_acquire(&shared.lock);
@@ -50,7 +50,7 @@ Test(lock, release_wakes_a_sleeper, .timeout = 30) {
 }
 
 /* Several sleepers are woken one after the other, none is forgotten. */
-Test(lock, release_wakes_all_sleepers_in_the_end, .timeout = 30) {
+Test(lock, release_wakes_all_sleepers_in_the_end, .timeout = 200) {
     enum { count = 8 };
     struct shared shared = {0};
     pthread_t threads[count];
@@ -65,12 +65,12 @@ Test(lock, release_wakes_all_sleepers_in_the_end, .timeout = 30) {
     cr_expect_eq(shared.value, count);
 }
 
-Test(futex, another_value_does_not_sleep, .timeout = 30) {
+Test(futex, another_value_does_not_sleep, .timeout = 200) {
     _Atomic uint32_t word = 1;
     cr_expect(ati_futex_wait(&word, 0, AT_FOREVER));
 }
 
-Test(futex, deadline_ends_the_sleep, .timeout = 30) {
+Test(futex, deadline_ends_the_sleep, .timeout = 200) {
     _Atomic uint32_t word = 0;
     at_deadline deadline = at_after(AT_MILLISECONDS(5));
     while (ati_futex_wait(&word, 0, deadline))
@@ -79,7 +79,7 @@ Test(futex, deadline_ends_the_sleep, .timeout = 30) {
 }
 
 /* A deadline that has passed looks once and returns, however long ago it was. */
-Test(futex, deadline_in_the_past_does_not_sleep, .timeout = 30) {
+Test(futex, deadline_in_the_past_does_not_sleep, .timeout = 200) {
     static const at_deadline deadlines[] = {0, 1, -1, INT64_MIN};
     for (size_t i = 0; i < sizeof deadlines / sizeof *deadlines; i++) {
         _Atomic uint32_t word = 0;
@@ -95,7 +95,7 @@ static void *wake(void *argument) {
     return NULL;
 }
 
-Test(futex, wake_ends_the_sleep, .timeout = 30) {
+Test(futex, wake_ends_the_sleep, .timeout = 200) {
     _Atomic uint32_t word = 0;
     pthread_t thread;
     cr_assert_eq(pthread_create(&thread, NULL, wake, &word), 0);
@@ -104,7 +104,7 @@ Test(futex, wake_ends_the_sleep, .timeout = 30) {
     cr_assert_eq(pthread_join(thread, NULL), 0);
 }
 
-Test(futex, keeps_errno, .timeout = 30) {
+Test(futex, keeps_errno, .timeout = 200) {
     _Atomic uint32_t word = 0;
     errno = 77;
     ati_futex_wait(&word, 1, AT_FOREVER);

@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-TestSuite(loop_executor, .timeout = 60);
+TestSuite(loop_executor, .timeout = 200);
 
 static at_loop_executor *create_loop(void) {
     at_loop_executor *loop = NULL;

@@ -10,7 +10,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(operation_block, .init = begin_operations, .fini = end_operations, .timeout = 60);
+TestSuite(operation_block, .init = begin_operations, .fini = end_operations, .timeout = 200);
 
 static int leave_by_return(void) {
     AT_OPERATION(operation, "returned") {
@@ -268,7 +268,7 @@ Test(operation_block, deferred_functions_may_say_how_it_ended) {
 enum { many = 100000 };
 
 /* So many at once, and each in at_dump. */
-Test(operation_block, a_hundred_thousand_live, .timeout = 100) {
+Test(operation_block, a_hundred_thousand_live, .timeout = 200) {
     static at_operation *operations[many];
     cr_assert_eq(at_logger_set_level(logger, AT_LOG_ERROR), AT_OK);
     for (int i = 0; i < many; i++) {

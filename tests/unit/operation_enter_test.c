@@ -8,7 +8,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(operation_enter, .init = begin_operations, .fini = end_operations, .timeout = 60);
+TestSuite(operation_enter, .init = begin_operations, .fini = end_operations, .timeout = 200);
 
 static at_duration time_since(at_deadline moment) {
     return at_clock_now(at_clock_current()) - moment;

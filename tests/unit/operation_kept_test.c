@@ -9,7 +9,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(operation_kept, .init = begin_operations, .fini = end_operations, .timeout = 60);
+TestSuite(operation_kept, .init = begin_operations, .fini = end_operations, .timeout = 200);
 
 static void *debug_in_task(void *event) {
     at_log_debug(logger, event);

@@ -12,7 +12,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(operation, .init = begin_operations, .fini = end_operations, .timeout = 60);
+TestSuite(operation, .init = begin_operations, .fini = end_operations, .timeout = 200);
 
 /* Rule O1: beginning and end, with how long it took and what was added. */
 Test(operation, a_block_logs_its_beginning_and_its_end) {

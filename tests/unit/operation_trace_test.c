@@ -12,7 +12,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(operation_trace, .init = begin_operations, .fini = end_operations, .timeout = 60);
+TestSuite(operation_trace, .init = begin_operations, .fini = end_operations, .timeout = 200);
 
 /* Rule O1: the ids of a request come in and go out. */
 Test(operation_trace, it_is_a_part_of_the_trace_of_a_request) {

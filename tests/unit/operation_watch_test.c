@@ -46,7 +46,7 @@ static void end(void) {
     end_with_pool();
 }
 
-TestSuite(operation_watch, .init = begin, .fini = end, .timeout = 60);
+TestSuite(operation_watch, .init = begin, .fini = end, .timeout = 200);
 
 static void pass(at_duration duration) {
     at_clock *clock = at_clock_current();

@@ -7,7 +7,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(operation_work, .init = begin_operations, .fini = end_operations, .timeout = 60);
+TestSuite(operation_work, .init = begin_operations, .fini = end_operations, .timeout = 200);
 
 /* Which operation ran the work of the test, and how many works ran. */
 static _Atomic uint64_t seen_id;

@@ -56,7 +56,7 @@ static void *visit_often(void *unused) {
 }
 
 /* Nobody's section is lost, whichever way the owner takes. */
-Test(owner_lock, one_at_a_time, .timeout = 60) {
+Test(owner_lock, one_at_a_time, .timeout = 200) {
     pthread_t threads[visitor_count];
     uint64_t entered = 0;
     shared.count = 0;

@@ -9,7 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-TestSuite(parallel_cancel, .timeout = 60);
+TestSuite(parallel_cancel, .timeout = 200);
 
 enum { grain = 10, for_ever = 1 << 30 };
 

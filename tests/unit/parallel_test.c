@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-TestSuite(parallel, .timeout = 60);
+TestSuite(parallel, .timeout = 200);
 
 enum { length = 20000 };
 

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-TestSuite(pool_audit, .timeout = 60);
+TestSuite(pool_audit, .timeout = 200);
 
 Test(pool_audit, of_a_new_pool_is_zero) {
     at_pool_audit_result audit;

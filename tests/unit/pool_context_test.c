@@ -13,7 +13,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(pool_context, .timeout = 60);
+TestSuite(pool_context, .timeout = 200);
 
 static void *see_context(void *seen) {
     *(ati_context **)seen = ati_context_current();

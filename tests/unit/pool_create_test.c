@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-TestSuite(pool_create, .timeout = 60);
+TestSuite(pool_create, .timeout = 200);
 
 /* Rule L2: as many workers as CPUs that the process may really use. */
 Test(pool_create, defaults) {

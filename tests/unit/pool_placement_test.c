@@ -6,7 +6,7 @@
 
 #include <sched.h>
 
-TestSuite(pool_placement, .timeout = 60);
+TestSuite(pool_placement, .timeout = 200);
 
 struct place {
     struct gate *gate;

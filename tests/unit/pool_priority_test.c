@@ -13,7 +13,7 @@
 #include <sched.h>
 #include <string.h>
 
-TestSuite(pool_priority, .timeout = 60);
+TestSuite(pool_priority, .timeout = 200);
 
 enum { record_max = 2048 };
 

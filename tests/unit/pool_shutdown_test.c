@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-TestSuite(pool_shutdown, .timeout = 60);
+TestSuite(pool_shutdown, .timeout = 200);
 
 /* Rule Z1: an idle pool shuts down at once, as often as one likes. */
 Test(pool_shutdown, of_an_idle_pool) {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-TestSuite(pool_start, .timeout = 60);
+TestSuite(pool_start, .timeout = 200);
 
 /* Rule S1: the short form borrows its argument and runs once. */
 Test(pool_start, runs_once_with_its_argument) {

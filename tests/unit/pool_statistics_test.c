@@ -10,7 +10,7 @@
 #include <sched.h>
 #include <string.h>
 
-TestSuite(pool_statistics, .timeout = 100);
+TestSuite(pool_statistics, .timeout = 200);
 
 static at_pool_statistics look(at_pool *pool) {
     at_pool_statistics statistics;

@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <string.h>
 
-TestSuite(pool_stuck, .timeout = 100);
+TestSuite(pool_stuck, .timeout = 200);
 
 static at_logger *log_to_memory(void) {
     at_logger *logger = NULL;

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <urcu/urcu-bp.h>
 
-TestSuite(pool_suspend, .timeout = 60);
+TestSuite(pool_suspend, .timeout = 200);
 
 enum { turn_limit = 2 * 61 + 8 }; /* picks until everybody must have had a turn */
 
@@ -585,11 +585,13 @@ struct shutting {
     at_pool *other;
     at_promise *promise;
     at_future *future;
+    bool is_told; /* both tasks are on one worker */
 };
 
 static void *set_when_told(void *argument) {
     struct shutting *shutting = argument;
-    (void)at_sleep(AT_MILLISECONDS(20));
+    while (!shutting->is_told)
+        at_yield();
     AT_TRY(at_promise_set(shutting->promise, NULL, NULL));
     return NULL;
 }
@@ -601,6 +603,7 @@ static void *shut_other_down(void *argument) {
     if (at_pool_shutdown(shutting->other, at_after(AT_MILLISECONDS(1))) != AT_ERROR_TIMED_OUT)
         return AT_FAILED;
     at_error_clear();
+    shutting->is_told = true;
     AT_TRY(at_pool_shutdown(shutting->other, PATIENCE));
     return NULL;
 }

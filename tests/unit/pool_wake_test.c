@@ -12,7 +12,7 @@
 
 #include <sched.h>
 
-TestSuite(pool_wake, .timeout = 60);
+TestSuite(pool_wake, .timeout = 200);
 
 /* Computes until so many workers of the pool are asleep. */
 static void await_sleepers(at_pool *pool, uint64_t count) {

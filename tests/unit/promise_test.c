@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-TestSuite(promise, .timeout = 60);
+TestSuite(promise, .timeout = 200);
 
 static at_error *make_error(at_status status, const char *text) {
     at_fail(status, "%s", text);

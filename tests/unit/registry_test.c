@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-TestSuite(registry, .timeout = 60);
+TestSuite(registry, .timeout = 200);
 
 static json_t *dump(void) {
     char *text = NULL;

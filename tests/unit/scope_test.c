@@ -14,7 +14,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(scope, .init = begin_with_clock, .fini = end_with_pool, .timeout = 60);
+TestSuite(scope, .init = begin_with_clock, .fini = end_with_pool, .timeout = 200);
 
 static const at_duration long_time = AT_SECONDS(100000);
 

@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-TestSuite(sleep, .timeout = 60);
+TestSuite(sleep, .timeout = 200);
 
 static void run_task(at_pool *pool, at_run_fn run, void *argument) {
     at_future *future = at_pool_submit(pool, run, argument);

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-TestSuite(strand, .timeout = 60);
+TestSuite(strand, .timeout = 200);
 
 static at_strand *create_strand(at_pool *pool) {
     at_strand *strand = NULL;

@@ -19,7 +19,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(task_manager, .timeout = 50);
+TestSuite(task_manager, .timeout = 200);
 
 /* Waits for how it ends, and lets it go. */
 static void expect_end(at_future *future, at_status status) {

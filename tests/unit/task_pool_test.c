@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-TestSuite(task_pool, .timeout = 60);
+TestSuite(task_pool, .timeout = 200);
 
 static at_task_pool *create_workers(at_pool *pool, const at_task_pool_options *options) {
     at_task_pool *workers = NULL;

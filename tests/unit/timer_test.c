@@ -16,7 +16,7 @@
 
 FAULT_INSTALL;
 
-TestSuite(timer, .timeout = 60);
+TestSuite(timer, .timeout = 200);
 
 enum { order_max = 100 };
 

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-TestSuite(topology, .timeout = 60);
+TestSuite(topology, .timeout = 200);
 
 static char root[] = "/tmp/at-topology-XXXXXX";
 

@@ -6,7 +6,7 @@
 
 #include "operation/tracker_ring.h"
 
-TestSuite(tracker_ring, .timeout = 60);
+TestSuite(tracker_ring, .timeout = 200);
 
 static ati_tracker_rings rings;
 

@@ -30,7 +30,7 @@ static void end(void) {
     fault_check_leaks(usage);
 }
 
-TestSuite(tracker, .init = begin, .fini = end, .timeout = 60);
+TestSuite(tracker, .init = begin, .fini = end, .timeout = 200);
 
 /* Another tracker for the rest of the test. */
 static void change(const at_tracker_options *options) {

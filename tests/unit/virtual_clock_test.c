@@ -13,7 +13,7 @@
 
 #include <sched.h>
 
-TestSuite(virtual_clock, .timeout = 60);
+TestSuite(virtual_clock, .timeout = 200);
 
 static const int64_t start = AT_HOURS(1);
 

@@ -9,7 +9,7 @@
 
 #include <asynctools/sleep.h>
 
-TestSuite(waiter, .timeout = 60);
+TestSuite(waiter, .timeout = 200);
 
 /* One wait and what is seen of it. */
 struct wait {
