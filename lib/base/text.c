@@ -155,7 +155,8 @@ static two_words copy_sixteen(char *to, const char *from) {
 }
 
 /* Copies a short text in pieces that overlap. False: there is something in it that is not plain. */
-static bool copy_plain(char *to, const char *from, size_t count) {
+static inline __attribute__((always_inline)) bool copy_plain(char *to, const char *from,
+                                                             size_t count) {
     if (count >= 16) {
         two_words special = copy_sixteen(to + count - 16, from + count - 16);
         for (size_t at = 0; at + 16 < count; at += 16)
