@@ -139,20 +139,38 @@ static uint64_t load_few(const char *from, size_t count) {
 #error "ati_text_escape loads bytes in little-endian order"
 #endif
 
-static uint64_t copy_eight(char *to, const char *from) {
-    uint64_t bytes;
-    memcpy(&bytes, from, 8);
-    memcpy(to, &bytes, 8);
-    return special_bytes(bytes);
+typedef signed char sixteen __attribute__((vector_size(16)));
+typedef uint64_t two_words __attribute__((vector_size(16)));
+
+/* The same for sixteen bytes, of those that have one nothing but that there is one. */
+static two_words special_among(sixteen bytes) {
+    return (two_words)((bytes < 0x20) | (bytes == '"') | (bytes == '\\') | (bytes == 0x7f));
+}
+
+static two_words copy_sixteen(char *to, const char *from) {
+    sixteen bytes;
+    memcpy(&bytes, from, 16);
+    memcpy(to, &bytes, 16);
+    return special_among(bytes);
 }
 
 /* Copies a short text in pieces that overlap. False: there is something in it that is not plain. */
-static bool copy_plain(char *to, const char *from, size_t count) {
+static inline __attribute__((always_inline)) bool copy_plain(char *to, const char *from,
+                                                             size_t count) {
+    if (count >= 16) {
+        two_words special = copy_sixteen(to + count - 16, from + count - 16);
+        for (size_t at = 0; at + 16 < count; at += 16)
+            special |= copy_sixteen(to + at, from + at);
+        return (special[0] | special[1]) == 0;
+    }
     if (count >= 8) {
-        uint64_t special = 0;
-        for (size_t at = 0; at + 8 < count; at += 8)
-            special |= copy_eight(to + at, from + at);
-        return (special | copy_eight(to + count - 8, from + count - 8)) == 0;
+        two_words words;
+        memcpy(&words, from, 8);
+        memcpy((char *)&words + 8, from + count - 8, 8);
+        memcpy(to, &words, 8);
+        memcpy(to + count - 8, (char *)&words + 8, 8);
+        two_words special = special_among((sixteen)words);
+        return (special[0] | special[1]) == 0;
     }
     if (count >= 4) {
         uint32_t first;

@@ -10,6 +10,7 @@
 #include "log/rules.h"
 #include "log/sampling.h"
 #include "log/sink.h"
+#include "log/stamp_clock.h"
 #include "queue/byte_ring_spsc.h"
 
 #include <asynctools/log.h>
@@ -213,6 +214,7 @@ typedef struct ati_log_thread {
     bool gone;           /* the thread is ending, its rings have been given up */
     bool never_waits;    /* a thread of the logger itself */
     uint32_t unwanted;   /* lines that came as far as the second test of their level */
+    ati_stamp_clock clock;
     ati_line_thread line;
 } ati_log_thread;
 

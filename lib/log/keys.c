@@ -29,9 +29,6 @@ static bool is_reserved(const char *key, size_t length) {
 }
 
 static bool contains(const ati_key_set *set, const char *key, size_t length) {
-    unsigned hash = ati_keys_hash(key, length);
-    if (!(set->seen[hash / 64] >> hash % 64 & 1))
-        return false;
     for (uint32_t i = 0; i < set->count; i++)
         if (set->keys[i].length == length &&
             memcmp(set->base + set->keys[i].offset, key, length) == 0)
@@ -47,7 +44,9 @@ char *ati_keys_rename_if_taken(const ati_key_set *set, char *key, char *end) {
     *suffix++ = '_';
     for (unsigned number = 2; number <= ATI_KEYS_MAX + 1; number++) {
         end = ati_number_unsigned(suffix, number);
-        if (!contains(set, key, (size_t)(end - key)))
+        size_t new_length = (size_t)(end - key);
+        if (!ati_keys_may_have(set, ati_keys_hash(key, new_length)) ||
+            !contains(set, key, new_length))
             break;
     }
     return end;

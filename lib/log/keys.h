@@ -32,6 +32,11 @@ static inline unsigned ati_keys_hash(const char *key, size_t length) {
     return mixed * 0x9e3779b1u >> 24;
 }
 
+/* False: it has no key of this hash. */
+static inline bool ati_keys_may_have(const ati_key_set *set, unsigned hash) {
+    return set->seen[hash / 64] >> hash % 64 & 1;
+}
+
 /* If the key from `key` to `end` is reserved or in the set, gives it the first suffix of _2, _3,
  * ... that makes it new. Gives its end. */
 char *ati_keys_rename_if_taken(const ati_key_set *set, char *key, char *end);
@@ -41,9 +46,11 @@ char *ati_keys_rename_if_taken(const ati_key_set *set, char *key, char *end);
 static inline __attribute__((always_inline)) char *ati_keys_make_unique(ati_key_set *set, char *key,
                                                                         char *end) {
     unsigned hash = ati_keys_hash(key, (size_t)(end - key));
-    if (__builtin_expect(set->seen[hash / 64] >> hash % 64 & 1, 0)) {
-        end = ati_keys_rename_if_taken(set, key, end);
-        hash = ati_keys_hash(key, (size_t)(end - key));
+    if (__builtin_expect(ati_keys_may_have(set, hash), 0)) {
+        char *new_end = ati_keys_rename_if_taken(set, key, end);
+        if (new_end != end)
+            hash = ati_keys_hash(key, (size_t)(new_end - key));
+        end = new_end;
     }
     if (set->count < ATI_KEYS_MAX) {
         set->seen[hash / 64] |= (uint64_t)1 << hash % 64;

@@ -65,11 +65,9 @@ static void note_left_out(ati_members *members, ati_member_text key) {
 
 /* Of one that is too long, what stands behind its last dot is not cut as far as it can be a name
  * that is not to be seen: whoever adds the member to a line looks for it. */
-static bool put_key_text(char **to, size_t room, ati_member_text key) {
+static __attribute__((noinline)) bool put_long_key(char *start, char **to, size_t room,
+                                                   ati_member_text key) {
     enum { tail_max = 1 + ATI_REDACTION_NAME_MAX };
-    char *start = *to;
-    if (ati_text_put(to, room, key.bytes, key.length))
-        return true;
     const char *dot = memrchr(key.bytes, '.', key.length);
     if (!dot)
         return false;
@@ -82,7 +80,14 @@ static bool put_key_text(char **to, size_t room, ati_member_text key) {
     return false;
 }
 
-ati_member_key ati_members_put_key(ati_members *members, const char *prefix, ati_member_text key) {
+static inline bool put_key_text(char **to, size_t room, ati_member_text key) {
+    char *start = *to;
+    return ati_text_put(to, room, key.bytes, key.length) || put_long_key(start, to, room, key);
+}
+
+/* Most members have no prefix, and need nothing that is for one. */
+static inline __attribute__((always_inline)) ati_member_key
+put_key(ati_members *members, const char *prefix, ati_member_text key) {
     char *start = ATI_PUT_LITERAL(members->at, ",\"");
     char *to = start;
     bool whole = true;
@@ -101,13 +106,18 @@ ati_member_key ati_members_put_key(ati_members *members, const char *prefix, ati
     return written;
 }
 
-void ati_members_put_text(ati_members *members, const char *prefix, ati_member_text key,
-                          ati_member_text text, size_t most) {
+ati_member_key ati_members_put_key(ati_members *members, const char *prefix, ati_member_text key) {
+    return put_key(members, prefix, key);
+}
+
+static inline __attribute__((always_inline)) void put_text(ati_members *members, const char *prefix,
+                                                           ati_member_text key,
+                                                           ati_member_text text, size_t most) {
     if (!ati_members_have_room(members, ATI_MEMBER_TEXT_MIN + 2)) {
         note_left_out(members, key);
         return;
     }
-    ati_member_key written = ati_members_put_key(members, prefix, key);
+    ati_member_key written = put_key(members, prefix, key);
     if (prefix && ati_members_redact(members, written.bytes, written.length))
         text = (ati_member_text){ATI_REDACTED, sizeof ATI_REDACTED - 1};
     size_t room = ati_members_room(members) - 2;
@@ -117,13 +127,18 @@ void ati_members_put_text(ati_members *members, const char *prefix, ati_member_t
     *members->at++ = '"';
 }
 
+void ati_members_put_text(ati_members *members, const char *prefix, ati_member_text key,
+                          ati_member_text text, size_t most) {
+    put_text(members, prefix, key, text, most);
+}
+
 /* A value of a few bytes. */
 static void put_short_value(ati_members *members, ati_member_text key, const at_field *field) {
     if (!ati_members_have_room(members, ATI_NUMBER_ROOM)) {
         note_left_out(members, key);
         return;
     }
-    ati_members_put_key(members, NULL, key);
+    put_key(members, NULL, key);
     switch (field->type) {
     case AT_FIELD_BOOL:
         members->at = field->value.natural ? ATI_PUT_LITERAL(members->at, "true")
@@ -234,7 +249,7 @@ static ati_member_text key_of(const at_field *field) {
 static void put_field(ati_members *members, const at_field *field) {
     ati_member_text key = key_of(field);
     if (field->type == AT_FIELD_TEXT && field->value.text)
-        ati_members_put_text(members, NULL, key, text_of(field), value_max);
+        put_text(members, NULL, key, text_of(field), value_max);
     else if (field->type > AT_FIELD_ERROR)
         put_rare_field(members, key, field);
     else

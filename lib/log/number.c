@@ -27,23 +27,46 @@ static char *write_three(char *to, unsigned value) {
     return ati_number_two(to, value % 100);
 }
 
+static const uint64_t powers_of_ten[20] = {1u,
+                                           10u,
+                                           100u,
+                                           1000u,
+                                           10000u,
+                                           100000u,
+                                           1000000u,
+                                           10000000u,
+                                           100000000u,
+                                           1000000000u,
+                                           10000000000u,
+                                           100000000000u,
+                                           1000000000000u,
+                                           10000000000000u,
+                                           100000000000000u,
+                                           1000000000000000u,
+                                           10000000000000000u,
+                                           100000000000000000u,
+                                           1000000000000000000u,
+                                           10000000000000000000u};
+
+/* How many decimal digits a number has: its bits tell it but for one. */
+static unsigned count_digits(uint64_t value) {
+    value |= 1; /* 0 has one digit too; no power of ten above 1 is odd */
+    unsigned bits = 64 - (unsigned)__builtin_clzll(value);
+    unsigned fewest = bits * 1233 >> 12; /* of 2^(bits - 1): 1233 / 4096 is log10(2) */
+    return fewest + (value >= powers_of_ten[fewest]);
+}
+
 char *ati_number_unsigned(char *to, uint64_t value) {
-    char digits[20];
-    char *first = digits + sizeof digits;
-    while (value >= 100) {
-        first -= 2;
-        ati_number_two(first, (unsigned)(value % 100));
+    char *end = to + count_digits(value);
+    for (char *pair = end - 2; value >= 100; pair -= 2) {
+        ati_number_two(pair, (unsigned)(value % 100));
         value /= 100;
     }
-    if (value >= 10) {
-        first -= 2;
-        ati_number_two(first, (unsigned)value);
-    } else {
-        *--first = (char)('0' + value);
-    }
-    size_t length = (size_t)(digits + sizeof digits - first);
-    memcpy(to, first, length);
-    return to + length;
+    if (value >= 10)
+        ati_number_two(to, (unsigned)value);
+    else
+        *to = (char)('0' + value);
+    return end;
 }
 
 char *ati_number_integer(char *to, int64_t value) {
@@ -110,27 +133,6 @@ static scaled cached_power(int exponent, int *decimal_exponent) {
     *decimal_exponent = -(first_power + index * power_step);
     return (scaled){powers[index].significand, powers[index].exponent};
 }
-
-static const uint64_t powers_of_ten[20] = {1u,
-                                           10u,
-                                           100u,
-                                           1000u,
-                                           10000u,
-                                           100000u,
-                                           1000000u,
-                                           10000000u,
-                                           100000000u,
-                                           1000000000u,
-                                           10000000000u,
-                                           100000000000u,
-                                           1000000000000u,
-                                           10000000000000u,
-                                           100000000000000u,
-                                           1000000000000000u,
-                                           10000000000000000u,
-                                           100000000000000000u,
-                                           1000000000000000000u,
-                                           10000000000000000000u};
 
 /* Brings the last digit nearer to the number itself while staying in the interval. */
 static void round_last(decimal *result, uint64_t delta, uint64_t rest, uint64_t unit,
@@ -246,16 +248,17 @@ static char *write_decimal(char *to, const decimal *number) {
 /* Most numbers that people log have few decimals. If value = digits / scale with both exact in a
  * double, the division is the correctly rounded one, so these digits read back as value; and with
  * 15 digits or fewer there are no others as short. NULL: there are more decimals. */
-static char *write_few_decimals(char *to, double value, unsigned scale) {
-    double scaled_value = value * scale;
+static inline __attribute__((always_inline)) char *write_few_decimals(char *to, double value,
+                                                                      int64_t scale) {
+    double scaled_value = value * (double)scale;
     if (!(scaled_value < 1e15))
         return NULL;
-    uint64_t digits = (uint64_t)(scaled_value + 0.5);
-    if ((double)digits / scale != value)
+    int64_t digits = (int64_t)(scaled_value + 0.5);
+    if ((double)digits / (double)scale != value)
         return NULL;
-    uint64_t whole = digits / scale;
+    int64_t whole = digits / scale;
     unsigned decimals = (unsigned)(digits - whole * scale);
-    to = ati_number_unsigned(to, whole);
+    to = ati_number_unsigned(to, (uint64_t)whole);
     *to++ = '.';
     if (scale > 1000)
         to = ati_number_six(to, decimals);
@@ -282,7 +285,7 @@ char *ati_number_double(char *to, double value) {
         *to++ = '-';
         value = -value;
     }
-    if (value < 1e15 && (double)(uint64_t)value == value)
+    if (value < 1e15 && (double)(int64_t)value == value)
         return WRITE_LITERAL(ati_number_unsigned(to, (uint64_t)value), ".0");
     char *end = value > 1e-4 ? write_few_decimals(to, value, 1000) : NULL;
     if (!end && value > 1e-4)

@@ -227,9 +227,11 @@ static void after_fork_in_child(void) {
 
 bool ati_log_process_prepare(void) {
     ati_lock_acquire(&prepare_lock);
-    if (!prepared)
+    if (!prepared) {
+        ati_stamp_clock_prepare();
         prepared = ati_log_thread_prepare() &&
                    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    }
     bool result = prepared;
     ati_lock_release(&prepare_lock);
     return result;

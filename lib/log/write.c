@@ -62,8 +62,10 @@ static size_t encode(char *bytes, const call *of, int64_t time) {
 
 /* Encodes a record into room for the longest one; gives its size. */
 static size_t encode_record(ati_log_record *record, const call *of) {
-    int64_t time = ati_stamp_now();
+    int64_t time = ati_stamp_clock_now(&of->thread->clock);
     record->order = ati_log_next_order(of->thread, time);
+    if (record->order - time < ATI_STAMP_CLOCK_WINDOW)
+        time = record->order; /* the thread's clock ran ahead a little */
     return sizeof *record + encode(record->line, of, time);
 }
 

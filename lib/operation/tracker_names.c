@@ -21,18 +21,22 @@
 
 static const char other_text[] = "_other_";
 
+/* Eight bytes at a time; the last eight may overlap those before. */
 static uint64_t hash_name(uint64_t seed, const char *text, size_t length) {
     uint64_t hash = seed ^ length;
-    for (; length >= sizeof(uint64_t); length -= sizeof(uint64_t), text += sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, text, sizeof word);
+    uint64_t word = 0;
+    for (size_t at = 0; at + sizeof word < length; at += sizeof word) {
+        memcpy(&word, text + at, sizeof word);
         hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
         hash ^= hash >> 32;
     }
-    uint64_t last = 0;
-    for (size_t i = 0; i < length; i++)
-        last = last << 8 | (unsigned char)text[i];
-    hash = (hash ^ last) * 0xbf58476d1ce4e5b9u;
+    if (length >= sizeof word) {
+        memcpy(&word, text + length - sizeof word, sizeof word);
+    } else {
+        for (size_t i = 0; i < length; i++)
+            word = word << 8 | (unsigned char)text[i];
+    }
+    hash = (hash ^ word) * 0xbf58476d1ce4e5b9u;
     return hash ^ hash >> 29;
 }
 
