@@ -62,7 +62,7 @@ static void check_options(const at_operation_options *options) {
 static void deinit_operation(ati_context *context) {
     at_operation *operation = (at_operation *)context->bytes;
     at_error_release(operation->error);
-    at_tracker_release(operation->tracker);
+    ati_tracker_end_use(operation->tracker);
     ati_log_verbose_remove(operation->verbose_level);
     if (operation->keeps_lines)
         ati_log_kept_destroy(context->kept_lines);
@@ -190,7 +190,8 @@ static at_operation *begin(ati_context *parent, const char *name,
     context->kind = &kind;
     operation->logger = logger;
     operation->clock = at_clock_current();
-    operation->tracker = at_tracker_retain(options->tracker);
+    operation->tracker = options->tracker;
+    ati_tracker_begin_use(operation->tracker);
     operation->slow = options->slow != 0 ? options->slow : AT_FOREVER;
     operation->start_level = (uint8_t)level_or(options->start_level, AT_LOG_DEBUG);
     operation->end_level = (uint8_t)level_or(options->end_level, AT_LOG_INFO);

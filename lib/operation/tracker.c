@@ -73,7 +73,8 @@ static at_tracker *create(const at_tracker_options *options) {
     at_tracker *made = ati_allocate_aligned(sizeof *made, _Alignof(at_tracker));
     if (!made)
         return NULL;
-    *made = (at_tracker){.references = 1, .entry = {.section = "trackers", .write = write_tracker}};
+    *made = (at_tracker){.entry = {.section = "trackers", .write = write_tracker}};
+    ati_references_init(&made->references);
     if (options->name)
         ati_tracker_clean(made->name, options->name);
     if (init_parts(made, options))
@@ -98,26 +99,22 @@ at_status at_tracker_create(at_tracker **tracker, const at_tracker_options *opti
     return AT_OK;
 }
 
-at_tracker *at_tracker_retain(at_tracker *tracker) {
-    if (tracker)
-        atomic_fetch_add_explicit(&tracker->references, 1, memory_order_relaxed);
-    return tracker;
-}
-
-void at_tracker_release(at_tracker *tracker) {
-    if (!tracker)
-        return;
-    /* ORDER tracker.references: acq_rel. What the others did comes before the last one frees it.
-     * Pairs with: itself, at_tracker_release(). If relaxed: a cell is freed while another thread
-     * counts in it. */
-    uint32_t before = atomic_fetch_sub_explicit(&tracker->references, 1, memory_order_acq_rel);
-    ATI_CALLER_CHECK(before != 0, "at_tracker_release", "released more often than it was retained");
-    if (before != 1)
-        return;
+static void destroy(at_tracker *tracker) {
     ati_registry_remove(&tracker->entry);
     ati_tracker_rings_deinit(&tracker->rings);
     ati_tracker_names_deinit(&tracker->names);
     ati_release(tracker, sizeof *tracker);
+}
+
+at_tracker *at_tracker_retain(at_tracker *tracker) {
+    if (tracker)
+        ati_references_retain(&tracker->references);
+    return tracker;
+}
+
+void at_tracker_release(at_tracker *tracker) {
+    if (tracker && ati_references_release(&tracker->references, "at_tracker_release"))
+        destroy(tracker);
 }
 
 void at_tracker_reset(at_tracker *tracker) {
@@ -127,7 +124,7 @@ void at_tracker_reset(at_tracker *tracker) {
         ati_tracker_name_clear(name);
 }
 
-/* -- Record -- */
+/* -- Threads -- */
 
 /* The ring that the thread had last, in whichever tracker. */
 static uint32_t *home_ring(void) {
@@ -140,6 +137,18 @@ static uint32_t *home_ring(void) {
     }
     return &home;
 }
+
+void ati_tracker_begin_use(at_tracker *tracker) {
+    if (tracker)
+        ati_references_begin_use(&tracker->references, *home_ring() % ATI_REFERENCE_CELLS);
+}
+
+void ati_tracker_end_use(at_tracker *tracker) {
+    if (tracker && ati_references_end_use(&tracker->references, *home_ring() % ATI_REFERENCE_CELLS))
+        destroy(tracker);
+}
+
+/* -- Record -- */
 
 /* Gives the length of the first members that have room. */
 static size_t cut_members(const char *members, size_t length, size_t room) {

@@ -3,6 +3,7 @@
 #define ASYNCTOOLS_OPERATION_TRACKER_H
 
 #include "base/json_text.h"
+#include "base/references.h"
 #include "base/registry.h"
 #include "operation/tracker_names.h"
 #include "operation/tracker_ring.h"
@@ -10,7 +11,7 @@
 #include <asynctools/tracker.h>
 
 struct at_tracker {
-    _Atomic uint32_t references;
+    ati_references references;         /* operations are users */
     char name[ATI_TRACKER_CLEAN_SIZE]; /* "": it has none */
     size_t member_bytes;               /* a multiple of 8 */
     ati_registry_entry entry;
@@ -33,6 +34,11 @@ typedef struct ati_tracked {
     size_t members_length;
     bool members_cut; /* some are left out already */
 } ati_tracked;
+
+/* A reference of something that begins and ends often, in whichever threads; NULL is allowed. The
+ * caller of the first has a reference. */
+void ati_tracker_begin_use(at_tracker *tracker);
+void ati_tracker_end_use(at_tracker *tracker);
 
 /* Records it, in any thread; nothing waits. Borrows what it is given. The caller has a reference of
  * the tracker. */
