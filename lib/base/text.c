@@ -1,24 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/text.h"
+#include "base/text_inline.h"
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-
-enum { short_text = 64 };
-
-/* Eight bytes at a time: a mask with the top bit set at the first byte that is not plain (a control
- * character, a quote, a backslash, DEL, or not ASCII), and perhaps at bytes behind it. */
-static uint64_t special_bytes(uint64_t bytes) {
-    const uint64_t ones = 0x0101010101010101u;
-    const uint64_t tops = 0x8080808080808080u;
-    uint64_t quote = bytes ^ ones * '"';
-    uint64_t backslash = bytes ^ ones * '\\';
-    uint64_t delete = bytes ^ ones * 0x7f;
-    return (bytes | (bytes - ones * 0x20) | (quote - ones) | (backslash - ones) | (delete - ones)) &
-           tops;
-}
 
 /* Length of the UTF-8 character at `text`, 0 if there is none (the Unicode Standard, table 3-7). */
 static size_t character_length(const unsigned char *text, size_t left) {
@@ -139,61 +123,12 @@ static uint64_t load_few(const char *from, size_t count) {
 #error "ati_text_escape loads bytes in little-endian order"
 #endif
 
-typedef signed char sixteen __attribute__((vector_size(16)));
-typedef uint64_t two_words __attribute__((vector_size(16)));
-
-/* The same for sixteen bytes, of those that have one nothing but that there is one. */
-static two_words special_among(sixteen bytes) {
-    return (two_words)((bytes < 0x20) | (bytes == '"') | (bytes == '\\') | (bytes == 0x7f));
-}
-
-static two_words copy_sixteen(char *to, const char *from) {
-    sixteen bytes;
-    memcpy(&bytes, from, 16);
-    memcpy(to, &bytes, 16);
-    return special_among(bytes);
-}
-
-/* Copies a short text in pieces that overlap. False: there is something in it that is not plain. */
-static inline __attribute__((always_inline)) bool copy_plain(char *to, const char *from,
-                                                             size_t count) {
-    if (count >= 16) {
-        two_words special = copy_sixteen(to + count - 16, from + count - 16);
-        for (size_t at = 0; at + 16 < count; at += 16)
-            special |= copy_sixteen(to + at, from + at);
-        return (special[0] | special[1]) == 0;
-    }
-    if (count >= 8) {
-        two_words words;
-        memcpy(&words, from, 8);
-        memcpy((char *)&words + 8, from + count - 8, 8);
-        memcpy(to, &words, 8);
-        memcpy(to + count - 8, (char *)&words + 8, 8);
-        two_words special = special_among((sixteen)words);
-        return (special[0] | special[1]) == 0;
-    }
-    if (count >= 4) {
-        uint32_t first;
-        uint32_t last;
-        memcpy(&first, from, 4);
-        memcpy(&last, from + count - 4, 4);
-        memcpy(to, &first, 4);
-        memcpy(to + count - 4, &last, 4);
-        return special_bytes(first | (uint64_t)last << 32) == 0;
-    }
-    uint64_t bytes = 0x6161616161616161u;
-    for (size_t i = 0; i < count; i++) {
-        to[i] = from[i];
-        bytes = bytes << 8 | (unsigned char)from[i];
-    }
-    return special_bytes(bytes) == 0;
-}
-
 static inline __attribute__((always_inline)) char *escape(char *to, const char *limit,
                                                           const char **text, const char *text_end) {
     const char *from = *text;
     size_t length = (size_t)(text_end - from);
-    if (length <= short_text && (ptrdiff_t)length <= limit - to && copy_plain(to, from, length)) {
+    if (length <= ATI_TEXT_SHORT && (ptrdiff_t)length <= limit - to &&
+        ati_text_copy_plain(to, from, length)) {
         *text = text_end;
         return to + length;
     }
@@ -206,7 +141,7 @@ static inline __attribute__((always_inline)) char *escape(char *to, const char *
         } else {
             bytes = load_few(from, count);
         }
-        uint64_t special = special_bytes(bytes);
+        uint64_t special = ati_text_special_bytes(bytes);
         size_t plain = special ? (size_t)__builtin_ctzll(special) / 8 : 8;
         if (plain > count)
             plain = count;
@@ -226,17 +161,12 @@ char *ati_text_escape(char *to, const char *limit, const char **text, const char
     return escape(to, limit, text, text_end);
 }
 
-static __attribute__((noinline)) bool put_any(char **to, size_t room, const char *text,
-                                              size_t length) {
+bool ati_text_put_any(char **to, size_t room, const char *text, size_t length) {
     const char *from = text;
     *to = escape(*to, *to + room, &from, text + length);
     return from == text + length;
 }
 
-/* Most texts are short and plain: they need no registers saved. */
 bool ati_text_put(char **to, size_t room, const char *text, size_t length) {
-    if (length > short_text || length > room || !copy_plain(*to, text, length))
-        return put_any(to, room, text, length);
-    *to += length;
-    return true;
+    return ati_text_put_inline(to, room, text, length);
 }

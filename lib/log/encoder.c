@@ -2,6 +2,7 @@
 #include "log/encoder.h"
 
 #include "base/error.h"
+#include "base/text_inline.h"
 #include "log/number.h"
 #include "log/put.h"
 
@@ -57,7 +58,7 @@ static void put_head(ati_members *body, const ati_line_head *head, const at_log_
     to = ATI_PUT_LITERAL(to, "\",\"event\":\"");
     const char *event = line->event ? line->event : "";
     size_t length = line->event_length > 0 ? line->event_length : strlen(event);
-    if (!ati_text_put(&to, event_max, event, length))
+    if (!ati_text_put_inline(&to, event_max, event, length))
         ati_members_note_cut(body, event_key);
     *to++ = '"';
     body->at = put_chunks(to, head->logger_member, head->logger_member_length);
@@ -72,7 +73,7 @@ static char *put_tail(char *to, const ati_line_head *head, const at_log_line *li
         bool is_known = line->site_length > 0;
         const char *place = is_known ? line->site : ati_site_place(line->site);
         to = ATI_PUT_LITERAL(to, ",\"source\":\"");
-        ati_text_put(&to, source_max, place, is_known ? line->site_length : strlen(place));
+        ati_text_put_inline(&to, source_max, place, is_known ? line->site_length : strlen(place));
         *to++ = '"';
     }
     if (body->cut_count > 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "log/members.h"
 
+#include "base/text_inline.h"
 #include "log/number.h"
 #include "log/put.h"
 
@@ -82,7 +83,8 @@ static __attribute__((noinline)) bool put_long_key(char *start, char **to, size_
 
 static inline bool put_key_text(char **to, size_t room, ati_member_text key) {
     char *start = *to;
-    return ati_text_put(to, room, key.bytes, key.length) || put_long_key(start, to, room, key);
+    return ati_text_put_inline(to, room, key.bytes, key.length) ||
+           put_long_key(start, to, room, key);
 }
 
 /* Most members have no prefix, and need nothing that is for one. */
@@ -122,7 +124,7 @@ static inline __attribute__((always_inline)) void put_text(ati_members *members,
         text = (ati_member_text){ATI_REDACTED, sizeof ATI_REDACTED - 1};
     size_t room = ati_members_room(members) - 2;
     *members->at++ = '"';
-    if (!ati_text_put(&members->at, room < most ? room : most, text.bytes, text.length))
+    if (!ati_text_put_inline(&members->at, room < most ? room : most, text.bytes, text.length))
         ati_members_note_cut(members, written);
     *members->at++ = '"';
 }
@@ -133,7 +135,8 @@ void ati_members_put_text(ati_members *members, const char *prefix, ati_member_t
 }
 
 /* A value of a few bytes. */
-static void put_short_value(ati_members *members, ati_member_text key, const at_field *field) {
+static inline __attribute__((always_inline)) void
+put_short_value(ati_members *members, ati_member_text key, const at_field *field) {
     if (!ati_members_have_room(members, ATI_NUMBER_ROOM)) {
         note_left_out(members, key);
         return;
@@ -246,7 +249,8 @@ static ati_member_text key_of(const at_field *field) {
 }
 
 /* A field that is not an error. */
-static void put_field(ati_members *members, const at_field *field) {
+static inline __attribute__((always_inline)) void put_field(ati_members *members,
+                                                            const at_field *field) {
     ati_member_text key = key_of(field);
     if (field->type == AT_FIELD_TEXT && field->value.text)
         put_text(members, NULL, key, text_of(field), value_max);
@@ -272,10 +276,10 @@ static __attribute__((noinline)) bool put_hidden(ati_members *members, const at_
 }
 
 void ati_members_keep_room(ati_members *members, const at_field *fields, size_t count) {
-    bool found = false;
-    for (size_t i = 0; i < count && !found; i++)
-        found = is_error(&fields[i]);
-    if (!found)
+    size_t i = 0;
+    while (i < count && !is_error(&fields[i]))
+        i++;
+    if (i == count)
         return;
     size_t third = ati_members_room(members) / 3;
     members->kept_room = third < error_room ? third : error_room;

@@ -87,8 +87,8 @@ static inline size_t ati_members_room(const ati_members *members) {
 /* Whether a key with whatever suffix, and `size` bytes of value, can be added. */
 static inline bool ati_members_have_room(const ati_members *members, size_t size) {
     enum { key_room = ATI_MEMBER_KEY_MAX + ATI_KEY_SUFFIX_ROOM + 4 };
-    size_t room = ati_members_room(members);
-    return room >= key_room && room - key_room >= size && members->keys.count < ATI_KEYS_MAX;
+    ptrdiff_t room = members->limit - members->at;
+    return room >= (ptrdiff_t)(key_room + size) && members->keys.count < ATI_KEYS_MAX;
 }
 
 /* Writes `,"prefix.key":` under a name that is not taken (`prefix` may be NULL). */
