@@ -227,7 +227,8 @@ static bool is_error(const at_field *field) {
 }
 
 /* A field of the rarer types. */
-static void put_rare_field(ati_members *members, ati_member_text key, const at_field *field) {
+static __attribute__((noinline)) void put_rare_field(ati_members *members, ati_member_text key,
+                                                     const at_field *field) {
     static const ati_member_text null = {"null", 4};
     if (field->type == ATI_FIELD_ENCODED)
         put_encoded_value(members, key, text_of(field));

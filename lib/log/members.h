@@ -111,8 +111,10 @@ static inline bool ati_members_redact(const ati_members *members, const char *ke
 ati_cut_keys ati_members_cut_keys(const ati_members *members);
 void ati_members_note_cut_keys(ati_members *members, const ati_cut_keys *cut);
 
-/* Writes the members of an error (error_members.c). */
-void ati_members_put_error(ati_members *members, const char *prefix, const at_error *error);
+/* Writes the members of an error (error_members.c). Not in line, as lines without one need not pay
+ * for it. */
+__attribute__((noinline)) void ati_members_put_error(ati_members *members, const char *prefix,
+                                                     const at_error *error);
 
 /* Writes a member with a tree, of at most `most` encoded bytes; false: there is no room for any
  * (json_member.c). */

@@ -6,15 +6,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-static const char two_digits[] = "00010203040506070809101112131415161718192021222324"
-                                 "25262728293031323334353637383940414243444546474849"
-                                 "50515253545556575859606162636465666768697071727374"
-                                 "75767778798081828384858687888990919293949596979899";
-
-char *ati_number_two(char *to, unsigned value) {
-    memcpy(to, two_digits + 2 * (size_t)value, 2);
-    return to + 2;
-}
+const char ati_number_two_digits[] = "00010203040506070809101112131415161718192021222324"
+                                     "25262728293031323334353637383940414243444546474849"
+                                     "50515253545556575859606162636465666768697071727374"
+                                     "75767778798081828384858687888990919293949596979899";
 
 char *ati_number_six(char *to, unsigned value) {
     to = ati_number_two(to, value / 10000);
@@ -27,56 +22,26 @@ static char *write_three(char *to, unsigned value) {
     return ati_number_two(to, value % 100);
 }
 
-static const uint64_t powers_of_ten[20] = {1u,
-                                           10u,
-                                           100u,
-                                           1000u,
-                                           10000u,
-                                           100000u,
-                                           1000000u,
-                                           10000000u,
-                                           100000000u,
-                                           1000000000u,
-                                           10000000000u,
-                                           100000000000u,
-                                           1000000000000u,
-                                           10000000000000u,
-                                           100000000000000u,
-                                           1000000000000000u,
-                                           10000000000000000u,
-                                           100000000000000000u,
-                                           1000000000000000000u,
-                                           10000000000000000000u};
-
-/* How many decimal digits a number has: its bits tell it but for one. */
-static unsigned count_digits(uint64_t value) {
-    value |= 1; /* 0 has one digit too; no power of ten above 1 is odd */
-    unsigned bits = 64 - (unsigned)__builtin_clzll(value);
-    unsigned fewest = bits * 1233 >> 12; /* of 2^(bits - 1): 1233 / 4096 is log10(2) */
-    return fewest + (value >= powers_of_ten[fewest]);
-}
-
-char *ati_number_unsigned(char *to, uint64_t value) {
-    char *end = to + count_digits(value);
-    for (char *pair = end - 2; value >= 100; pair -= 2) {
-        ati_number_two(pair, (unsigned)(value % 100));
-        value /= 100;
-    }
-    if (value >= 10)
-        ati_number_two(to, (unsigned)value);
-    else
-        *to = (char)('0' + value);
-    return end;
-}
-
-char *ati_number_integer(char *to, int64_t value) {
-    uint64_t magnitude = (uint64_t)value;
-    if (value < 0) {
-        *to++ = '-';
-        magnitude = -magnitude;
-    }
-    return ati_number_unsigned(to, magnitude);
-}
+const uint64_t ati_number_powers[20] = {1u,
+                                        10u,
+                                        100u,
+                                        1000u,
+                                        10000u,
+                                        100000u,
+                                        1000000u,
+                                        10000000u,
+                                        100000000u,
+                                        1000000000u,
+                                        10000000000u,
+                                        100000000000u,
+                                        1000000000000u,
+                                        10000000000000u,
+                                        100000000000000u,
+                                        1000000000000000u,
+                                        10000000000000000u,
+                                        100000000000000000u,
+                                        1000000000000000000u,
+                                        10000000000000000000u};
 
 char *ati_number_hex(char *to, uint64_t value) {
     for (int shift = 60; shift >= 0; shift -= 4)
@@ -152,11 +117,11 @@ static void make_digits(decimal *result, scaled high, uint64_t delta, uint64_t d
     uint32_t whole = (uint32_t)(high.significand >> shift);
     uint64_t fraction = high.significand & (one - 1);
     int kappa = 1;
-    while (kappa < 10 && whole >= powers_of_ten[kappa])
+    while (kappa < 10 && whole >= ati_number_powers[kappa])
         kappa++;
     while (kappa > 0) {
         kappa--;
-        uint32_t power = (uint32_t)powers_of_ten[kappa];
+        uint32_t power = (uint32_t)ati_number_powers[kappa];
         uint32_t digit = whole / power;
         whole %= power;
         if (digit || result->length)
@@ -164,7 +129,7 @@ static void make_digits(decimal *result, scaled high, uint64_t delta, uint64_t d
         uint64_t rest = ((uint64_t)whole << shift) + fraction;
         if (rest <= delta) {
             result->exponent += kappa;
-            round_last(result, delta, rest, powers_of_ten[kappa] << shift, distance);
+            round_last(result, delta, rest, ati_number_powers[kappa] << shift, distance);
             return;
         }
     }
@@ -179,7 +144,7 @@ static void make_digits(decimal *result, scaled high, uint64_t delta, uint64_t d
         if (fraction < delta) {
             result->exponent += kappa;
             round_last(result, delta, fraction, one,
-                       -kappa < 20 ? distance * powers_of_ten[-kappa] : 0);
+                       -kappa < 20 ? distance * ati_number_powers[-kappa] : 0);
             return;
         }
     }
