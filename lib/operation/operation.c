@@ -2,6 +2,7 @@
 #include "operation/operation.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "log/kept.h"
@@ -190,6 +191,7 @@ static at_operation *begin(ati_context *parent, const char *name,
     context->kind = &kind;
     operation->logger = logger;
     operation->clock = at_clock_current();
+    ati_clock_count_operation(operation->clock, 1);
     operation->tracker = at_tracker_retain(options->tracker);
     operation->slow = options->slow != 0 ? options->slow : AT_FOREVER;
     operation->start_level = (uint8_t)level_or(options->start_level, AT_LOG_DEBUG);
@@ -283,6 +285,7 @@ static void finish(at_operation *operation, const at_error *in_flight) {
     ati_operation_log_end(operation, &result);
     if (operation->tracker)
         ati_operation_track(operation, &result);
+    ati_clock_count_operation(operation->clock, -1);
 }
 
 void at_operation_end(at_operation *operation) {
