@@ -145,6 +145,8 @@ ati_context *ati_scope_end(at_scope *scope) {
         ati_context_set_owner(context, NULL);
     put_under(scope->outer);
     leave_token(scope);
+    if (scope->is_own)
+        ati_context_end(context);
     return context;
 }
 
@@ -213,6 +215,7 @@ at_token *at_token_current(void) {
 
 at_token *at_token_retain(at_token *token) {
     ATI_CALLER_CHECK(token, "at_token_retain", "`token` is NULL");
+    atomic_store_explicit(&context_of(token)->has_token, true, memory_order_relaxed);
     ati_context_retain(context_of(token));
     return token;
 }
