@@ -19,8 +19,8 @@
 /* Where a record is in the tree. */
 typedef struct place {
     ati_context *parent;
-    bool is_shielded; /* neither cancellation nor deadline of the parent count */
-    bool is_cut;      /* some are passed by */
+    bool is_shielded;  /* neither cancellation nor deadline of the parent count */
+    bool is_cut;       /* some are passed by */
     bool is_cancelled; /* the first of those */
 } place;
 
@@ -41,19 +41,21 @@ static bool has_token(const ati_context *context) {
     return atomic_load_explicit(&((ati_context *)context)->has_token, memory_order_relaxed);
 }
 
-/* A task that is cancelled alone does not hand that on. */
-static void find_place(place *found, ati_context *outer) {
+static bool is_passed_by(const ati_context *context) {
+    return (is_over(context) || is_over_with_lender(context)) && !has_token(context);
+}
+
+/* What is under `outer`, which is passed by. A task that is cancelled alone does not hand that on.
+ */
+static place find_place(ati_context *outer) {
+    place found = {.is_cut = true, .is_cancelled = ati_context_reason(outer) != AT_CANCEL_NONE};
     ati_context *context = outer;
-    bool is_cancelled = outer && ati_context_reason(outer) != AT_CANCEL_NONE;
-    while (context && !has_token(context) &&
-           (is_over(context) || is_over_with_lender(context) ||
-            (context->is_own && context != outer))) {
-        found->is_shielded |= ati_context_is_shielded(context);
-        found->is_cut = true;
-        found->is_cancelled = is_cancelled;
+    do {
+        found.is_shielded |= ati_context_is_shielded(context);
         context = context->parent;
-    }
-    found->parent = context;
+    } while (context && (is_passed_by(context) || (context->is_own && !has_token(context))));
+    found.parent = context;
+    return found;
 }
 
 static void enter_tree(ati_context *child) {
@@ -74,11 +76,11 @@ static void set_place(ati_context *context, const place *found, const ati_contex
     const ati_context *parent = found->parent;
     bool is_shielded = parts->bits & ATI_CONTEXT_SHIELDED;
     bool inherits = outer && !is_shielded && outer->deadline <= parts->deadline;
-    bool is_passed_by = inherits && found->is_cut &&
-                        (!parent || found->is_shielded || outer->deadline < parent->deadline);
+    bool is_foreign = inherits && found->is_cut &&
+                      (!parent || found->is_shielded || outer->deadline < parent->deadline);
     context->deadline = inherits ? outer->deadline : parts->deadline;
     context->has_foreign_deadline =
-        is_passed_by || (!inherits && (parts->bits & ATI_CONTEXT_FOREIGN));
+        is_foreign || (!inherits && (parts->bits & ATI_CONTEXT_FOREIGN));
     context->is_exact = (parts->bits & ATI_CONTEXT_EXACT) || (outer && outer->is_exact);
     atomic_init(&context->is_shielded, is_shielded || found->is_shielded);
     if (found->is_cancelled && !is_shielded)
@@ -136,7 +138,8 @@ static char *copy_to(char *to, const char **copy, const char *bytes, size_t size
     return to + size;
 }
 
-static ati_context *make_at(const place *found, const ati_context_parts *parts) {
+static __attribute__((noinline)) ati_context *make_at(const place *found,
+                                                      const ati_context_parts *parts) {
     size_t name_size = strlen(parts->name) + 1;
     size_t size = sizeof(ati_context) + parts->extra + name_size + parts->log_fields_length;
     ati_context *context = ati_allocate(size);
@@ -207,18 +210,21 @@ static bool is_kept_by(const ati_context *operation, const ati_context *parent) 
     return !operation || (parent && parent->operation == operation);
 }
 
-ati_context *ati_context_make(const ati_context_parts *parts) {
-    place found = {.parent = parts->parent};
-    if (!(parts->bits & ATI_CONTEXT_EXACT))
-        find_place(&found, parts->parent);
+static __attribute__((noinline)) ati_context *make_elsewhere(const ati_context_parts *parts) {
+    const place found = find_place(parts->parent);
     ati_context *context = make_at(&found, parts);
-    if (!context || !found.is_cut || context->operation == context ||
-        is_kept_by(context->operation, found.parent))
-        return context;
-    if (borrow_operation(context, parts->parent))
+    if (!context || context->operation == context || is_kept_by(context->operation, found.parent) ||
+        borrow_operation(context, parts->parent))
         return context;
     ati_context_release(context);
     return NULL;
+}
+
+ati_context *ati_context_make(const ati_context_parts *parts) {
+    const place found = {.parent = parts->parent};
+    if (found.parent && !(parts->bits & ATI_CONTEXT_EXACT) && is_passed_by(found.parent))
+        return make_elsewhere(parts);
+    return make_at(&found, parts);
 }
 
 ati_context *ati_context_make_lent(ati_context *parent, const ati_context *starter) {

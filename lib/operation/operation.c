@@ -313,6 +313,7 @@ static void finish(at_operation *operation, const at_error *in_flight) {
     if (operation->tracker)
         ati_operation_track(operation, &result);
     ati_clock_count_operation(operation->clock, -1);
+    ati_context_end(ati_operation_context(operation));
 }
 
 void at_operation_end(at_operation *operation) {
@@ -322,7 +323,6 @@ void at_operation_end(at_operation *operation) {
     at_error *error = frame->in_flight ? at_error_retain(frame->error) : NULL;
     finish(operation, error);
     at_error_release(error);
-    ati_context_end(ati_operation_context(operation));
     ati_context_release(ati_operation_context(operation));
 }
 

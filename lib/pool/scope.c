@@ -145,8 +145,6 @@ ati_context *ati_scope_end(at_scope *scope) {
         ati_context_set_owner(context, NULL);
     put_under(scope->outer);
     leave_token(scope);
-    if (scope->is_own)
-        ati_context_end(context);
     return context;
 }
 
@@ -167,10 +165,11 @@ at_status at_scope_end(at_scope *scope) {
     ati_scope_check_end(scope, "at_scope_end");
     ati_context *context = scope->context;
     at_status status = context ? AT_OK : AT_ERROR_NO_MEMORY;
-    if (ati_is_cancelled(context))
+    if (context && ati_is_cancelled(context))
         status = ati_context_reason(context) == AT_CANCEL_DEADLINE ? AT_ERROR_TIMED_OUT
                                                                    : AT_ERROR_CANCELLED;
-    (void)ati_scope_end(scope);
+    if (ati_scope_end(scope))
+        ati_context_end(context);
     ati_context_release(context);
     return status;
 }

@@ -193,8 +193,7 @@ static void *rest_of_the_work(void *unused) {
     AT_TIMEOUT(scope, AT_SECONDS(100000)) {
         at_log_info(logger, "rest_in_scope");
         rest.id = at_operation_id(at_operation_current());
-        rest.deferred =
-            at_defer(at_operation_current(), (void (*)(void *))at_error_clear, NULL);
+        rest.deferred = at_defer(at_operation_current(), (void (*)(void *))at_error_clear, NULL);
         at_error_clear();
         AT_OPERATION(operation, "rest") {
             rest.deadline = at_token_deadline(at_operation_token(operation));
