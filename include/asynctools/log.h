@@ -40,7 +40,8 @@ typedef enum at_log_level {
 
 /* Where a logger writes to, and how much room it takes. */
 typedef struct at_logger_options {
-    const char *name;     /* copied, the value of `logger`; default: the key is left out */
+    const char *name;     /* copied, the value of `logger`, 128 bytes at most; default: the key is
+                             left out */
     at_log_level level;   /* the lowest level that is written; default: AT_LOG_INFO */
     const char *path;     /* copied: lines are appended to this file; default: no file */
     int64_t rotate_bytes; /* a file would have more: it becomes path.1, what was path.1 becomes
@@ -135,7 +136,7 @@ AT_API AT_NODISCARD at_status at_logger_flush(at_logger *logger, at_deadline dea
 AT_API void at_logger_reopen(at_logger *logger);
 
 /** Sets the lowest level that is written, from now on and in all threads. AT_LOG_DEFAULT: that of
- *  the parent; without a parent, info.
+ *  the parent, whatever was set by name before; without a parent, info.
  *  Threads:   any.      Blocks: never.
  *  Errors:    AT_ERROR_INVALID. */
 AT_API AT_NODISCARD at_status at_logger_set_level(at_logger *logger, at_log_level level);
@@ -143,9 +144,9 @@ AT_API AT_NODISCARD at_status at_logger_set_level(at_logger *logger, at_log_leve
 /** Sets levels by the names of loggers, for all that share the sinks of `logger`, also for those
  *  that are yet to be created: "info,http=debug,http.client=off". A level alone counts for every
  *  logger, name=level for the logger of this name and those below it; of several the one with the
- *  longest name decides, of equals the last. Where none applies, levels are those of the options.
- *  What was set before by this call and at_logger_set_level counts no more; a later
- *  at_logger_set_level counts as if it were part of the text.
+ *  longest name decides, of equals the last. Where none applies, the logger's own level does. What
+ *  an earlier call set counts no more; a later at_logger_set_level counts as if it were part of the
+ *  text.
  *  Threads:   any.      Blocks: never.
  *  Ownership: copies `levels`; NULL and "" take back what was set.
  *  Errors:    AT_ERROR_INVALID (names the part), AT_ERROR_NO_MEMORY: nothing has changed. */
