@@ -50,7 +50,7 @@ typedef struct at_logger_options {
                                     1970 in UTC, AT_HOURS(24) for each day; at least a second;
                                     default: not by time */
     int64_t rotate_count; /* old files that are kept, at most 99,999; AT_UNLIMITED: all; AT_NONE:
-                             none; default: 5 */
+                             none; each rotation renames them all, 10 us for each; default: 5 */
     int descriptor;   /* borrowed until the logger is destroyed: lines are written to it; a pipe or
                          socket that does not block loses lines when it is full for long, one that
                          blocks holds up the logger's other sinks; default: none, also for 0 */

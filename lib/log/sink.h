@@ -59,6 +59,7 @@ struct ati_log_sink {
     int move_error_number;   /* of the last attempt; 0: it succeeded */
     ati_counter move_errors; /* attempts that failed: the old file goes on */
     ati_counter rotations;   /* those that succeeded */
+    int remove_error_number; /* of the last attempt to remove old files; 0: it succeeded */
 };
 
 typedef struct ati_log_file_options {
