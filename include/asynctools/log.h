@@ -114,10 +114,10 @@ AT_API AT_NODISCARD at_status at_logger_create_child(at_logger **child, at_logge
 /** Frees the logger and all its children; that of at_logger_create first writes what was logged and
  *  ends its thread. If one of them is the default logger, there is none afterwards. Lines that a
  *  sink does not take are given up and counted, and stderr gets one line that says so.
- *  Threads:   any, when nobody else uses the logger or a child of it. Operations without a logger
- * of their own use the default one: they have ended. Pools may go on: lines that the library is
- * writing about them are waited for. Blocks:    until the lines are written; that of a child: never
- * for long. Ownership: takes `logger`; NULL is allowed. */
+ *  Threads:   any, when nobody else uses the logger or a child of it. Operations that log to it,
+ *             also because it is the default logger, have ended; pools may go on.
+ *  Blocks:    until the lines are written; that of a child: never for long.
+ *  Ownership: takes `logger`; NULL is allowed. */
 AT_API void at_logger_destroy(at_logger *logger);
 
 /** Waits until every line whose call happened before this one has been written to all sinks.
