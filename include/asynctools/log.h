@@ -40,7 +40,8 @@ typedef enum at_log_level {
 
 /* Where a logger writes to, and how much room it takes. */
 typedef struct at_logger_options {
-    const char *name;     /* copied, the value of `logger`; default: the key is left out */
+    const char *name;     /* copied, the value of `logger`, 128 bytes at most; default: the key is
+                             left out */
     at_log_level level;   /* the lowest level that is written; default: AT_LOG_INFO */
     const char *path;     /* copied: lines are appended to this file; default: no file */
     int64_t rotate_bytes; /* a file would have more: it becomes path.1, what was path.1 becomes
@@ -49,7 +50,7 @@ typedef struct at_logger_options {
                                     1970 in UTC, AT_HOURS(24) for each day; at least a second;
                                     default: not by time */
     int64_t rotate_count; /* old files that are kept, at most 99,999; AT_UNLIMITED: all; AT_NONE:
-                             none; default: 5 */
+                             none; each rotation renames them all, 10 us for each; default: 5 */
     int descriptor;   /* borrowed until the logger is destroyed: lines are written to it; a pipe or
                          socket that does not block loses lines when it is full for long, one that
                          blocks holds up the logger's other sinks; default: none, also for 0 */
@@ -113,10 +114,11 @@ AT_API AT_NODISCARD at_status at_logger_create_child(at_logger **child, at_logge
 /** Frees the logger and all its children; that of at_logger_create first writes what was logged and
  *  ends its thread. If one of them is the default logger, there is none afterwards. Lines that a
  *  sink does not take are given up and counted, and stderr gets one line that says so.
- *  Threads:   any, when nobody else uses the logger or a child of it. Operations without a logger
- * of their own use the default one: they have ended. Pools may go on: lines that the library is
- * writing about them are waited for. Blocks:    until the lines are written; that of a child: never
- * for long. Ownership: takes `logger`; NULL is allowed. */
+ *  Threads:   any, when nobody else uses the logger or a child of it. Operations that log to it,
+ *             also because it is the default logger, have ended. Pools may go on: lines that the
+ *             library is writing about them are waited for.
+ *  Blocks:    until the lines are written; that of a child: never for long.
+ *  Ownership: takes `logger`; NULL is allowed. */
 AT_API void at_logger_destroy(at_logger *logger);
 
 /** Waits until every line whose call happened before this one has been written to all sinks.
@@ -135,7 +137,7 @@ AT_API AT_NODISCARD at_status at_logger_flush(at_logger *logger, at_deadline dea
 AT_API void at_logger_reopen(at_logger *logger);
 
 /** Sets the lowest level that is written, from now on and in all threads. AT_LOG_DEFAULT: that of
- *  the parent; without a parent, info.
+ *  the parent, whatever was set by name before; without a parent, info.
  *  Threads:   any.      Blocks: never.
  *  Errors:    AT_ERROR_INVALID. */
 AT_API AT_NODISCARD at_status at_logger_set_level(at_logger *logger, at_log_level level);
@@ -143,9 +145,9 @@ AT_API AT_NODISCARD at_status at_logger_set_level(at_logger *logger, at_log_leve
 /** Sets levels by the names of loggers, for all that share the sinks of `logger`, also for those
  *  that are yet to be created: "info,http=debug,http.client=off". A level alone counts for every
  *  logger, name=level for the logger of this name and those below it; of several the one with the
- *  longest name decides, of equals the last. Where none applies, levels are those of the options.
- *  What was set before by this call and at_logger_set_level counts no more; a later
- *  at_logger_set_level counts as if it were part of the text.
+ *  longest name decides, of equals the last. Where none applies, the logger's own level does. What
+ *  an earlier call set counts no more; a later at_logger_set_level counts as if it were part of the
+ *  text.
  *  Threads:   any.      Blocks: never.
  *  Ownership: copies `levels`; NULL and "" take back what was set.
  *  Errors:    AT_ERROR_INVALID (names the part), AT_ERROR_NO_MEMORY: nothing has changed. */

@@ -31,8 +31,8 @@ AT_API AT_NODISCARD at_status at_logger_create_from_file(at_logger **logger, con
  *  nothing: it may be the file that the logger was created from. For a server that gets SIGHUP.
  *  Threads:   any.      Blocks: never for long (it reads a file).
  *  Errors:    AT_ERROR_INVALID for what is in the file; AT_ERROR_NOT_FOUND, AT_ERROR_PERMISSION,
- *             AT_ERROR_IO or AT_ERROR_NO_MEMORY for the file itself. On failure nothing changes;
- *             without memory, sampling may have. */
+ *             AT_ERROR_IO or AT_ERROR_NO_MEMORY for the file itself. On failure nothing changes,
+ *             but perhaps the sampling where there is no memory. */
 AT_API AT_NODISCARD at_status at_logger_configure(at_logger *logger, const char *path);
 
 AT_DECLARATIONS_END

@@ -50,9 +50,9 @@ typedef struct at_operation_options {
                                  default: info */
     at_log_level log_level;   /* the lowest level of lines in it, whatever their loggers say;
                                  default: what holds around it, else the loggers' own */
-    at_log_level kept_level;  /* lines from this level on that would not be written are kept, and
-                                 are written if it fails or is slow, or goes well
-                                 inside one that keeps lines and fails; default: none */
+    at_log_level kept_level;  /* lines from this level on that would not be written are kept until
+                                 it ends: written if it fails or was slow, else handed to the
+                                 operation around it if that keeps lines; default: none */
     int64_t kept_bytes;       /* so many bytes of the last of them, 8 KiB to 16 MiB; default:
                                  64 KiB */
     const at_field *fields;   /* copied: each line in it has these; see AT_FIELDS */
@@ -174,7 +174,8 @@ AT_API AT_NODISCARD at_operation *at_operation_begin(const char *name,
 
 /** Ends an operation: runs what was deferred, the last first, and logs the end. If nobody has said
  *  how it ended, an error in flight where it is called says so. Work that was started in it and
- *  still runs belongs to it as before.
+ *  still runs belongs to it as before; operations and scopes that this work begins afterwards have
+ *  its ids, fields and deadline, and are cancelled with what is around it.
  *  Threads:   any.
  *  Blocks:    never, if what was deferred does not.
  *  Ownership: takes `operation`; NULL is allowed. */

@@ -74,7 +74,9 @@ typedef struct at_tracker_measurement {
 
 /** Records an event that was measured elsewhere. Operations that have a tracker record themselves
  *  when they end.
- *  Threads:   any.      Blocks: never.
+ *  Threads:   any.
+ *  Blocks:    never; once in the life of a tracker, when it has no room for a further name, as long
+ *             as a line of the log (`tracker.names_full`) may.
  *  Ownership: borrows `measurement` for the call.
  *  Ordering:  a snapshot taken after the call has the event, unless it was lost. */
 AT_API void at_tracker_record(at_tracker *tracker, const at_tracker_measurement *measurement);

@@ -24,8 +24,9 @@ AT_DECLARATIONS_BEGIN
  *  Errors:    AT_ERROR_NO_MEMORY. */
 AT_API AT_NODISCARD at_status at_virtual_clock_create(at_clock **clock);
 
-/** Frees a virtual clock that no pool uses any more, that no thread is bound to and nobody holds;
- *  otherwise it is a caller's bug and aborts.
+/** Frees a virtual clock that no pool uses any more, that no thread is bound to and nobody holds,
+ *  and on which no operation was begun that has not ended; otherwise it is a caller's bug and
+ *  aborts.
  *  Threads:   any.      Blocks: never for long.
  *  Ownership: takes `clock`; NULL is allowed. */
 AT_API void at_virtual_clock_destroy(at_clock *clock);

@@ -2,6 +2,8 @@
 #ifndef ASYNCTOOLS_BASE_CLOCK_H
 #define ASYNCTOOLS_BASE_CLOCK_H
 
+#include "base/atomic.h"
+
 #include <asynctools/clock.h>
 
 #include <stdbool.h>
@@ -16,6 +18,7 @@ struct at_clock {
     /* A thread is bound to a virtual clock, until it is unbound: it is inside. */
     void (*bind)(at_clock *clock);
     void (*unbind)(at_clock *clock);
+    _Atomic int64_t operation_count; /* that go by it; of a virtual one */
 };
 
 static inline bool ati_clock_is_virtual(const at_clock *clock) {
@@ -30,6 +33,12 @@ static inline void ati_clock_enter(at_clock *clock) {
 static inline void ati_clock_leave(at_clock *clock) {
     if (clock->leave)
         clock->leave(clock);
+}
+
+/* An operation goes by it, or does no more: till then nobody is to destroy it. */
+static inline void ati_clock_count_operation(at_clock *clock, int64_t change) {
+    if (ati_clock_is_virtual(clock))
+        atomic_fetch_add_explicit(&clock->operation_count, change, memory_order_relaxed);
 }
 
 /* Makes `clock` the current one of a thread of the library, which enters and leaves it as it

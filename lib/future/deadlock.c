@@ -258,6 +258,33 @@ static void help_keyed(ati_wait_graph *graph) {
 
 /* -- What the pool calls -- */
 
+typedef struct operation_lookup {
+    const ati_graph_edge *edge;
+    const at_future *task; /* on the stack that waits */
+    ati_naming *named;
+} operation_lookup;
+
+static ati_visit look_up_operation(ati_registration *registration, void *context) {
+    const operation_lookup *lookup = context;
+    if (!is_same(lookup->edge, registration))
+        return ATI_VISIT_NEXT;
+    ati_naming_set_operation(lookup->named, ati_future_wait_of(registration)->frame, lookup->task);
+    return ATI_VISIT_STOP;
+}
+
+/* The stack of a wait stays there while that is listed, and of the one that is to end until it is
+ * woken. */
+static void set_operation(ati_naming *named, const wait_cycle *cycle, at_future *origin,
+                          const ati_graph_edge *edge, const at_future *task) {
+    operation_lookup lookup = {.edge = edge, .task = task, .named = named};
+    if (edge->number == 0)
+        return;
+    if (edge->through == cycle->ended)
+        (void)look_up_operation(edge->through, &lookup);
+    else
+        ati_future_visit(origin, look_up_operation, &lookup);
+}
+
 /* Names the tasks in the order of their waits. A task that waits in place waits for those above it
  * on its stack. */
 static void report(const ati_wait_graph *graph, const wait_cycle *cycle) {
@@ -266,8 +293,11 @@ static void report(const ati_wait_graph *graph, const wait_cycle *cycle) {
         named.total += graph->edges[cycle->edges[i]].depth;
     for (uint32_t i = 0; i < cycle->count; i++) {
         const ati_graph_edge *edge = &graph->edges[cycle->edges[i]];
-        for (uint32_t above = 0; above <= edge->depth; above++)
-            ati_naming_add(&named, (edge - above)->to);
+        for (uint32_t above = 0; above <= edge->depth; above++) {
+            const at_future *task = (edge - above)->to;
+            set_operation(&named, cycle, origin_of(graph, cycle, i), edge, task);
+            ati_naming_add(&named, task);
+        }
     }
 }
 

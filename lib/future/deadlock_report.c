@@ -6,9 +6,10 @@
 
 #include <asynctools/log.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 
-enum { name_room = 200 };
+enum { name_room = 300 }; /* for the name of a task and its operation */
 
 static void end_line(ati_naming *named) {
     at_logger *logger = ati_default_logger_take();
@@ -19,12 +20,23 @@ static void end_line(ati_naming *named) {
     named->length = 0;
 }
 
+void ati_naming_set_operation(ati_naming *named, const ati_frame *inner, const at_future *task) {
+    while (inner && inner->identity != task)
+        inner = inner->outer;
+    const ati_context *operation = inner && inner->context ? inner->context->operation : NULL;
+    if (operation)
+        (void)snprintf(named->operation, sizeof named->operation, " (%.*s %016" PRIx64 ")",
+                       (int)sizeof named->operation - 24, operation->name, operation->id);
+}
+
 void ati_naming_add(ati_naming *named, const at_future *task) {
     const char *name = ati_future_task_name(task);
     if (!*name)
         name = task->kind == ATI_FUTURE_COMBINED ? "at_future_all" : "unnamed";
-    int length = snprintf(named->line + named->length, name_room, "%s%s",
-                          named->next > named->first ? " -> " : "", name);
+    int length = snprintf(named->line + named->length, name_room, "%s%.*s%s",
+                          named->next > named->first ? " -> " : "",
+                          name_room - (int)sizeof named->operation - 8, name, named->operation);
+    *named->operation = '\0';
     named->length += (size_t)(length < name_room ? length : name_room - 1);
     named->next++;
     if (named->next == named->total || named->length + name_room > ATI_NAMING_ROOM)
@@ -42,8 +54,10 @@ static uint32_t count_tasks(const ati_frame *inner, const ati_frame *outer) {
 static void name_tasks(ati_naming *named, const ati_frame *inner, const ati_frame *outer) {
     if (inner != outer)
         name_tasks(named, inner->outer, outer);
-    if (inner->identity)
-        ati_naming_add(named, inner->identity);
+    if (!inner->identity)
+        return;
+    ati_naming_set_operation(named, inner, inner->identity);
+    ati_naming_add(named, inner->identity);
 }
 
 void ati_deadlock_report_own(const at_future *target, const ati_frame *outer) {

@@ -154,6 +154,7 @@ static at_status wait_for_completion(at_future *future, at_deadline deadline) {
     if (status != AT_OK)
         return status;
     ati_completions list = {0};
+    (void)ati_context_own(); /* from here on others may look at the frame */
     ati_future_attach(future, &wait.registration, &list);
     if (!ati_waiter_wait_cancellable(&wait.waiter, deadline)) {
         bool is_unwanted;

@@ -38,8 +38,12 @@ typedef struct ati_naming {
     uint32_t first; /* in this line, counted from 0 */
     uint32_t next;
     size_t length;
+    char operation[120]; /* in which the next one is, in brackets, or "" */
     char line[ATI_NAMING_ROOM];
 } ati_naming;
+
+/* Says that of the next one, a task whose frame is `inner` or below it. */
+void ati_naming_set_operation(ati_naming *named, const ati_frame *inner, const at_future *task);
 
 /* Names the next of them. With the last one the report is out. */
 void ati_naming_add(ati_naming *named, const at_future *task);

@@ -4,7 +4,7 @@
 #include "base/barrier.h"
 #include "base/clock.h"
 #include "base/futex.h"
-#include "log/quiet_pipe.h"
+#include "log/quiet_signals.h"
 
 #include <limits.h>
 
@@ -191,14 +191,14 @@ static void reach_flush(ati_log_core *core, uint64_t flush, bool failed) {
  * would keep the lock. */
 static kept_state settle_alone(ati_log_core *core, ati_log_barrier *barrier, bool begins) {
     int cancel_state;
-    ati_quiet_pipe quiet;
+    ati_quiet_signals quiet;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    ati_quiet_pipe_begin(&quiet);
+    ati_quiet_signals_begin(&quiet);
     settle_sinks(core, true);
     if (begins)
         note_barrier(core, barrier);
     kept_state kept = look_at_kept(core, barrier);
-    ati_quiet_pipe_end(&quiet);
+    ati_quiet_signals_end(&quiet);
     ati_lock_release(&core->write_lock);
     pthread_setcancelstate(cancel_state, NULL);
     return kept;

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "log/logger.h"
-#include "log/quiet_pipe.h"
+#include "log/quiet_signals.h"
 
 #include <signal.h>
 #include <string.h>
@@ -39,6 +39,15 @@ bool ati_log_add_sink(at_logger *logger, ati_log_sink *sink) {
     ati_lock_release(&ati_log_registry_lock);
     ati_lock_release(&core->write_lock);
     return fits;
+}
+
+ati_log_sink *ati_log_find_sink(at_logger *logger, bool (*is_it)(ati_log_sink *sink, void *what),
+                                void *what) {
+    const ati_log_core *core = logger->core;
+    for (uint32_t i = 0; i < ati_log_sink_count(core); i++)
+        if (is_it(core->sinks[i], what))
+            return core->sinks[i];
+    return NULL;
 }
 
 static ati_log_sink *create_file(const at_logger_options *options) {
@@ -230,10 +239,10 @@ static void stop_backend(ati_log_core *core) {
 static void finish_sink(ati_log_core *core, ati_log_sink *sink) {
     int reason = sink->error_number;
     uint64_t lost_before = ati_counter_read(&sink->lost);
-    ati_quiet_pipe quiet;
-    ati_quiet_pipe_begin(&quiet);
+    ati_quiet_signals quiet;
+    ati_quiet_signals_begin(&quiet);
     sink->kind->finish(sink);
-    ati_quiet_pipe_end(&quiet);
+    ati_quiet_signals_end(&quiet);
     if (ati_counter_read(&sink->lost) == lost_before)
         return;
     if (sink->error_number != 0)

@@ -128,6 +128,7 @@ typedef struct ati_log_core {
     uint64_t reported_lost[ATI_LOG_SINKS_MAX];
     bool reported_end[ATI_LOG_SINKS_MAX];
     bool reported_move_failure[ATI_LOG_SINKS_MAX];
+    bool reported_remove_failure[ATI_LOG_SINKS_MAX];
 
     /* Under the registry's lock. */
     ati_log_rules *rules; /* levels by name, or NULL */

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "log/logger.h"
-#include "log/quiet_pipe.h"
+#include "log/quiet_signals.h"
 
 #include <string.h>
 
@@ -99,13 +99,13 @@ static void drain(ati_log_core *core, crash *it) {
 
 void ati_log_crash_drain(const at_log_line *line) {
     crash it = {.line = line, .deadline = ati_monotonic_ns() + AT_MILLISECONDS(all_ms)};
-    ati_quiet_pipe quiet;
+    ati_quiet_signals quiet;
     ati_line_thread_init(&it.thread);
     ati_log_registry_hold(within(it.deadline, registry_ms));
-    ati_quiet_pipe_begin(&quiet);
+    ati_quiet_signals_begin(&quiet);
     for (ati_log_core *core = ati_log_registry_first; core; core = core->next_core)
         drain(core, &it);
-    ati_quiet_pipe_end(&quiet);
+    ati_quiet_signals_end(&quiet);
 }
 
 void ati_log_crash_flush(at_deadline deadline) {

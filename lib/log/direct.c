@@ -2,7 +2,7 @@
 #include "log/logger.h"
 
 #include "base/clock.h"
-#include "log/quiet_pipe.h"
+#include "log/quiet_signals.h"
 #include "log/readable.h"
 
 #include <errno.h>
@@ -44,14 +44,14 @@ bool ati_log_write_direct(ati_log_core *core, const char *line, size_t size, at_
         return false;
     }
     int cancel_state; /* a thread that is cancelled in a write would keep the lock */
-    ati_quiet_pipe quiet;
+    ati_quiet_signals quiet;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    ati_quiet_pipe_begin(&quiet);
+    ati_quiet_signals_begin(&quiet);
     ati_log_reopen_if_wanted(core);
     ati_log_give_to_sinks(core, NULL, line, size);
     if (forked) /* there is no backend that would */
         ati_log_report(core, false);
-    ati_quiet_pipe_end(&quiet);
+    ati_quiet_signals_end(&quiet);
     ati_counter_add(&core->written, 1);
     ati_counter_add(&core->bytes, size);
     ati_lock_release(&core->write_lock);
@@ -93,9 +93,9 @@ static size_t write_until(const char *bytes, size_t size, at_deadline deadline) 
 static void write_line(const char *bytes, size_t size) {
     at_deadline deadline = ati_monotonic_ns() + AT_MILLISECONDS(stderr_wait_ms);
     int cancel_state;
-    ati_quiet_pipe quiet;
+    ati_quiet_signals quiet;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    ati_quiet_pipe_begin(&quiet);
+    ati_quiet_signals_begin(&quiet);
     bool locked = ati_lock_acquire_until(&stderr_lock, deadline);
     if (!atomic_load_explicit(&stderr_is_torn, memory_order_relaxed)) {
         bytes++;
@@ -106,7 +106,7 @@ static void write_line(const char *bytes, size_t size) {
         atomic_store_explicit(&stderr_is_torn, bytes[done - 1] != '\n', memory_order_relaxed);
     if (locked)
         ati_lock_release(&stderr_lock);
-    ati_quiet_pipe_end(&quiet);
+    ati_quiet_signals_end(&quiet);
     pthread_setcancelstate(cancel_state, NULL);
 }
 

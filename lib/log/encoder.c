@@ -19,6 +19,7 @@ enum {
 
 static const ati_member_key event_key = {"event", 5};
 static const ati_member_key operation_key = {"operation", 9};
+static const ati_member_key source_key = {"source", 6};
 
 /* Writes bytes that come with room for whole chunks, without a call. */
 static inline char *put_chunks(char *to, const char *bytes, size_t length) {
@@ -67,13 +68,15 @@ static void put_head(ati_members *body, const ati_line_head *head, const at_log_
 }
 
 static char *put_tail(char *to, const ati_line_head *head, const at_log_line *line,
-                      const ati_members *body) {
+                      ati_members *body) {
     to = put_chunks(to, head->thread->member, head->thread->length);
     if (line->site) {
         bool is_known = line->site_length > 0;
         const char *place = is_known ? line->site : ati_site_place(line->site);
         to = ATI_PUT_LITERAL(to, ",\"source\":\"");
-        ati_text_put_inline(&to, source_max, place, is_known ? line->site_length : strlen(place));
+        if (!ati_text_put_inline(&to, source_max, place,
+                                 is_known ? line->site_length : strlen(place)))
+            ati_members_note_cut(body, source_key);
         *to++ = '"';
     }
     if (body->cut_count > 0) {

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum {
-    ATI_KEYS_MAX = 384,       /* keys that are remembered; no line has room for more */
+    ATI_KEYS_MAX = 384,       /* keys that are remembered; of more, members are left out */
     ATI_KEY_SUFFIX_ROOM = 12, /* what ati_keys_make_unique may add */
 };
 

@@ -7,7 +7,8 @@
 
 /* Which lines a logger writes. Its level is that of the rule with the longest name that is its own
  * or stands before a dot of it; without a rule, its own; without one, that of the nearest parent
- * that has one. A level that was set later than the rules is like a rule for the logger's name.
+ * that has one. A level that was set later than the rules is like a rule for the logger's name; the
+ * default then is like a rule that says what the parent's level is.
  * Each logger has the result ready for the test in front of every line; where operations ask for
  * lower levels, that test lets more pass and a second one decides. */
 
@@ -25,7 +26,13 @@ static at_log_level work_out_level(const at_logger *logger) {
         ati_log_rules_find(logger->core->rules, logger->name, logger->name_length);
     if (!rule)
         return logger->by_own ? logger->by_own->own_level : AT_LOG_INFO;
-    return newer && newer->name_length >= rule->name_length ? newer->own_level : rule->level;
+    if (!newer || newer->name_length < rule->name_length)
+        return rule->level;
+    if (newer != logger)
+        return at_logger_level(newer);
+    if (logger->own_level != AT_LOG_DEFAULT)
+        return logger->own_level;
+    return logger->parent ? at_logger_level(logger->parent) : AT_LOG_INFO;
 }
 
 /* After its parent. */
@@ -33,7 +40,7 @@ static void set_level(at_logger *logger) {
     const at_logger *parent = logger->parent;
     bool has_own = logger->own_level != AT_LOG_DEFAULT;
     logger->by_own = has_own ? logger : parent ? parent->by_own : NULL;
-    logger->by_newer = has_own && logger->own_is_newer ? logger : parent ? parent->by_newer : NULL;
+    logger->by_newer = logger->own_is_newer ? logger : parent ? parent->by_newer : NULL;
     int32_t level = (int32_t)work_out_level(logger);
     int32_t first = ati_log_verbose_level;
     if (first > level || level == AT_LOG_OFF)

@@ -11,9 +11,9 @@
 #include <string.h>
 
 enum {
-    name_max = 128,                 /* of a child, with those of its parents */
-    name_room = 5 * ATI_LINE_CHUNK, /* for ,"logger":"name" */
-    fields_max = 2048,              /* of a child, with those of its parents, encoded */
+    name_max = 128,                  /* with those of the parents */
+    name_room = 26 * ATI_LINE_CHUNK, /* for ,"logger":"name", six bytes for each of the name */
+    fields_max = 2048,               /* of a child, with those of its parents, encoded */
 };
 
 /* -- Create -- */
@@ -78,13 +78,27 @@ static at_logger *make(const parts *of) {
     return made;
 }
 
+/* For `call`; `parent` may be NULL. */
+static at_status check_name(const char *call, const at_logger *parent, const char *name) {
+    if (name && !*name)
+        return ati_fail(AT_ERROR_INVALID, "%s: `name` is empty", call);
+    size_t prefix = parent && parent->name_length > 0 ? parent->name_length + 1 : 0;
+    if (name && prefix + strlen(name) > name_max)
+        return ati_fail(AT_ERROR_INVALID,
+                        "%s: `name` has more than %d bytes, with those of the parents", call,
+                        name_max);
+    return AT_OK;
+}
+
 at_status at_logger_create(at_logger **logger, const at_logger_options *options) {
     ATI_CALLER_CHECK(logger != NULL, "at_logger_create",
                      "`logger` is NULL; give the address of the variable to fill");
     static const at_logger_options defaults;
     if (!options)
         options = &defaults;
-    at_status status = ati_log_check_options(options);
+    at_status status = check_name("at_logger_create", NULL, options->name);
+    if (status == AT_OK)
+        status = ati_log_check_options(options);
     if (status != AT_OK)
         return status;
     if (!ati_log_process_prepare())
@@ -104,16 +118,7 @@ at_status at_logger_create(at_logger **logger, const at_logger_options *options)
     return AT_OK;
 }
 
-static at_status check_child_options(const at_logger *parent,
-                                     const at_logger_child_options *options) {
-    if (options->name && !*options->name)
-        return ati_fail(AT_ERROR_INVALID, "at_logger_create_child: `name` is empty");
-    size_t prefix = parent->name_length > 0 ? parent->name_length + 1 : 0;
-    if (options->name && prefix + strlen(options->name) > name_max)
-        return ati_fail(AT_ERROR_INVALID,
-                        "at_logger_create_child: `name` and those of the parents have more than "
-                        "%d bytes",
-                        name_max);
+static at_status check_child_options(const at_logger_child_options *options) {
     if (options->level < AT_LOG_DEFAULT || options->level > AT_LOG_OFF)
         return ati_fail(AT_ERROR_INVALID, "at_logger_create_child: `level` %d is not a level",
                         (int)options->level);
@@ -165,7 +170,9 @@ at_status at_logger_create_child(at_logger **child, at_logger *parent,
     static const at_logger_child_options defaults;
     if (!options)
         options = &defaults;
-    at_status status = check_child_options(parent, options);
+    at_status status = check_name("at_logger_create_child", parent, options->name);
+    if (status == AT_OK)
+        status = check_child_options(options);
     if (status != AT_OK)
         return status;
     at_logger *made = make_child(parent, options);

@@ -28,7 +28,7 @@ struct at_logger {
     at_log_level own_level;    /* AT_LOG_DEFAULT: none */
     bool own_is_newer;         /* than the rules: set by at_logger_set_level */
     const at_logger *by_own;   /* itself or the nearest above it that has a level of its own */
-    const at_logger *by_newer; /* the same, newer than the rules */
+    const at_logger *by_newer; /* the same whose level, or default, is newer than the rules */
 
     _Alignas(8) char bytes[];
 };

@@ -5,7 +5,7 @@
 #include "base/futex.h"
 #include "log/default_logger.h"
 #include "log/kept.h"
-#include "log/quiet_pipe.h"
+#include "log/quiet_signals.h"
 
 /* What the process knows of its loggers: the registry, process_fork and exit. */
 
@@ -149,13 +149,13 @@ static void say_what_waits(ati_log_core *core) {
 
 /* In a forked child: lines are with the sinks already, and nobody but this thread reports. */
 static void report_forked(ati_log_core *core) {
-    ati_quiet_pipe quiet;
-    ati_quiet_pipe_begin(&quiet);
+    ati_quiet_signals quiet;
+    ati_quiet_signals_begin(&quiet);
     if (lock_sinks(core)) {
         ati_log_report(core, true);
         ati_lock_release(&core->write_lock);
     }
-    ati_quiet_pipe_end(&quiet);
+    ati_quiet_signals_end(&quiet);
 }
 
 /* A task may exit. Where nobody can take its place the other sinks are still to be waited for. */

@@ -123,8 +123,9 @@ static void report_lost(ati_log_core *core, uint32_t number) {
     const char *end = ati_log_sink_end(sink);
     uint64_t lost = ati_counter_read(&sink->lost);
     uint64_t fresh = lost - core->reported_lost[number];
-    core->reported_lost[number] = lost;
     bool is_known = end && core->reported_end[number];
+    core->reported_lost[number] = lost;
+    core->reported_end[number] = is_known;
     if (fresh == 0 || is_known || ati_counter_read(&sink->errors) > 0)
         return;
     core->reported_end[number] = end;
@@ -140,26 +141,44 @@ static void report_lost(ati_log_core *core, uint32_t number) {
         say(core, sink, &line);
 }
 
-/* A file cannot be rotated or opened anew: the old one goes on, and has the line too. */
-static void report_move(ati_log_core *core, uint32_t number) {
-    ati_log_sink *sink = core->sinks[number];
-    bool failing = sink->move_error_number != 0;
-    if (failing == core->reported_move_failure[number])
+/* Says of a file that something fails, or succeeds again, if that is new. */
+static void report_file(ati_log_core *core, ati_log_sink *sink, int error_number, bool *reported,
+                        const at_log_line kinds[2]) {
+    bool failing = error_number != 0;
+    if (failing == *reported)
         return;
-    core->reported_move_failure[number] = failing;
+    *reported = failing;
     const at_field fields[] = {
         at_kv_string("sink", sink->kind->name),
         at_kv_unsigned("rotations", ati_counter_read(&sink->rotations)),
         at_kv_unsigned("rotate_errors", ati_counter_read(&sink->move_errors)),
-        at_kv_string("reason", failing ? strerrordesc_np(sink->move_error_number) : NULL),
+        at_kv_string("reason", failing ? strerrordesc_np(error_number) : NULL),
     };
-    const at_log_line line = {
-        .level = failing ? AT_LOG_ERROR : AT_LOG_WARN,
-        .event = failing ? "log.rotate_failed" : "log.rotate_recovered",
-        .fields = fields,
-        .field_count = failing ? 4 : 3,
-    };
+    at_log_line line = kinds[failing];
+    line.fields = fields;
+    line.field_count = failing ? 4 : 3;
     say(core, NULL, &line);
+}
+
+/* Cannot be rotated or opened anew: the old one goes on, and has the line too. */
+static void report_move(ati_log_core *core, uint32_t number) {
+    static const at_log_line kinds[] = {
+        {.level = AT_LOG_WARN, .event = "log.rotate_recovered"},
+        {.level = AT_LOG_ERROR, .event = "log.rotate_failed"},
+    };
+    ati_log_sink *sink = core->sinks[number];
+    report_file(core, sink, sink->move_error_number, &core->reported_move_failure[number], kinds);
+}
+
+/* Old ones cannot be removed. */
+static void report_remove(ati_log_core *core, uint32_t number) {
+    static const at_log_line kinds[] = {
+        {.level = AT_LOG_WARN, .event = "log.remove_recovered"},
+        {.level = AT_LOG_ERROR, .event = "log.remove_failed"},
+    };
+    ati_log_sink *sink = core->sinks[number];
+    report_file(core, sink, sink->remove_error_number, &core->reported_remove_failure[number],
+                kinds);
 }
 
 bool ati_log_report(ati_log_core *core, bool wanted) {
@@ -174,6 +193,7 @@ bool ati_log_report(ati_log_core *core, bool wanted) {
         report_sink(core, i);
         report_lost(core, i);
         report_move(core, i);
+        report_remove(core, i);
     }
     return true;
 }

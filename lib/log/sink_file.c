@@ -179,9 +179,8 @@ static bool rotate(file_sink *file, const struct stat *own) {
     file->reopen_wanted = false;
     ati_counter_add(&file->sink.rotations, 1);
     bool pruned = ati_old_files_prune(path, file->rotate_count);
-    note_move(file, pruned ? 0 : errno);
-    file->next_try = 0; /* the new file is there, whatever could not be removed */
-    return true;
+    file->sink.remove_error_number = pruned ? 0 : errno;
+    return note_move(file, 0);
 }
 
 /* Whether the interval of the file is over. A clock that was set back ends none. */

@@ -24,6 +24,7 @@ typedef struct call {
     const at_log_line *line;
     at_log_level level; /* that it is counted under */
     ati_member_text members;
+    at_deadline fatal_until; /* of a fatal line: whatever the call waits for, it ends then */
 } call;
 
 const ati_redaction *ati_logger_redaction(const at_logger *logger) {
@@ -73,8 +74,9 @@ static size_t encode_record(ati_log_record *record, const call *of) {
 static at_deadline patience(const call *of) {
     if (of->thread->never_waits || of->level < AT_LOG_WARN)
         return 0;
-    int64_t milliseconds = of->level == AT_LOG_FATAL ? fatal_wait_ms : warn_wait_ms;
-    return ati_monotonic_ns() + AT_MILLISECONDS(milliseconds);
+    if (of->level == AT_LOG_FATAL)
+        return of->fatal_until;
+    return ati_monotonic_ns() + AT_MILLISECONDS(warn_wait_ms);
 }
 
 /* The way of a line into a ring that is shared, or so full that the longest line has no room. */
@@ -108,8 +110,7 @@ static __attribute__((noinline)) bool write_direct(const call *of) {
 static void see_fatal_written(const call *of, bool done) {
     at_status status = AT_ERROR_TIMED_OUT;
     if (done && !of->thread->never_waits)
-        status = ati_log_flush_by_caller(of->logger->core,
-                                         ati_monotonic_ns() + AT_MILLISECONDS(fatal_wait_ms));
+        status = ati_log_flush_by_caller(of->logger->core, of->fatal_until);
     if (status != AT_OK)
         ati_log_write_stderr(of->logger, of->context, &of->thread->line, of->line);
 }
@@ -181,7 +182,9 @@ void ati_log_write_in(at_logger *logger, const ati_context *context, const at_lo
         return;
     }
     int saved_errno = errno;
-    const call of = {logger, context, thread, line, level, members};
+    call of = {logger, context, thread, line, level, members, 0};
+    if (level == AT_LOG_FATAL)
+        of.fatal_until = ati_monotonic_ns() + AT_MILLISECONDS(fatal_wait_ms);
     if (decided == FATE_KEPT)
         keep_line(&of);
     else if (logger)

@@ -27,6 +27,7 @@
 enum {
     part_count = 16,
     visit_steps = 64, /* operations that are visited under a lock in one go */
+    dump_limit = 1000,
 };
 
 /* Operations in a ring-less list, the newest first. */
@@ -184,7 +185,8 @@ typedef struct live_dump {
 static void write_operation(at_operation *operation, void *context_of_visit) {
     live_dump *dump = context_of_visit;
     ati_json *json = dump->json;
-    dump->count++;
+    if (dump->count++ >= dump_limit)
+        return;
     const ati_context *context = ati_operation_context(operation);
     int64_t now = at_clock_now(operation->clock);
     ati_json_begin_object(json, NULL);
@@ -216,6 +218,7 @@ static void write_live(ati_registry_entry *entry, ati_json *json) {
     ati_live_visit(write_operation, &dump);
     ati_json_end_array(json);
     ati_json_unsigned(json, "live_count", dump.count);
+    ati_json_unsigned(json, "live_left_out", dump.count > dump_limit ? dump.count - dump_limit : 0);
     ati_json_unsigned(json, "without_memory", atomic_load_explicit(&missed, memory_order_relaxed));
     ati_json_end_object(json);
 }

@@ -2,6 +2,7 @@
 #include "operation/operation.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "log/kept.h"
@@ -81,7 +82,37 @@ static void put_in_order(ati_context *context) {
     atomic_store_explicit(&operation->lock.held, 0, memory_order_relaxed);
 }
 
-static const ati_context_kind kind = {.deinit = deinit_operation, .after_fork = put_in_order};
+static size_t copy_size(const ati_context *context) {
+    return sizeof(at_operation) + (context->log_cut ? ati_cut_keys_size(context->log_cut) : 0);
+}
+
+static const ati_context_kind kind;
+
+static void take_cut_keys(ati_context *context, const ati_cut_keys *cut) {
+    char *copy = context->bytes + sizeof(at_operation);
+    ati_cut_keys_copy(copy, cut);
+    context->log_cut = (const ati_cut_keys *)copy;
+}
+
+/* Makes one that has ended, too. */
+static void copy_ended(ati_context *copy, const ati_context *context) {
+    const at_operation *original = (const at_operation *)context->bytes;
+    at_operation *operation = (at_operation *)copy->bytes;
+    memset(operation, 0, offsetof(at_operation, metadata.own));
+    copy->kind = &kind;
+    operation->logger = original->logger;
+    operation->live_place = ATI_LIVE_NOWHERE;
+    operation->has_ended = true;
+    if (context->log_cut)
+        take_cut_keys(copy, context->log_cut);
+}
+
+static const ati_context_kind kind = {
+    .deinit = deinit_operation,
+    .after_fork = put_in_order,
+    .copy_size = copy_size,
+    .copy = copy_ended,
+};
 
 at_operation *ati_operation_of(const ati_context *context) {
     const ati_context *operation = context ? context->operation : NULL;
@@ -97,11 +128,8 @@ static ati_context *make_with_fields(ati_context_parts *parts, const ati_operati
     parts->log_fields_length = (size_t)(fields->members.at - fields->bytes);
     parts->extra += ati_cut_keys_size(&cut);
     ati_context *context = ati_context_make(parts);
-    if (context && cut.count > 0) {
-        char *copy = context->bytes + sizeof(at_operation);
-        ati_cut_keys_copy(copy, &cut);
-        context->log_cut = (const ati_cut_keys *)copy;
-    }
+    if (context && cut.count > 0)
+        take_cut_keys(context, &cut);
     return context;
 }
 
@@ -190,6 +218,7 @@ static at_operation *begin(ati_context *parent, const char *name,
     context->kind = &kind;
     operation->logger = logger;
     operation->clock = at_clock_current();
+    ati_clock_count_operation(operation->clock, 1);
     operation->tracker = options->tracker;
     ati_tracker_begin_use(operation->tracker);
     operation->slow = options->slow != 0 ? options->slow : AT_FOREVER;
@@ -284,6 +313,8 @@ static void finish(at_operation *operation, const at_error *in_flight) {
     ati_operation_log_end(operation, &result);
     if (operation->tracker)
         ati_operation_track(operation, &result);
+    ati_clock_count_operation(operation->clock, -1);
+    ati_context_end(ati_operation_context(operation));
 }
 
 void at_operation_end(at_operation *operation) {

@@ -272,6 +272,9 @@ static bool is_being_left(virtual_clock *clock) {
     ATI_CALLER_CHECK(clock->user_count == 0, "at_virtual_clock_destroy",
                      "a pool, a thread or a hold still uses the clock; destroy the pools, bind the "
                      "threads to NULL and release the holds first");
+    ATI_CALLER_CHECK(atomic_load_explicit(&clock->clock.operation_count, memory_order_relaxed) == 0,
+                     "at_virtual_clock_destroy",
+                     "an operation that was begun on the clock has not ended; end it first");
     bool is_left = clock->inside == 0;
     ati_lock_release(&clock->lock);
     ati_lock_release(&clock->jump_lock);

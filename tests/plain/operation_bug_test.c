@@ -84,6 +84,17 @@ static void scope_ended_twice(void) {
     at_operation_scope_end(&scopes[0]);
 }
 
+static void clock_gone(void) {
+    at_clock *clock;
+    if (at_virtual_clock_create(&clock) != AT_OK)
+        return;
+    at_clock_bind(clock);
+    at_operation *operation = at_operation_begin("by_the_clock", NULL);
+    at_clock_bind(NULL);
+    at_virtual_clock_destroy(clock);
+    at_operation_end(operation);
+}
+
 static void no_function(void) {
     AT_OPERATION(operation, "bad") {
         (void)!at_defer(operation, NULL, NULL);
@@ -114,6 +125,7 @@ static const struct {
     {"order", scopes_in_the_wrong_order, "a scope that was begun after this one has not ended"},
     {"operation", operation_ended_twice, "a scope ends in the function that began it, once"},
     {"twice", scope_ended_twice, "a scope ends in the function that began it, once"},
+    {"clock", clock_gone, "an operation that was begun on the clock has not ended"},
     {"defer", no_function, "`run` is NULL"},
     {"add", no_fields, "`fields` is NULL"},
 };

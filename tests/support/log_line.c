@@ -7,6 +7,7 @@
 #include <string.h>
 
 char line_bytes[ATI_LINE_MAX + 64];
+const char *line_site = "some/where/file.c:17\0";
 const ati_context *line_operation;
 const ati_redaction *line_redaction;
 
@@ -25,7 +26,7 @@ json_t *line_encode(const char *event, const at_field *fields, size_t count) {
     const at_log_line line = {
         .level = AT_LOG_WARN,
         .event = event,
-        .site = "some/where/file.c:17\0",
+        .site = line_site,
         .fields = fields,
         .field_count = count,
     };

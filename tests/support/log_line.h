@@ -14,6 +14,9 @@ extern char line_bytes[ATI_LINE_MAX + 64];
 /* The operation of the lines to come, or NULL. */
 extern const ati_context *line_operation;
 
+/* The place that the lines to come are from. */
+extern const char *line_site;
+
 /* The keys whose values the lines to come do not have, or NULL. */
 extern const ati_redaction *line_redaction;
 

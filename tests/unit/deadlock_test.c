@@ -5,6 +5,7 @@
 #include "support/test.h"
 
 #include <asynctools/log.h>
+#include <asynctools/operation.h>
 #include <asynctools/sleep.h>
 #include <asynctools/virtual_clock.h>
 
@@ -158,6 +159,39 @@ Test(deadlock, of_five) {
 Test(deadlock, of_very_many) {
     run_circles(1, many);
     run_circles(2, many);
+}
+
+/* Rule W2: the report says in which operation each is. */
+Test(deadlock, in_an_operation) {
+    at_pool *pool = create_pool(2);
+    struct circle circle = {.count = 2, .members = calloc(2, sizeof(struct member))};
+    at_promise *promise = create_promise(pool, &circle.told);
+    char wanted[2][64];
+    for (int i = 0; i < 2; i++) {
+        struct member *member = &circle.members[i];
+        member->circle = &circle;
+        snprintf(member->name, sizeof member->name, "member %d", i);
+        AT_OPERATION(operation, i ? "bake" : "buy") {
+            snprintf(wanted[i], sizeof wanted[i], "member %d (%s %016llx)", i,
+                     at_operation_name(operation), (unsigned long long)at_operation_id(operation));
+            member->future = submit_named(pool, wait_for_next, member, member->name);
+        }
+    }
+    circle.members[0].next = circle.members[1].future;
+    circle.members[1].next = circle.members[0].future;
+    cr_assert_eq(at_promise_set(promise, NULL, NULL), AT_OK);
+    wait_value(circle.members[0].future);
+    wait_value(circle.members[1].future);
+    at_future_release(circle.members[0].future);
+    at_future_release(circle.members[1].future);
+    char *lines = take_lines();
+    cr_expect_not_null(strstr(lines, wanted[0]), "%s: %s", wanted[0], lines);
+    cr_expect_not_null(strstr(lines, wanted[1]), "%s: %s", wanted[1], lines);
+    at_logger_memory_release(lines);
+    at_future_release(circle.told);
+    at_promise_destroy(promise);
+    free(circle.members);
+    destroy_pool(pool);
 }
 
 /* The waits of one cycle are spread over two pools. */

@@ -224,3 +224,24 @@ Test(dump_operation, of_stuck_tasks) {
     at_future_release(waiting.news);
     at_logger_destroy(logger);
 }
+
+/* Rule Z1: of very many operations a dump shows some, and how many more there are. */
+Test(dump_operation, live_ones_have_a_bound) {
+    enum { many = 1100 };
+    static at_operation *operations[many];
+    const at_operation_options options = {.start_level = AT_LOG_OFF, .end_level = AT_LOG_OFF};
+    for (int i = 0; i < many; i++)
+        operations[i] = at_operation_begin("one_of_many", &options);
+    char *text = NULL;
+    cr_assert_eq(at_dump(&text), AT_OK);
+    json_t *document = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    cr_assert_not_null(document, "%s", text);
+    at_text_release(text);
+    json_t *live = json_array_get(json_object_get(document, "operations"), 0);
+    cr_expect_eq(json_array_size(json_object_get(live, "live")), 1000);
+    cr_expect_eq(json_integer_value(json_object_get(live, "live_count")), many);
+    cr_expect_eq(json_integer_value(json_object_get(live, "live_left_out")), many - 1000);
+    json_decref(document);
+    for (int i = 0; i < many; i++)
+        at_operation_end(operations[i]);
+}

@@ -128,6 +128,30 @@ Test(log_child, bad_options_are_refused_by_name) {
     at_error_clear();
 }
 
+Test(log_child, the_name_of_the_root_is_one_too) {
+    char name[130] = "";
+    at_logger *root = NULL;
+    for (int i = 0; i < 2; i++) {
+        cr_expect_eq(at_logger_create(&root, &(at_logger_options){.name = name}), AT_ERROR_INVALID);
+        cr_expect_not_null(strstr(at_error_text(at_error_last()), "at_logger_create: `name`"));
+        memset(name, 'n', sizeof name - 1);
+    }
+    cr_expect_null(root);
+    at_error_clear();
+}
+
+/* What each byte becomes may be six. */
+Test(log_child, a_name_is_never_cut) {
+    char name[129] = "";
+    memset(name, '\x01', sizeof name - 1);
+    at_logger *root = create(name);
+    at_log_info(root, "long");
+    json_t *lines = lines_of(root);
+    cr_expect_str_eq(text(lines, 0, "logger"), name);
+    json_decref(lines);
+    at_logger_destroy(root);
+}
+
 Test(log_child, level_is_its_own_or_that_of_the_parent) {
     at_logger *root = create("r");
     at_logger *follows = create_named(root, "follows");

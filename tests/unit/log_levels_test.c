@@ -141,6 +141,24 @@ Test(log_levels, what_is_set_last_decides) {
     at_logger_destroy(made.root);
 }
 
+Test(log_levels, a_later_default_is_that_of_the_parent) {
+    tree made = create_tree("http=debug");
+    set_level(made.http, AT_LOG_DEFAULT);
+    cr_expect_str_eq(levels_of(&made), "iiiiw");
+    set_level(made.root, AT_LOG_ERROR);
+    cr_expect_str_eq(levels_of(&made), "eeeew");
+    set_level(made.client, AT_LOG_TRACE);
+    cr_expect_str_eq(levels_of(&made), "eetew");
+    set_levels(made.root, "warn,http=debug,http.client=fatal");
+    set_level(made.client, AT_LOG_DEFAULT);
+    cr_expect_str_eq(levels_of(&made), "wddww");
+    set_level(made.http, AT_LOG_DEFAULT);
+    cr_expect_str_eq(levels_of(&made), "wwwww");
+    set_level(made.root, AT_LOG_DEFAULT);
+    cr_expect_str_eq(levels_of(&made), "iiiii");
+    at_logger_destroy(made.root);
+}
+
 Test(log_levels, loggers_created_later) {
     at_logger *root = create(&(at_logger_options){0});
     set_levels(root, "http=trace,http.server.request=off");

@@ -158,12 +158,14 @@ Test(log_line, an_operation_without_a_name) {
 Test(log_line, long_names_are_cut) {
     char name[2000];
     memset(name, 'n', sizeof name);
-    name[sizeof name - 1] = '\0';
+    memset(name + sizeof name - 2, 0, 2);
     ati_context *own = ati_context_create(NULL, name, AT_FOREVER, NULL, 0);
     line_operation = own;
+    line_site = name;
     json_t *object = LINE_ENCODE(name, at_kv(name, 1), at_kv(name, 2));
     cr_expect(line_has_cut(object, "event"));
     cr_expect(line_has_cut(object, "operation"));
+    cr_expect(line_has_cut(object, "source"));
     cr_expect_eq(json_object_size(object), 2 + 7 + 3);
     json_decref(object);
     line_operation = NULL;

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static at_logger *create(const at_logger_options *options) {
@@ -239,6 +240,46 @@ Test(log_logger, fatal_is_written_when_the_call_returns) {
     cr_expect_lt(strstr(lines, "before"), strstr(lines, "\"level\":\"fatal\",\"event\":\"end\""));
     at_logger_memory_release(lines);
     at_logger_destroy(logger);
+}
+
+static void fill_pipe(int end) {
+    static const char bytes[4096];
+    fcntl(end, F_SETFL, O_NONBLOCK);
+    while (write(end, bytes, sizeof bytes) > 0) {
+    }
+    fcntl(end, F_SETFL, 0);
+}
+
+/* Takes out of a pipe what makes room for the lines that wait for it, but not for those in the
+ * ring, when much of the time has passed. */
+static void *make_room_late(void *from) {
+    char bytes[4096];
+    nanosleep(&(struct timespec){.tv_sec = 3}, NULL);
+    cr_assert_gt(read(*(int *)from, bytes, sizeof bytes), 0);
+    return NULL;
+}
+
+/* Rule J2: five seconds at most, for room and for the sinks together. */
+Test(log_logger, fatal_waits_once) {
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    fill_pipe(ends[1]);
+    at_logger *logger =
+        create(&(at_logger_options){.descriptor = ends[1], .ring_bytes = 32 * 1024});
+    at_log_info(logger, "first");
+    cr_expect_eq(at_logger_flush(logger, at_after(AT_MILLISECONDS(20))), AT_ERROR_TIMED_OUT);
+    while (statistics_of(logger).dropped[AT_LOG_INFO] == 0)
+        at_log_info(logger, "filler");
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, make_room_late, &ends[0]), 0);
+    int64_t begun = ati_monotonic_ns();
+    at_log_fatal(logger, "end");
+    cr_expect_lt(ati_monotonic_ns() - begun, AT_MILLISECONDS(7000));
+    cr_expect_eq(statistics_of(logger).dropped[AT_LOG_FATAL], 0); /* there was room */
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    close(ends[0]);
+    at_logger_destroy(logger);
+    close(ends[1]);
 }
 
 static void *write_a_line(void *logger) {

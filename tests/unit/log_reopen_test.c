@@ -20,13 +20,32 @@ static char folder[] = "/tmp/log_reopen_XXXXXX";
 static char path[64];
 static at_logger *logger;
 
-static void start(const at_logger_options *options) {
+static void make_folder(void) {
     cr_assert_not_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/app.log", folder);
+}
+
+static void start_in_folder(const at_logger_options *options) {
     at_logger_options own = *options;
     own.path = path;
     own.ring_bytes = 1 << 20;
     cr_assert_eq(at_logger_create(&logger, &own), AT_OK, "%s", at_error_message(at_error_last()));
+}
+
+static void start(const at_logger_options *options) {
+    make_folder();
+    start_in_folder(options);
+}
+
+/* What a file has; to be freed. */
+static char *read_file(const char *name) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = fopen(name, "r");
+    cr_assert_not_null(file, "%s", name);
+    cr_assert_gt(getdelim(&text, &size, '\0', file), 0);
+    fclose(file);
+    return text;
 }
 
 static void *write_lines(void *argument) {
@@ -143,13 +162,34 @@ Test(log_reopen, a_failure_is_in_the_old_file) {
     cr_expect_eq(statistics.rotate_errors, 1);
     cr_assert_eq(rmdir(path), 0);
     at_logger_destroy(logger);
-    char text[4096] = "";
-    FILE *file = fopen(name, "r");
-    cr_assert_not_null(file);
-    cr_expect_gt(fread(text, 1, sizeof text - 1, file), 0);
-    fclose(file);
+    char *text = read_file(name);
     cr_expect_not_null(strstr(text, "\"event\":\"line\""));
     cr_expect_not_null(strstr(text, "\"event\":\"log.rotate_failed\""));
+    free(text);
     unlink(name);
+    rmdir(folder);
+}
+
+/* Root's, in a folder where nobody may remove files of others. */
+Test(log_reopen, an_old_file_that_cannot_be_removed_is_reported_apart) {
+    if (geteuid() != 0)
+        return;
+    make_folder();
+    char name[80];
+    snprintf(name, sizeof name, "%s.7", path);
+    FILE *file = fopen(name, "w");
+    cr_assert(file && fclose(file) == 0);
+    cr_assert(chmod(folder, 01777) == 0 && seteuid(65534) == 0);
+    start_in_folder(&(at_logger_options){.rotate_bytes = 8192, .rotate_count = AT_NONE});
+    for (int n = 0; n < 200; n++)
+        at_log_info(logger, "line", at_kv("n", n));
+    at_logger_destroy(logger);
+    cr_assert_eq(seteuid(0), 0);
+    char *text = read_file(path);
+    cr_expect_not_null(strstr(text, "\"event\":\"log.remove_failed\",\"sink\":\"file\""));
+    cr_expect_null(strstr(text, "\"event\":\"log.rotate_failed\""));
+    free(text);
+    unlink(name);
+    unlink(path);
     rmdir(folder);
 }

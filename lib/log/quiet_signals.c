@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "log/quiet_pipe.h"
+#include "log/quiet_signals.h"
 
 #include <pthread.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@ static const int signals[] = {SIGPIPE, SIGXFSZ};
 
 enum { signal_count = sizeof signals / sizeof *signals };
 
-void ati_quiet_pipe_begin(ati_quiet_pipe *quiet) {
+void ati_quiet_signals_begin(ati_quiet_signals *quiet) {
     sigset_t blocked;
     sigemptyset(&blocked);
     for (int i = 0; i < signal_count; i++)
@@ -19,7 +19,7 @@ void ati_quiet_pipe_begin(ati_quiet_pipe *quiet) {
     pthread_sigmask(SIG_BLOCK, &blocked, &quiet->before);
 }
 
-void ati_quiet_pipe_end(const ati_quiet_pipe *quiet) {
+void ati_quiet_signals_end(const ati_quiet_signals *quiet) {
     const struct timespec at_once = {0, 0};
     sigset_t pending;
     sigset_t raised;
