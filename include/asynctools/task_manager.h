@@ -20,8 +20,8 @@ AT_DECLARATIONS_BEGIN
 /* A group of tasks that does not end before all of them have ended: its children. They may start
  * further ones. They run in a scope of the manager's own (see cancel.h), inside the scope of the
  * code that creates it: who cancels that cancels them, and its deadline is theirs. Log lines of a
- * child are of the operation that started it (see operation.h), and its deadline counts, but its
- * cancellation is not the child's. */
+ * child are of the operation that started it (see operation.h), but neither cancellation nor
+ * deadline of that one are the child's. */
 typedef struct at_task_manager at_task_manager;
 
 /* What the children are to reach together. A child that is cancelled alone is no failure, and no

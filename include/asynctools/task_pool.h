@@ -52,7 +52,7 @@ typedef struct at_task_pool_options {
 /** Creates a task pool. Its items run under an operation of their own, a part of the caller's: when
  *  that is cancelled, items that run are told so, and those in the queue end with
  *  AT_ERROR_CANCELLED. Log lines of an item are of the operation that submitted it (see
- *  operation.h), and its deadline counts, but its cancellation is not the item's.
+ *  operation.h), but neither cancellation nor deadline of that one are the item's.
  *  Threads:   any.      Blocks: never.
  *  Ownership: borrows `pool` until at_task_pool_destroy; copies `options`; returns owned.
  *  Errors:    AT_ERROR_INVALID (names the member), AT_ERROR_NO_MEMORY: `*workers` is untouched. */

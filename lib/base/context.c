@@ -27,11 +27,26 @@
 #include "base/context.h"
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "base/yield.h"
+
+#include <string.h>
 
 enum { batch_limit = 64 }; /* waits that are ended, or children cancelled, in one section */
 
 /* -- Records -- */
+
+static void enter_tree(ati_context *child) {
+    ati_context *parent = child->parent;
+    ati_context_lock(parent);
+    child->older_sibling = parent->children;
+    if (parent->children)
+        parent->children->newer_sibling = child;
+    parent->children = child;
+    if (!ati_context_is_shielded(child) && ati_context_reason(parent) != AT_CANCEL_NONE)
+        atomic_init(&child->cancelled, AT_CANCEL_PARENT);
+    ati_context_unlock(parent);
+}
 
 static void leave_tree(ati_context *child) {
     ati_context *parent = child->parent;
@@ -45,6 +60,75 @@ static void leave_tree(ati_context *child) {
     ati_context_unlock(parent);
 }
 
+static uint64_t not_zero(uint64_t id) {
+    return id != 0 ? id : 1;
+}
+
+/* It belongs to the same trace. */
+static void set_trace(ati_context *context, const ati_context *of) {
+    memcpy(context->trace_id, of->trace_id, sizeof context->trace_id);
+    context->trace_flags = of->trace_flags;
+}
+
+/* Who it is, and what it has of the one around it. */
+static void set_identity(ati_context *context, uint32_t bits) {
+    const ati_context *parent = context->parent;
+    if (!parent) {
+        uint64_t numbers[3];
+        ati_random_fill(numbers, 3);
+        context->id = not_zero(numbers[0]);
+        context->trace_id[0] = numbers[1];
+        context->trace_id[1] = not_zero(numbers[2]); /* all zero is not a trace id */
+        context->trace_flags = 1;                    /* sampled */
+    } else {
+        context->id = not_zero(ati_random_next());
+        set_trace(context, parent);
+        context->log_level = parent->log_level;
+        context->kept_level = parent->kept_level;
+        context->kept_lines = parent->kept_lines;
+        context->operation = parent->operation;
+        if (parent->operation)
+            context->parent_id = parent->operation->id;
+    }
+    if (bits & ATI_CONTEXT_OPERATION)
+        context->operation = context;
+}
+
+static char *copy_to(char *to, const char **copy, const char *bytes, size_t size) {
+    *copy = to;
+    if (size > 0)
+        memcpy(to, bytes, size);
+    return to + size;
+}
+
+ati_context *ati_context_make(const ati_context_parts *parts) {
+    ati_context *parent = parts->parent;
+    bool is_shielded = parts->bits & ATI_CONTEXT_SHIELDED;
+    size_t name_size = strlen(parts->name) + 1;
+    size_t size = sizeof(ati_context) + parts->extra + name_size + parts->log_fields_length;
+    ati_context *context = ati_allocate(size);
+    if (!context)
+        return NULL;
+    memset(context, 0, sizeof *context);
+    context->size = size;
+    atomic_init(&context->references, 1);
+    atomic_init(&context->process, ati_context_process());
+    ati_context_retain(parent);
+    context->parent = parent;
+    atomic_init(&context->is_shielded, is_shielded);
+    context->is_exact = (parts->bits & ATI_CONTEXT_EXACT) || (parent && parent->is_exact);
+    bool inherits = parent && !is_shielded && parent->deadline <= parts->deadline;
+    context->deadline = inherits ? parent->deadline : parts->deadline;
+    context->has_foreign_deadline = !inherits && (parts->bits & ATI_CONTEXT_FOREIGN);
+    set_identity(context, parts->bits);
+    char *to = copy_to(context->bytes + parts->extra, &context->name, parts->name, name_size);
+    copy_to(to, &context->log_fields, parts->log_fields, parts->log_fields_length);
+    context->log_fields_length = parts->log_fields_length;
+    if (parent)
+        enter_tree(context);
+    return context;
+}
+
 bool ati_context_end_shield(ati_context *context) {
     ati_context *parent = context->parent;
     ati_context_lock(parent);
@@ -53,6 +137,56 @@ bool ati_context_end_shield(ati_context *context) {
         atomic_store_explicit(&context->is_shielded, false, memory_order_relaxed);
     ati_context_unlock(parent);
     return ends;
+}
+
+ati_context *ati_context_make_lent(ati_context *parent, const ati_context *starter) {
+    ati_context *operation = (ati_context *)starter->operation;
+    const ati_context_parts parts = {
+        .parent = parent,
+        .name = parent->name,
+        .deadline = AT_FOREVER,
+        .bits = operation->is_exact ? ATI_CONTEXT_EXACT : 0,
+    };
+    ati_context *lent = ati_context_make(&parts);
+    if (!lent)
+        return NULL;
+    ati_context_retain(operation);
+    lent->lender = operation;
+    lent->operation = operation;
+    lent->parent_id = operation->id;
+    set_trace(lent, operation);
+    lent->log_level = starter->log_level;
+    lent->kept_level = starter->kept_level;
+    lent->kept_lines = starter->kept_lines;
+    return lent;
+}
+
+/* For what is detached: the ids, and nothing else. No child of the other, else detached tasks that
+ * start each other would be a chain. */
+static ati_context *make_detached(const ati_context *context) {
+    const ati_context *operation = context->operation;
+    const ati_context_parts parts = {
+        .name = operation ? operation->name : context->name,
+        .deadline = AT_FOREVER,
+        .bits = operation ? ATI_CONTEXT_OPERATION : 0,
+    };
+    ati_context *detached = ati_context_make(&parts);
+    if (!detached)
+        return NULL;
+    set_trace(detached, context);
+    if (operation) {
+        detached->id = operation->id;
+        detached->parent_id = operation->parent_id;
+    }
+    return detached;
+}
+
+bool ati_context_share(ati_context *context, bool is_detached, ati_context **shared) {
+    if (context && is_detached)
+        return (*shared = make_detached(context));
+    ati_context_stock_take(context, 1);
+    *shared = context;
+    return true;
 }
 
 void ati_context_retain_many(ati_context *context, size_t count) {

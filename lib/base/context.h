@@ -42,22 +42,16 @@ struct ati_context;
 typedef struct ati_context_kind {
     void (*deinit)(struct ati_context *context);     /* before it is freed */
     void (*after_fork)(struct ati_context *context); /* see ati_context_adopt() */
-    /* When it is over and a copy takes its place: how many bytes lie behind that, and what. */
-    size_t (*copy_size)(const struct ati_context *context);
-    void (*copy)(struct ati_context *copy, const struct ati_context *context);
 } ati_context_kind;
 
 typedef struct ati_context {
     _Atomic uint32_t references;
     _Atomic uint32_t cancelled; /* the first reason, at_cancel_reason; 0: no */
     struct ati_context *parent; /* kept by a reference of its own, or NULL */
-    struct ati_context *lender; /* what `operation` is if that is neither it nor above it; the
-                                   same */
+    struct ati_context *lender; /* the operation it is of without being under it; the same */
     at_deadline deadline;       /* effective: the minimum over the parents */
     _Atomic bool is_shielded;   /* neither cancellation nor deadline of the parent count; written
                                    under the parent's lock */
-    _Atomic bool has_ended;     /* see ati_context_end() */
-    _Atomic bool has_token;     /* somebody keeps its token, and may cancel it at any time */
     bool has_foreign_deadline;  /* that of a token, of which this is no child */
     bool is_own;            /* of one task, to cancel it alone; what it starts is not under it */
     bool is_exact;          /* no thread keeps references of it in stock; so are those below it */
@@ -110,16 +104,8 @@ typedef struct ati_context_parts {
     size_t extra; /* bytes of the caller's, not set, at the beginning of `bytes` */
 } ati_context_parts;
 
-/* NULL: out of memory. A parent that is over is passed by, see context_make.c. */
+/* NULL: out of memory. */
 ati_context *ati_context_make(const ati_context_parts *parts);
-
-/* What the record is for is over: it is cancelled with what is above it and by its deadline, or by
- * somebody who kept its token before. Tasks may still run under it. */
-static inline void ati_context_end(ati_context *context) {
-    /* ORDER context.has_ended: release. Publishes that somebody has kept the token.
-     * Pairs with: acquire in is_over(). If relaxed: as there. */
-    atomic_store_explicit(&context->has_ended, true, memory_order_release);
-}
 
 /* Makes one that is an operation if there is none around it. */
 static inline ati_context *ati_context_create(ati_context *parent, const char *name,
@@ -145,9 +131,8 @@ static inline ati_context *ati_context_create_scope(ati_context *parent, at_dead
 }
 
 /* What a task of `parent` runs under, such as a manager, whose starter may be in another operation:
- * gives a record that is cancelled with the parent, has its deadline and that of the operation of
- * the running code, and in which log lines are of that; NULL where that is none, or the parent's.
- * False: out of memory. */
+ * gives a record that is cancelled with the parent, and in which log lines are of the operation of
+ * the running code; NULL where that is none, or the parent's. False: out of memory. */
 ati_context *ati_context_make_lent(ati_context *parent, const ati_context *starter);
 
 static inline bool ati_context_lend(ati_context *parent, ati_context **lent) {

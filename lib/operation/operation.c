@@ -82,37 +82,7 @@ static void put_in_order(ati_context *context) {
     atomic_store_explicit(&operation->lock.held, 0, memory_order_relaxed);
 }
 
-static size_t copy_size(const ati_context *context) {
-    return sizeof(at_operation) + (context->log_cut ? ati_cut_keys_size(context->log_cut) : 0);
-}
-
-static const ati_context_kind kind;
-
-static void take_cut_keys(ati_context *context, const ati_cut_keys *cut) {
-    char *copy = context->bytes + sizeof(at_operation);
-    ati_cut_keys_copy(copy, cut);
-    context->log_cut = (const ati_cut_keys *)copy;
-}
-
-/* Makes one that has ended, too. */
-static void copy_ended(ati_context *copy, const ati_context *context) {
-    const at_operation *original = (const at_operation *)context->bytes;
-    at_operation *operation = (at_operation *)copy->bytes;
-    memset(operation, 0, offsetof(at_operation, metadata.own));
-    copy->kind = &kind;
-    operation->logger = original->logger;
-    operation->live_place = ATI_LIVE_NOWHERE;
-    operation->has_ended = true;
-    if (context->log_cut)
-        take_cut_keys(copy, context->log_cut);
-}
-
-static const ati_context_kind kind = {
-    .deinit = deinit_operation,
-    .after_fork = put_in_order,
-    .copy_size = copy_size,
-    .copy = copy_ended,
-};
+static const ati_context_kind kind = {.deinit = deinit_operation, .after_fork = put_in_order};
 
 at_operation *ati_operation_of(const ati_context *context) {
     const ati_context *operation = context ? context->operation : NULL;
@@ -128,8 +98,11 @@ static ati_context *make_with_fields(ati_context_parts *parts, const ati_operati
     parts->log_fields_length = (size_t)(fields->members.at - fields->bytes);
     parts->extra += ati_cut_keys_size(&cut);
     ati_context *context = ati_context_make(parts);
-    if (context && cut.count > 0)
-        take_cut_keys(context, &cut);
+    if (context && cut.count > 0) {
+        char *copy = context->bytes + sizeof(at_operation);
+        ati_cut_keys_copy(copy, &cut);
+        context->log_cut = (const ati_cut_keys *)copy;
+    }
     return context;
 }
 
@@ -314,7 +287,6 @@ static void finish(at_operation *operation, const at_error *in_flight) {
     if (operation->tracker)
         ati_operation_track(operation, &result);
     ati_clock_count_operation(operation->clock, -1);
-    ati_context_end(ati_operation_context(operation));
 }
 
 void at_operation_end(at_operation *operation) {

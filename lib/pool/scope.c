@@ -165,11 +165,10 @@ at_status at_scope_end(at_scope *scope) {
     ati_scope_check_end(scope, "at_scope_end");
     ati_context *context = scope->context;
     at_status status = context ? AT_OK : AT_ERROR_NO_MEMORY;
-    if (context && ati_is_cancelled(context))
+    if (ati_is_cancelled(context))
         status = ati_context_reason(context) == AT_CANCEL_DEADLINE ? AT_ERROR_TIMED_OUT
                                                                    : AT_ERROR_CANCELLED;
-    if (ati_scope_end(scope))
-        ati_context_end(context);
+    (void)ati_scope_end(scope);
     ati_context_release(context);
     return status;
 }
@@ -214,7 +213,6 @@ at_token *at_token_current(void) {
 
 at_token *at_token_retain(at_token *token) {
     ATI_CALLER_CHECK(token, "at_token_retain", "`token` is NULL");
-    atomic_store_explicit(&context_of(token)->has_token, true, memory_order_relaxed);
     ati_context_retain(context_of(token));
     return token;
 }

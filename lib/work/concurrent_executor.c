@@ -145,7 +145,6 @@ static void end_map(at_concurrent_executor *executor, current_map *map) {
     ati_waiter *joining = executor->maps ? NULL : executor->joining;
     ati_lock_release(&executor->lock);
     ati_map_release(map->items);
-    ati_context_end(map->context);
     ati_context_release(map->context);
     if (joining)
         ati_waiter_wake(joining);

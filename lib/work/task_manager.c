@@ -316,9 +316,9 @@ static void run_child(ati_worker *worker, ati_place *place) {
     at_task_manager *manager = place->manager;
     ati_child *child = place->child;
     at_future *future = future_of(child);
-    ati_context *context = context_of(manager, child);
-    bool is_cancelled = ati_is_cancelled(context);
+    bool is_cancelled = ati_is_cancelled(manager->context);
     ati_stop_run run;
+    ati_context *context = context_of(manager, child);
     ati_task_begin(worker, &run.task, context, child->site, name_of(child));
     run.task.frame.identity = future;
     if (is_cancelled || (future && !ati_stop_enter(&child->extra->stop, &run)))

@@ -384,7 +384,6 @@ void at_task_manager_destroy(at_task_manager *manager) {
         release_places(manager);
     }
     ati_part_remove(&manager->part);
-    ati_context_end(manager->context);
     ati_context_release(manager->context);
     ati_pool_release(manager->pool);
     ati_release(manager, sizeof *manager);

@@ -96,8 +96,6 @@ static bool create_ring(at_task_pool *workers) {
 }
 
 static void free_task_pool(at_task_pool *workers) {
-    if (workers->context)
-        ati_context_end(workers->context);
     ati_context_release(workers->context);
     ati_kept_chunk *spare = atomic_load_explicit(&workers->spare, memory_order_relaxed);
     ati_release(spare, sizeof *spare);

@@ -62,9 +62,9 @@ static ati_task_pool_item *end_item(ati_task_pool_item *item) {
 
 void ati_task_pool_run_item(ati_task_pool_item *item, ati_worker *worker) {
     at_task_pool *workers = item->workers;
-    ati_context *context = item->context ? item->context : workers->context;
-    bool is_cancelled = ati_is_cancelled(context);
+    bool is_cancelled = ati_is_cancelled(workers->context);
     ati_task_run run;
+    ati_context *context = item->context ? item->context : workers->context;
     ati_task_begin(worker, &run, context, item->site, item->name);
     ATI_STOP_EXCEPTIONS;
     if (!is_cancelled) {

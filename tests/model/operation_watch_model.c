@@ -6,7 +6,6 @@
 
 #define ati_cpu_relax() break
 #include "base/context.c"
-#include "base/context_make.c"
 #include "base/lock.c"
 #include "operation/operation_watch.c"
 
