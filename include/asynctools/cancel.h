@@ -52,7 +52,9 @@ typedef struct at_scope {
 AT_API void at_scope_begin(at_scope *scope, const at_scope_options *options);
 
 /** Ends a scope. Tasks that were started in it and still run belong to it as before.
- *  Threads:   the one that began it.      Blocks: never.
+ *  Threads:   the one that began it.
+ *  Blocks:    never; with a token, while another thread that cancels that runs callbacks of what
+ *             belongs to the scope.
  *  Errors:    AT_ERROR_TIMED_OUT when its own deadline has cancelled it; AT_ERROR_CANCELLED when
  *             something else has; AT_ERROR_NO_MEMORY when there was none for it. The error slot is
  *             left alone. */

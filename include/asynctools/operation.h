@@ -159,7 +159,8 @@ AT_API void at_operation_scope_enter(at_operation_scope *scope, at_operation *op
 
 /** Ends a scope, and the operation that it began.
  *  Threads:   the one that began it.
- *  Blocks:    never, if what was deferred does not. */
+ *  Blocks:    never, if what was deferred does not; that of at_operation_scope_enter while another
+ *             thread that cancels what is around it runs callbacks of what belongs to it. */
 AT_API void at_operation_scope_end(at_operation_scope *scope);
 
 /* -- Operations that are handed on -- */

@@ -255,10 +255,25 @@ void ati_context_release_many(ati_context *context, size_t count) {
 
 /* -- In the child of a process fork -- */
 
-/* Nothing of this is used by anybody. Those who waited are in the parent. */
+/* The way back may have been half made, and the last one removed by half. */
+static void put_ring_in_order(ati_cancel_link **last) {
+    if (!*last)
+        return;
+    ati_cancel_link *first = (*last)->next;
+    ati_cancel_link *link = first;
+    for (; link->next != first; link = link->next)
+        link->next->previous = link;
+    first->previous = link;
+    *last = link;
+}
+
+/* Nothing of this is used by anybody. Those who waited, and those who called callbacks, are in the
+ * parent. */
 static void put_in_order(ati_context *context) {
     atomic_store_explicit(&context->lock.state, 0, memory_order_relaxed);
     context->waits = NULL;
+    context->calls = NULL;
+    put_ring_in_order(&context->callbacks);
     ati_context *newer = NULL; /* the way back may have been half made */
     for (ati_context *child = context->children; child; child = child->older_sibling) {
         child->newer_sibling = newer;

@@ -70,9 +70,10 @@ static callback *begin_call(ati_context *context, callback_call *noted) {
 static void end_call(ati_context *context, callback_call *noted) {
     ati_context_lock(context);
     callback_call **place = &context->calls;
-    while (*place != noted)
+    while (*place && *place != noted)
         place = &(*place)->next;
-    *place = noted->next;
+    if (*place) /* else the callback has forked, and this is the child */
+        *place = noted->next;
     call_wait *wait = noted->waits;
     ati_context_unlock(context);
     while (wait) {

@@ -10,6 +10,7 @@
 #include <asynctools/asynctools.h>
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,6 +146,66 @@ static void fork_while_locks_are_held(void) {
     at_token_release(token);
 }
 
+/* -- A callback that another thread is calling at the fork -- */
+
+static sem_t is_called, may_return;
+
+static void stay(void *unused) {
+    (void)unused;
+    sem_post(&is_called);
+    sem_wait(&may_return);
+}
+
+static void *cancel(void *token) {
+    (void)at_token_cancel(token);
+    return NULL;
+}
+
+static void fork_while_a_callback_runs(void) {
+    at_token *token;
+    at_cancel_callback first, second;
+    pthread_t thread;
+    plain_check(sem_init(&is_called, 0, 0) == 0 && sem_init(&may_return, 0, 0) == 0);
+    plain_check(at_token_create(&token, NULL) == AT_OK);
+    at_cancel_callback_register(&first, token, stay, NULL);
+    at_cancel_callback_register(&second, token, stay, NULL);
+    plain_check(pthread_create(&thread, NULL, cancel, token) == 0);
+    plain_check(sem_wait(&is_called) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(200);
+        at_cancel_callback_unregister(&first);
+        at_cancel_callback_unregister(&second);
+        _exit(0);
+    }
+    wait_for(child);
+    sem_post(&may_return);
+    sem_post(&may_return);
+    pthread_join(thread, NULL);
+    at_cancel_callback_unregister(&first);
+    at_cancel_callback_unregister(&second);
+    at_token_release(token);
+}
+
+/* In the child the callback goes on, and its end finds nothing to be taken away. */
+static void fork_inside(void *child) {
+    *(pid_t *)child = fork();
+}
+
+static void fork_in_a_callback(void) {
+    at_token *token;
+    at_cancel_callback callback;
+    pid_t child;
+    plain_check(at_token_create(&token, NULL) == AT_OK);
+    at_cancel_callback_register(&callback, token, fork_inside, &child);
+    plain_check(at_token_cancel(token) == AT_OK);
+    at_cancel_callback_unregister(&callback);
+    at_token_release(token);
+    if (child == 0)
+        _exit(0);
+    wait_for(child);
+}
+
 static void check_dump(const char *name) {
     char *text;
     plain_check(at_dump(&text) == AT_OK && strstr(text, name));
@@ -203,6 +264,8 @@ static void run_child(at_operation *scoped) {
 
 int main(void) {
     fork_while_locks_are_held();
+    fork_while_a_callback_runs();
+    fork_in_a_callback();
     fork_twice();
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
     plain_skip("in the child the sanitizer waits for its own locks, which busy threads held");
