@@ -30,10 +30,6 @@ int main(void) {
 
     if (at_logger_flush(logger, at_after(AT_SECONDS(5))) != AT_OK) /* waits for the calls too */
         fprintf(stderr, "%s\n", at_error_message(at_error_last()));
-    if (at_log_callback_unregister(logger, count_errors, &errors) != AT_OK)
-        fprintf(stderr, "%s\n", at_error_message(at_error_last()));
-    at_log_error(logger, "order.failed", at_kv("order", 18)); /* is not counted any more */
-
     printf("%d errors\n", errors);
     at_logger_destroy(logger);
     at_pool_destroy(pool);

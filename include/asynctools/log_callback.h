@@ -42,16 +42,6 @@ AT_API AT_NODISCARD at_status at_logger_add_callback(at_logger *logger, at_pool 
                                                      at_log_callback_fn call, void *context,
                                                      const at_log_callback_options *options);
 
-/** Takes a function away that `logger`, or one that shares its sinks, has with this `context`; of
- *  several the first. When this returns, the function is not running and never will be, and its
- *  context is dropped. Called from the function itself it returns at once, and the context is
- *  dropped behind that call. Lines that still wait for it are given up and counted as `lost`; a
- *  flush before it has them called.
- *  Threads:   any.      Blocks: while another thread is in the function.
- *  Errors:    AT_ERROR_NOT_FOUND. */
-AT_API AT_NODISCARD at_status at_log_callback_unregister(at_logger *logger, at_log_callback_fn call,
-                                                         void *context);
-
 AT_DECLARATIONS_END
 
 #endif

@@ -6,10 +6,7 @@
  * lock. Lines may come for ever, so after a while it starts again, behind what the pool has queued
  * by then; when the pool closes it ends, and gives up what is left. The task is in the sink's own
  * storage, so that a line costs no allocation. The sink and its task keep it alive; whoever is last
- * frees it.
- *
- * A function may be taken away. The sink stays, closed, as others may be looking at it; once its
- * task has ended it is free for the next function. */
+ * frees it. */
 #include <asynctools/log_callback.h>
 
 #include <asynctools/blocking.h>
@@ -37,49 +34,40 @@ enum {
 
 static const at_duration turn_limit = AT_MILLISECONDS(1);
 
-/* A function, and what is there for it. */
-typedef struct reader {
+typedef struct callback_sink {
+    ati_log_sink sink;
     at_pool *pool; /* kept */
     at_log_callback_fn call;
     void *context;
     at_drop_fn drop;
-    size_t room; /* of each buffer */
-    char *filled;
-    char *taken;
-} reader;
-
-typedef struct callback_sink {
-    ati_log_sink sink;
+    size_t room;              /* of each buffer */
     ati_task_node node;       /* of the task */
     _Atomic uint32_t changed; /* futex: counts what the task has done */
 
-    ati_lock lock;     /* guards the rest; nests in the logger's write_lock */
-    bool is_closed;    /* nothing is called any more */
-    bool is_under_way; /* the task is queued or runs */
-    bool is_calling;
+    ati_lock lock;  /* guards the rest; nests in the logger's write_lock */
+    bool is_closed; /* nothing is called any more */
+    bool is_under_way;
     bool is_destroyed;  /* by the logger */
+    bool has_barrier;   /* a flush waits until `delivered` is `barrier` */
     uint64_t accepted;  /* bytes */
-    uint64_t delivered; /* bytes, also of lines that were given up */
-    size_t waiting;     /* lines for which the call has not begun */
-    size_t called;      /* bytes of the line of the call */
-    size_t begin;       /* of the next line in the buffer that is taken */
-    size_t end;         /* of the lines there */
-    size_t size;        /* of those in the buffer that is filled */
-    pthread_t caller;   /* the thread that calls, if one does */
-    reader given;       /* but for the buffers and `drop` the task reads it without the lock */
+    uint64_t delivered; /* bytes */
+    uint64_t barrier;
+    size_t waiting; /* lines for which the call has not begun */
+    size_t called;  /* bytes of the line whose call was the last to begin, not in `delivered` yet */
+    size_t begin;   /* of the next line in the buffer that is taken */
+    size_t end;     /* of the lines there */
+    size_t size;    /* of those in the buffer that is filled */
+    char *filled;
+    char *taken;
 } callback_sink;
 
-static void release_reader(const reader *it) {
+static void free_sink(callback_sink *it) {
     if (it->drop)
         it->drop(it->context);
     if (it->pool)
         ati_pool_release(it->pool);
     ati_release(it->filled, it->room);
     ati_release(it->taken, it->room);
-}
-
-static void free_sink(callback_sink *it) {
-    release_reader(&it->given);
     ati_release(it, sizeof *it);
 }
 
@@ -87,8 +75,7 @@ static void free_sink(callback_sink *it) {
 
 static void say_changed(callback_sink *it) {
     /* ORDER log_callback.changed: release. Comes behind the end of the calls.
-     * Pairs with: acquire in finish_callback(), wait_for_call(). If relaxed: finish sleeps beside
-     * an empty queue; who takes a function away goes on before what its last call did is there. */
+     * Pairs with: acquire in finish_callback(). If relaxed: finish sleeps beside an empty queue. */
     atomic_fetch_add_explicit(&it->changed, 1, memory_order_release);
     ati_futex_wake(&it->changed, INT_MAX);
 }
@@ -104,9 +91,9 @@ static void give_lines_up(callback_sink *it) {
 
 /* Under the lock: what was filled becomes what is taken. */
 static void exchange_buffers(callback_sink *it) {
-    char *filled = it->given.filled;
-    it->given.filled = it->given.taken;
-    it->given.taken = filled;
+    char *filled = it->filled;
+    it->filled = it->taken;
+    it->taken = filled;
     it->begin = 0;
     it->end = it->size;
     it->size = 0;
@@ -114,58 +101,31 @@ static void exchange_buffers(callback_sink *it) {
 
 /* Under the lock: takes the next line, which is there. */
 static const char *take_line(callback_sink *it, size_t *length) {
-    const char *line = it->given.taken + it->begin;
+    const char *line = it->taken + it->begin;
     size_t left = it->end - it->begin;
     const char *newline = memchr(line, '\n', left);
     *length = newline ? (size_t)(newline + 1 - line) : left;
     it->called = *length;
     it->begin += *length;
     it->waiting--;
-    it->is_calling = true;
-    it->caller = pthread_self();
     return line;
 }
 
-/* Under the lock: what is to be called for the context, once. */
-static at_drop_fn take_drop(callback_sink *it) {
-    at_drop_fn drop = it->given.drop;
-    it->given.drop = NULL;
-    return drop;
-}
-
-/* A function that was taken away in its last call has its context released by that call. */
-static void end_call(callback_sink *it) {
-    ati_lock_acquire(&it->lock);
-    if (it->is_closed) {
-        at_drop_fn drop = take_drop(it);
-        ati_lock_release(&it->lock);
-        if (drop)
-            drop(it->given.context);
-        ati_lock_acquire(&it->lock);
-        say_changed(it);
-    }
-    it->is_calling = false;
-    it->delivered += it->called;
-    ati_lock_release(&it->lock);
-}
-
-/* Gives the next line. NULL: there is none, or nothing is called any more. Then the task ends, and
- * frees the sink if it is the last. */
+/* Gives the next line; the call for the one before has ended. NULL: there is none, or nothing is
+ * called any more. Then the task ends, and frees the sink if it is the last. */
 static const char *next_line(callback_sink *it, size_t *length) {
-    const char *line = NULL;
-    bool is_last = false;
     ati_lock_acquire(&it->lock);
-    if (it->is_closed || ati_pool_is_closing(it->given.pool))
+    it->delivered += it->called;
+    it->called = 0;
+    if (it->is_closed || ati_pool_is_closing(it->pool))
         give_lines_up(it);
     else if (it->begin == it->end)
         exchange_buffers(it);
-    if (it->begin < it->end) {
-        line = take_line(it, length);
-    } else {
-        it->is_under_way = false;
-        is_last = it->is_destroyed;
+    const char *line = it->begin < it->end ? take_line(it, length) : NULL;
+    bool is_last = !line && it->is_destroyed;
+    it->is_under_way = line;
+    if (!line && !is_last)
         say_changed(it); /* under the lock: the sink may be gone behind it */
-    }
     ati_lock_release(&it->lock);
     if (is_last)
         free_sink(it);
@@ -183,13 +143,12 @@ static void *deliver(void *argument) {
     size_t length;
     while ((line = next_line(it, &length))) {
         bool waited = ati_log_never_wait(true);
-        it->given.call(it->given.context, line, length);
+        it->call(it->context, line, length);
         ati_log_never_wait(waited);
         if (ati_process_fork_count() != fork_count)
             break;
-        end_call(it);
         if (ati_monotonic_ns() >= turn_end) {
-            ati_pool_start_node_last(it->given.pool, &it->node);
+            ati_pool_start_node_last(it->pool, &it->node);
             break;
         }
     }
@@ -204,7 +163,7 @@ static void start_task(callback_sink *it) {
     it->is_under_way = true;
     it->node.next = NULL;
     ati_frame_slot slot = ati_frame_put_slot_aside();
-    at_status status = ati_pool_start_nodes(it->given.pool, &it->node, 1, false);
+    at_status status = ati_pool_start_nodes(it->pool, &it->node, 1, false);
     ati_frame_put_slot_back(slot);
     if (status == AT_OK)
         return;
@@ -220,54 +179,48 @@ static void start_task(callback_sink *it) {
 
 /* -- The sink -- */
 
-/* Under the lock. */
-static void take_lines(callback_sink *it, const char *lines, size_t size) {
-    size_t fits = ati_log_sink_end(&it->sink) ? 0 : it->given.room - it->size;
+static void write_callback(ati_log_sink *sink, const char *lines, size_t size) {
+    callback_sink *it = (callback_sink *)sink;
+    ati_lock_acquire(&it->lock);
+    size_t fits = ati_log_sink_end(sink) ? 0 : it->room - it->size;
     if (fits < size) {
         const char *newline = fits > 0 ? memrchr(lines, '\n', fits) : NULL;
         fits = newline ? (size_t)(newline + 1 - lines) : 0;
-        ati_counter_add(&it->sink.lost, ati_log_count_lines(lines + fits, size - fits));
+        ati_counter_add(&sink->lost, ati_log_count_lines(lines + fits, size - fits));
         size = fits;
     }
-    memcpy(it->given.filled + it->size, lines, size);
+    memcpy(it->filled + it->size, lines, size);
     it->size += size;
     it->accepted += size;
     it->waiting += ati_log_count_lines(lines, size);
     start_task(it);
-}
-
-/* Under both locks: what a flush goes by. */
-static void show_kept(callback_sink *it) {
-    it->sink.settled = it->delivered;
-    it->sink.kept = it->accepted - it->delivered;
-}
-
-static void write_callback(ati_log_sink *sink, const char *lines, size_t size) {
-    callback_sink *it = (callback_sink *)sink;
-    ati_lock_acquire(&it->lock);
-    if (!it->is_closed)
-        take_lines(it, lines, size);
-    show_kept(it);
     ati_lock_release(&it->lock);
 }
 
+/* A barrier is what was accepted when it was asked for: lines that the function logs itself would
+ * otherwise keep it up for ever. */
 static void settle_callback(ati_log_sink *sink, bool now) {
     callback_sink *it = (callback_sink *)sink;
-    (void)now;
     ati_lock_acquire(&it->lock);
     start_task(it);
-    show_kept(it);
+    if (now && !it->has_barrier) {
+        it->has_barrier = true;
+        it->barrier = it->accepted;
+    }
+    sink->kept = 0;
+    if (it->has_barrier && it->delivered < it->barrier)
+        sink->kept = it->barrier - it->delivered;
+    else
+        it->has_barrier = false;
+    if (!it->is_under_way && sink->kept < it->size)
+        sink->kept = it->size; /* the pool is full */
     ati_lock_release(&it->lock);
 }
 
 /* The task needs a worker of its pool, and this may be the only one that there is for it. */
 static bool begin_wait(ati_log_sink *sink, void (**end)(void)) {
-    callback_sink *it = (callback_sink *)sink;
     const ati_worker *worker = ati_worker_current;
-    ati_lock_acquire(&it->lock);
-    bool needs_worker = worker && !it->is_closed && worker->pool == it->given.pool;
-    ati_lock_release(&it->lock);
-    if (!needs_worker)
+    if (!worker || worker->pool != ((callback_sink *)sink)->pool)
         return true;
     at_blocking_begin();
     if (worker->is_replaced)
@@ -280,7 +233,7 @@ static bool begin_wait(ati_log_sink *sink, void (**end)(void)) {
 static bool is_busy(callback_sink *it) {
     ati_lock_acquire(&it->lock);
     start_task(it);
-    bool result = it->is_under_way && !it->is_closed;
+    bool result = it->is_under_way;
     ati_lock_release(&it->lock);
     return result;
 }
@@ -317,12 +270,13 @@ static void fork_callback(ati_log_sink *sink, ati_fork_phase phase) {
     }
     if (phase == ATI_FORK_CHILD) {
         it->is_under_way = false;
-        it->is_calling = false;
+        it->has_barrier = false;
         it->delivered = it->accepted;
+        it->called = 0;
         it->waiting = 0;
         it->size = 0;
         it->begin = it->end = 0;
-        show_kept(it);
+        sink->kept = 0;
     }
     ati_lock_release(&it->lock);
 }
@@ -347,49 +301,21 @@ static const ati_log_sink_kind callback_kind = {
     .begin_wait = begin_wait,
 };
 
-/* -- Adding and taking away -- */
+/* -- Making -- */
 
-static bool allocate_buffers(reader *of) {
-    of->filled = ati_allocate(of->room);
-    of->taken = of->filled ? ati_allocate(of->room) : NULL;
-    return of->taken;
-}
-
-/* If no function has the sink any more it is used for `argument`, which becomes what is left. */
-static bool fill_if_free(ati_log_sink *sink, void *argument) {
-    reader *given = argument;
-    callback_sink *it = (callback_sink *)sink;
-    if (sink->kind != &callback_kind)
-        return false;
-    ati_lock_acquire(&it->lock);
-    bool is_free = it->is_closed && !it->is_under_way;
-    if (is_free) {
-        reader before = it->given;
-        it->given = *given;
-        *given = before;
-        it->is_closed = false;
-        atomic_store_explicit(&sink->end, NULL, memory_order_relaxed);
-    }
-    ati_lock_release(&it->lock);
-    return is_free;
-}
-
-/* Gives the logger a sink for the function, which is `given` afterwards what is to be released. */
-static at_status add_reader(at_logger *logger, reader *given) {
-    if (ati_log_find_sink(logger, fill_if_free, given))
-        return AT_OK;
+static callback_sink *allocate_sink(size_t room) {
     callback_sink *it = ati_allocate_zeroed(sizeof *it);
     if (!it)
-        return ati_fail(AT_ERROR_NO_MEMORY, "at_logger_add_callback: out of memory");
+        return NULL;
+    it->room = room;
     it->sink.kind = &callback_kind;
     it->node.work = (ati_work){.run = deliver, .argument = it, .site = AT_SITE("log callback")};
-    it->given = *given;
-    if (ati_log_add_sink(logger, &it->sink)) {
-        *given = (reader){0};
-        return AT_OK;
-    }
-    ati_release(it, sizeof *it);
-    return ati_fail(AT_ERROR_FULL, "at_logger_add_callback: the logger has eight sinks");
+    it->filled = ati_allocate(room);
+    it->taken = it->filled ? ati_allocate(room) : NULL;
+    if (it->taken)
+        return it;
+    free_sink(it);
+    return NULL;
 }
 
 at_status at_logger_add_callback(at_logger *logger, at_pool *pool, at_log_callback_fn call,
@@ -405,72 +331,18 @@ at_status at_logger_add_callback(at_logger *logger, at_pool *pool, at_log_callba
                         "at_logger_add_callback: `queue_bytes` is not between 8 KiB and 1 GiB");
     if (!ati_all_zero(options->reserved, sizeof options->reserved))
         return ati_fail(AT_ERROR_INVALID, "at_logger_add_callback: `reserved` is not zero");
-    reader given = {.pool = pool,
-                    .call = call,
-                    .context = context,
-                    .drop = options->drop,
-                    .room = (size_t)room};
+    callback_sink *it = allocate_sink((size_t)room);
+    if (!it)
+        return ati_fail(AT_ERROR_NO_MEMORY, "at_logger_add_callback: out of memory");
+    it->pool = pool;
+    it->call = call;
+    it->context = context;
+    it->drop = options->drop;
     ati_pool_retain(pool);
-    at_status status = allocate_buffers(&given)
-                           ? add_reader(logger, &given)
-                           : ati_fail(AT_ERROR_NO_MEMORY, "at_logger_add_callback: out of memory");
-    if (status != AT_OK)
-        given.drop = NULL;
-    release_reader(&given);
-    return status;
-}
-
-/* A function that is taken away. */
-typedef struct removal {
-    at_log_callback_fn call;
-    void *context;
-    at_drop_fn drop; /* to be called for the context; a call that is under way sees to it itself */
-    bool must_wait;  /* for the call that is under way: until `changed` is not this any more */
-    uint32_t changed;
-} removal;
-
-static bool close_if_it(ati_log_sink *sink, void *argument) {
-    removal *of = argument;
-    callback_sink *it = (callback_sink *)sink;
-    if (sink->kind != &callback_kind)
-        return false;
-    ati_lock_acquire(&it->lock);
-    bool is_it = !it->is_closed && it->given.call == of->call && it->given.context == of->context;
-    if (is_it) {
-        it->is_closed = true;
-        atomic_store_explicit(&sink->end, "it was taken away", memory_order_relaxed);
-        of->must_wait = it->is_calling && !pthread_equal(it->caller, pthread_self());
-        of->changed = atomic_load_explicit(&it->changed, memory_order_relaxed);
-        if (!it->is_calling) {
-            give_lines_up(it);
-            of->drop = take_drop(it);
-        }
+    if (!ati_log_add_sink(logger, &it->sink)) {
+        it->drop = NULL;
+        free_sink(it);
+        return ati_fail(AT_ERROR_FULL, "at_logger_add_callback: the logger has eight sinks");
     }
-    ati_lock_release(&it->lock);
-    return is_it;
-}
-
-/* The next change of a closed sink that calls is the end of the call. */
-static void wait_for_call(callback_sink *it, uint32_t seen) {
-    at_blocking_begin();
-    /* ORDER log_callback.changed: acquire. Comes before what the caller does behind the last call.
-     * Pairs with: release in say_changed(). If relaxed: what that call did is not there yet. */
-    while (atomic_load_explicit(&it->changed, memory_order_acquire) == seen)
-        (void)ati_futex_wait(&it->changed, seen, AT_FOREVER);
-    at_blocking_end();
-}
-
-at_status at_log_callback_unregister(at_logger *logger, at_log_callback_fn call, void *context) {
-    ATI_CALLER_CHECK(logger && call, "at_log_callback_unregister",
-                     "an argument is NULL; give a logger and a function");
-    removal of = {.call = call, .context = context};
-    ati_log_sink *sink = ati_log_find_sink(logger, close_if_it, &of);
-    if (!sink)
-        return ati_fail(AT_ERROR_NOT_FOUND, "at_log_callback_unregister: the logger has no such "
-                                            "function with this context");
-    if (of.must_wait)
-        wait_for_call((callback_sink *)sink, of.changed);
-    if (of.drop)
-        of.drop(context);
     return AT_OK;
 }

@@ -41,15 +41,6 @@ bool ati_log_add_sink(at_logger *logger, ati_log_sink *sink) {
     return fits;
 }
 
-ati_log_sink *ati_log_find_sink(at_logger *logger, bool (*is_it)(ati_log_sink *sink, void *what),
-                                void *what) {
-    const ati_log_core *core = logger->core;
-    for (uint32_t i = 0; i < ati_log_sink_count(core); i++)
-        if (is_it(core->sinks[i], what))
-            return core->sinks[i];
-    return NULL;
-}
-
 static ati_log_sink *create_file(const at_logger_options *options) {
     int64_t count = options->rotate_count;
     const ati_log_file_options file = {

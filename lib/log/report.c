@@ -123,9 +123,8 @@ static void report_lost(ati_log_core *core, uint32_t number) {
     const char *end = ati_log_sink_end(sink);
     uint64_t lost = ati_counter_read(&sink->lost);
     uint64_t fresh = lost - core->reported_lost[number];
-    bool is_known = end && core->reported_end[number];
     core->reported_lost[number] = lost;
-    core->reported_end[number] = is_known;
+    bool is_known = end && core->reported_end[number];
     if (fresh == 0 || is_known || ati_counter_read(&sink->errors) > 0)
         return;
     core->reported_end[number] = end;

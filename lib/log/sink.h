@@ -48,7 +48,9 @@ typedef struct ati_log_sink_kind {
 
 struct ati_log_sink {
     const ati_log_sink_kind *kind;
-    uint64_t settled;          /* bytes taken that do not wait any more */
+    /* Bytes taken that do not wait any more; stays 0 in a sink that knows itself what a flush waits
+     * for, and keeps only that. */
+    uint64_t settled;
     size_t kept;               /* bytes that wait to be written, in the order they came */
     int error_number;          /* of the last failed attempt; 0: the last one succeeded */
     ati_counter errors;        /* failed attempts */
@@ -87,10 +89,6 @@ void ati_log_sink_memory_clear(ati_log_sink *sink);
 
 /* Gives a logger a sink more, which it then owns. False: it has as many as it can have. */
 bool ati_log_add_sink(at_logger *logger, ati_log_sink *sink);
-
-/* Gives the first sink of the logger for which is_it(sink, what) says so, or NULL. */
-ati_log_sink *ati_log_find_sink(at_logger *logger, bool (*is_it)(ati_log_sink *sink, void *what),
-                                void *what);
 
 /* Whether log calls of this thread may wait; gives what was before. For a sink that calls code of
  * the program: what that logs must not wait for the sink. */

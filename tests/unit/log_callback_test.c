@@ -84,22 +84,6 @@ static uint64_t lost(void) {
     return statistics.lost;
 }
 
-static void report(void) {
-    ati_lock_acquire(&logger->core->write_lock);
-    ati_log_report(logger->core, true);
-    ati_lock_release(&logger->core->write_lock);
-}
-
-static int count_in_memory(const char *text) {
-    int count = 0;
-    char *lines;
-    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
-    for (const char *at = lines; (at = strstr(at, text)); at++)
-        count++;
-    at_logger_memory_release(lines);
-    return count;
-}
-
 Test(log_callback, lines_come_in_order_and_flush_waits_for_them) {
     start(read_line, 0);
     for (int i = 0; i < 1000; i += 100) {
@@ -323,6 +307,22 @@ Test(log_callback, the_pool_may_end_first) {
     cr_expect_eq(it.lines, 10);
     at_logger_destroy(logger);
     cr_expect_eq(it.dropped, 1);
+}
+
+static void report(void) {
+    ati_lock_acquire(&logger->core->write_lock);
+    ati_log_report(logger->core, true);
+    ati_lock_release(&logger->core->write_lock);
+}
+
+static int count_in_memory(const char *text) {
+    int count = 0;
+    char *lines;
+    cr_assert_eq(at_logger_memory_lines(logger, &lines), AT_OK);
+    for (const char *at = lines; (at = strstr(at, text)); at++)
+        count++;
+    at_logger_memory_release(lines);
+    return count;
 }
 
 Test(log_callback, that_the_pool_has_gone_is_said_once) {
