@@ -59,8 +59,9 @@ typedef struct at_logger_options {
     bool use_journal; /* each line is an entry in the journal of systemd; one that is not there
                          fails like a full disk; default: no */
     bool no_stderr;   /* stderr is no sink, also if there is no other, as for a logger that is for
-                         functions only (at_logger_add_callback); what no sink takes, a fatal line
-                         or the trouble of the only one, still goes there; default: no */
+                         functions only (at_logger_add_callback): without one its lines are
+                         nowhere; only the trouble of its last sink still goes to stderr;
+                         default: no */
     int64_t memory_bytes;      /* so many bytes of the last lines are kept in memory, at most 1 GiB;
                                   default: none */
     int64_t ring_bytes;        /* of each thread's ring, a power of two, 32 KiB to 16 MiB; default:

@@ -79,17 +79,32 @@ static bool is_torn(int descriptor, int reader) {
     return false; /* if it is in motion still, others have written behind that line */
 }
 
+/* False: another process has it, and does what is to be done. Where files cannot be locked, one
+ * goes on without. */
+static bool lock_file(int descriptor) {
+    for (int look = 0; look < end_looks; look++) {
+        if (flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+            return true;
+        poll(NULL, 0, others_write_ms);
+    }
+    return false;
+}
+
+/* Opens the file of a descriptor once more, even if another one is at its path by now. */
+static int open_again(int descriptor, int flags) {
+    char name[32];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", descriptor);
+    return open(name, flags | O_CLOEXEC | O_NOCTTY);
+}
+
 /* A file whose last line was torn, by a crash or a full disk, gets a newline, so that our first
- * line stands alone. Only one: where several processes open it at once, one does it. Whoever else
- * keeps the file locked is not waited for. */
-static void end_torn_line(int descriptor, const char *path) {
+ * line stands alone. Only one: where several processes open it at once, one does it. */
+static void end_torn_line(int descriptor) {
     off_t size;
-    int reader = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int reader = open_again(descriptor, O_RDWR);
     if (reader < 0)
         return;
-    if (ends_inside_a_line(reader, &size)) {
-        for (int look = 0; look < end_looks && flock(reader, LOCK_EX | LOCK_NB) != 0; look++)
-            poll(NULL, 0, others_write_ms);
+    if (ends_inside_a_line(reader, &size) && lock_file(reader)) {
         if (is_torn(descriptor, reader) && write(descriptor, "\n", 1) != 1)
             errno = 0;                /* no space: the first lines will not be written either */
         (void)flock(reader, LOCK_UN); /* a forked child may have the descriptor too */
@@ -113,7 +128,7 @@ static int open_file(file_sink *file) {
     file->period = period_of(file, ati_stamp_now());
     if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
         file->period = period_of(file, status.st_mtim.tv_sec * AT_SECONDS(1));
-        end_torn_line(descriptor, file->path);
+        end_torn_line(descriptor);
     }
     return descriptor;
 }
@@ -147,9 +162,7 @@ static int replace_descriptor(file_sink *file, int descriptor) {
 /* In a forked child: the same file with a position of its own, so that what is torn can be taken
  * back. Where that may not be opened the parent's goes on. */
 static void part_from_parent(file_sink *file) {
-    char name[32];
-    snprintf(name, sizeof name, "/proc/self/fd/%d", file->writer.descriptor);
-    (void)replace_descriptor(file, open(name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY));
+    (void)replace_descriptor(file, open_again(file->writer.descriptor, O_WRONLY | O_APPEND));
 }
 
 static bool reopen(file_sink *file) {

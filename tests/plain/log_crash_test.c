@@ -127,10 +127,15 @@ static void use_alternate_stack(size_t size) {
     plain_check(sigaltstack(&(stack_t){.ss_sp = memory + GUARD, .ss_size = size}, NULL) == 0);
 }
 
-/* The one that programs usually have. */
+/* No larger than a thread's own has to be, see crash.h. */
 static void crash_on_a_small_stack(void) {
-    use_alternate_stack(8192);
-    abort_process();
+    enum { LEAST = 16 * 1024, NEEDED = 12 * 1024 };
+    size_t size = (size_t)sysconf(_SC_MINSIGSTKSZ) + NEEDED;
+    open_log(true);
+    use_alternate_stack(size > LEAST ? size : LEAST);
+    start_writers();
+    note_lines();
+    abort();
 }
 
 static int descend(int level) {

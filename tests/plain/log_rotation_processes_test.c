@@ -84,11 +84,13 @@ static struct findings {
 static void read_line(const char *line) {
     json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
     json_t *writer = json_object_get(object, "writer");
-    if (!object || line[strlen(line) - 1] != '\n')
+    if (!object || line[strlen(line) - 1] != '\n') {
+        fprintf(stderr, "torn: %s\n", line);
         found.torn++;
-    else if (writer)
+    } else if (writer) {
         found.lines[json_integer_value(writer)]
                    [json_integer_value(json_object_get(object, "number"))]++;
+    }
     json_decref(object);
 }
 

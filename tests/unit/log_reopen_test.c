@@ -181,7 +181,7 @@ Test(log_reopen, an_old_file_that_cannot_be_removed_is_reported_apart) {
     cr_assert(file && fclose(file) == 0);
     cr_assert(chmod(folder, 01777) == 0 && seteuid(65534) == 0);
     start_in_folder(&(at_logger_options){.rotate_bytes = 8192, .rotate_count = AT_NONE});
-    for (int n = 0; n < 200; n++)
+    for (int n = 0; n < 120; n++) /* one rotation: a second one would remove what the first says */
         at_log_info(logger, "line", at_kv("n", n));
     at_logger_destroy(logger);
     cr_assert_eq(seteuid(0), 0);
