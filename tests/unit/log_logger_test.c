@@ -416,12 +416,14 @@ static char *end_stuck_pipe(stuck_pipe *pipe_sink) {
     return text;
 }
 
-/* Logs until lines are dropped although the backend had its chance: it is stuck, and the ring is
- * full. Gives how many lines were taken. */
+/* Logs until lines are dropped although the backend had its chance, many times: it is stuck, and
+ * the ring is full. Gives how many lines were taken. */
 static uint64_t fill(at_logger *logger) {
+    enum { CHANCES = 20 };
     uint64_t sent = 0;
     uint64_t dropped = 0;
-    for (uint64_t taken = 1; taken > 0;) {
+    uint64_t taken;
+    for (int left = CHANCES; left > 0; left = taken > 0 ? CHANCES : left - 1) {
         uint64_t sent_before = sent;
         uint64_t dropped_before = dropped;
         while (dropped == dropped_before) {
