@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,14 +27,23 @@ static at_logger *logger;
 static ati_context *operation;
 static atomic_bool stop;
 static atomic_uint failures;
+static atomic_int progress; /* lines of the first writer */
 
 static void *keep_lines(void *argument) {
     int number = (int)(intptr_t)argument;
     ati_context_exchange(operation);
-    for (int i = 0; i < line_count; i++)
+    for (int i = 0; i < line_count; i++) {
         at_log_debug(logger, "kept.line", at_kv("writer", number), at_kv("line", i));
+        if (number == 0)
+            atomic_store_explicit(&progress, i + 1, memory_order_relaxed);
+    }
     ati_context_exchange(NULL);
     return NULL;
+}
+
+static void await_progress(int lines) {
+    while (atomic_load_explicit(&progress, memory_order_relaxed) < lines)
+        sched_yield();
 }
 
 static void *write_lines(void *unused) {
@@ -95,6 +105,17 @@ static findings read_lines(const char *path) {
     return found;
 }
 
+/* Gives what it says when all is written. The operation loses its buffer. */
+static at_logger_statistics end_logger(void) {
+    at_logger_statistics statistics;
+    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(60))), AT_OK);
+    at_logger_get_statistics(logger, &statistics);
+    at_logger_destroy(logger);
+    ati_log_verbose_remove(AT_LOG_DEBUG);
+    ati_log_kept_destroy(operation->kept_lines);
+    return statistics;
+}
+
 static void check(at_logger_options options, size_t bound, bool with_others) {
     char path[] = "/tmp/log_kept_XXXXXX";
     close(mkstemp(path));
@@ -120,12 +141,7 @@ static void check(at_logger_options options, size_t bound, bool with_others) {
     if (with_others)
         pthread_join(other, NULL);
     ati_log_kept_write(operation->kept_lines);
-    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(60))), AT_OK);
-    at_logger_statistics statistics;
-    at_logger_get_statistics(logger, &statistics);
-    at_logger_destroy(logger);
-    ati_log_verbose_remove(AT_LOG_DEBUG);
-    ati_log_kept_destroy(operation->kept_lines);
+    at_logger_statistics statistics = end_logger();
     ati_context_release(operation);
     findings found = read_lines(path);
     unlink(path);
@@ -151,20 +167,16 @@ static void end_while_lines_come(size_t bound) {
     ati_log_kept *outer = ati_log_kept_create(bound);
     ati_log_verbose_add(AT_LOG_DEBUG);
     pthread_t threads[thread_count];
+    atomic_store(&progress, 0);
     for (intptr_t i = 0; i < thread_count; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, keep_lines, (void *)i), 0);
-    usleep(2000);
+    await_progress(line_count / 10);
     ati_log_kept_hand_on(operation->kept_lines, outer, AT_LOG_DEBUG);
-    usleep(2000);
+    await_progress(line_count / 5);
     ati_log_kept_end(outer, true);
     for (int i = 0; i < thread_count; i++)
         pthread_join(threads[i], NULL);
-    cr_assert_eq(at_logger_flush(logger, at_after(AT_SECONDS(60))), AT_OK);
-    at_logger_statistics statistics;
-    at_logger_get_statistics(logger, &statistics);
-    at_logger_destroy(logger);
-    ati_log_verbose_remove(AT_LOG_DEBUG);
-    ati_log_kept_destroy(operation->kept_lines);
+    at_logger_statistics statistics = end_logger();
     ati_log_kept_destroy(outer);
     ati_context_release(operation);
     findings found = read_lines(path);
