@@ -15,9 +15,10 @@
  *
  * There is no answer if the backend is the thread that crashed, or waits for what that thread has
  * (a lock, memory), or for a sink. Then the handler writes itself, with write(2): what the sinks
- * kept, the batch, and the records of the rings. It changes nothing, so that a backend that goes on
- * after all does no harm; some lines are then written twice. A record that the backend releases
- * meanwhile is left to it (ati_byte_ring_copy_next).
+ * kept, the batch, and the records of the rings. It changes nothing there, so that a backend that
+ * is in the middle of a write does no harm; some lines are then written twice. A record that the
+ * backend releases meanwhile is left to it (ati_byte_ring_copy_next). The sinks' lock is kept, so
+ * the backend begins no write behind that.
  *
  * A program's alternate stacks may be small, so what is large is static: one thread at a time
  * drains, and it never comes here a second time.
